@@ -1,0 +1,23 @@
+# Everything lives in .venv. Repeat a target as often as you like: nothing is installed twice.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: install demo test clean
+
+install: .venv/installed
+
+.venv/installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	touch $@
+
+demo: install
+	$(BIN)/kg demo
+
+test: install
+	$(BIN)/ruff check .
+	$(BIN)/mypy --strict kg
+	$(BIN)/pytest
+
+clean:
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache build *.egg-info
