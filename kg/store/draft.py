@@ -1,0 +1,171 @@
+"""A store's next generation while it is written: the database and the arrays, in step.
+
+rdf/            Oxigraph's database: all of RDF
+facts/ terms/   the facts between entities as integers (facts.py)
+manifest.json   counts, prefixes, and the sha256 of every file
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import nullcontext
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any, final
+
+from pyoxigraph import Quad, Store
+
+from kg import generations
+from kg.errors import UserError
+from kg.store import formats
+from kg.store.facts import Facts, FactsDraft, counts
+
+FORMAT = 1  # of a generation; a reader refuses another
+SMALL = 10_000  # quads: up to here each is looked up first (25 us), beyond a bulk load and one scan (0.3 s a million)
+PROGRESS_EVERY = 20_000  # facts
+EMPTY: dict[str, Any] = {  # the manifest of a store that was never written
+    "format": FORMAT,
+    "facts": 0,
+    "literals": 0,  # facts whose object is a literal, or a triple term
+    "entities": 0,  # distinct subjects and objects of the other facts
+    "relations": 0,  # and their distinct predicates
+    "triple_terms": False,  # whether there ever were any
+    "prefixes": {},
+    "files": {},
+}
+
+
+@final
+class StoreDraft:
+    """Fills `directory` with what the generation `previous` holds, and with what is inserted or removed."""
+
+    def __init__(self, directory: Path, number: int, previous: Path | None) -> None:
+        self._directory, self._number, self._previous = directory, number, previous
+        self._before = read_manifest(previous) if previous else EMPTY
+        if previous:
+            Store.read_only(str(previous / "rdf")).backup(str(directory / "rdf"))
+        self._database = Store(str(directory / "rdf"))
+        self._facts = FactsDraft(Facts(previous))
+        self._change = 0
+
+    def insert(self, quads: Iterable[Quad]) -> int:
+        """How many of the quads were new. The database compares them: to it "01" and "1" are the same integer."""
+        stream = iter(quads)
+        few = list(islice(stream, SMALL))
+        change = self._insert_few(few) if len(few) < SMALL else self._insert_many(chain(few, stream))
+        self._change += change
+        return change
+
+    def _insert_few(self, quads: list[Quad]) -> int:
+        database, count = self._database, 0
+        for quad in self._facts.noted(quads):
+            if quad not in database:
+                database.add(quad)
+                count += 1
+        return count
+
+    def _insert_many(self, quads: Iterator[Quad]) -> int:
+        self._database.bulk_extend(self._facts.noted(quads))
+        return len(self._database) - (int(self._before["facts"]) + self._change)
+
+    def remove(self, quads: Iterable[Quad]) -> int:
+        """How many of the quads were there."""
+        database, count = self._database, 0
+        for quad in self._facts.noted(quads):
+            if quad in database:
+                database.remove(quad)
+                count += 1
+        self._change -= count
+        return count
+
+    def finish(self, prefixes: Mapping[str, str], *, removing: bool = False) -> dict[str, Any]:
+        """Writes the arrays and the manifest, closes the database and returns the manifest."""
+        self._database.flush()
+        del self._database  # closes it
+        for log in (self._directory / "rdf").glob("LOG*"):
+            log.unlink()
+        rows = self._facts.write(self._directory, self._number, remove=removing)
+        facts = self._before["facts"] + self._change
+        contents = {
+            "format": FORMAT,
+            "facts": facts,
+            "literals": facts - len(rows),
+            **counts(rows),
+            "triple_terms": self._before["triple_terms"] or self._facts.triple_terms,
+            "prefixes": merged_prefixes(self._before["prefixes"], prefixes),
+        }
+        return generations.write_manifest(self._directory, contents, previous=self._previous)
+
+
+def load(
+    progress: Callable[[dict[str, Any]], None],
+    directory: str,
+    number: int,
+    previous: str | None,
+    sources: list[str],
+    graph: str | None,
+    base: str | None,
+    syntax: str | None,
+    quarantine: str | None,
+) -> dict[str, int]:
+    """What the worker process does for Store.load: parses the sources and writes the whole generation."""
+    draft = StoreDraft(Path(directory), number, Path(previous) if previous else None)
+    prefixes: dict[str, str] = {}
+    with formats.Quarantine(quarantine) if quarantine else nullcontext() as bad:
+        counted = Counted(_parsed(sources, graph, base, syntax, bad, prefixes), progress)
+        added = draft.insert(counted)
+    draft.finish(prefixes)
+    return {"read": counted.count, "added": added, "quarantined": bad.count if bad else 0}
+
+
+def _parsed(
+    sources: list[str],
+    graph: str | None,
+    base: str | None,
+    syntax: str | None,
+    bad: formats.Quarantine | None,
+    prefixes: dict[str, str],
+) -> Iterator[Quad]:
+    for source in sources:
+        declared: dict[str, str] = {}
+        yield from formats.read(source, syntax=syntax, base=base, graph=graph, quarantine=bad, prefixes=declared)
+        prefixes.update(merged_prefixes(prefixes, declared))
+
+
+@final
+class Counted:
+    """The same quads, counted; `progress({"facts": n})` now and then."""
+
+    def __init__(self, quads: Iterable[Quad], progress: Callable[[dict[str, Any]], None]) -> None:
+        self.count = 0
+        self._quads, self._progress = quads, progress
+
+    def __iter__(self) -> Iterator[Quad]:
+        for count, quad in enumerate(self._quads, 1):
+            if count % PROGRESS_EVERY == 0:
+                self._progress({"facts": count})
+            self.count = count
+            yield quad
+        self._progress({"facts": self.count})
+
+
+def read_manifest(generation: Path) -> dict[str, Any]:
+    """A store generation's manifest. UserError if it is damaged or of another format."""
+    manifest = generations.read_manifest(generation)
+    if manifest.get("format") != FORMAT:
+        raise UserError(
+            f"{generation} is a store of format {manifest.get('format')}: this version reads format {FORMAT}"
+        )
+    return manifest
+
+
+def merged_prefixes(old: Mapping[str, str], new: Mapping[str, str]) -> dict[str, str]:
+    """Both; a prefix that meant another namespace before gets a number: `ex` stays, the new one becomes `ex1`."""
+    merged = dict(old)
+    for prefix, namespace in new.items():
+        if namespace in merged.values() and merged.get(prefix) != namespace and prefix in merged:
+            continue
+        name, count = prefix, 0
+        while merged.get(name, namespace) != namespace:
+            count += 1
+            name = f"{prefix}{count}"
+        merged[name] = namespace
+    return merged

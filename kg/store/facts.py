@@ -1,0 +1,199 @@
+"""The facts between entities as integers, and the terms behind the integers, in files that are only ever added.
+
+    facts/+3.npy   the facts that generation 3 added: int64 rows of subject, predicate, object, graph
+    facts/-5.npy   the facts that generation 5 removed
+    terms/3.txt    the terms that generation 3 added, one a line; a term's id is its line number over all files
+
+An id is never reused and never changes. A term is an IRI without its brackets, or `_:label` for a blank node. Facts
+whose object is a literal or a triple term have no row: they live in the database only.
+"""
+
+from array import array
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import final
+
+import numpy as np
+import numpy.typing as npt
+from pyoxigraph import BlankNode, DefaultGraph, NamedNode, Quad, Triple
+
+from kg import generations
+from kg.errors import UserError
+
+DEFAULT_GRAPH = -1  # in a row's fourth column, where other graphs have the id of their name
+MERGE_ABOVE = 16  # files of a kind: more cost an open each, and one merge is a copy of the lot
+MAX_TERMS = 2**31  # two ids share one 64-bit sorting key
+
+Rows = npt.NDArray[np.int64]  # (F, 4): subject, predicate, object, graph
+Mask = npt.NDArray[np.bool_]  # (F,)
+
+
+@final
+class Facts:
+    """What one generation holds. The files are mapped when it is made, so that it outlives their removal."""
+
+    def __init__(self, directory: Path | None) -> None:
+        self.fact_files = _files(directory / "facts") if directory else []
+        self.term_files = _files(directory / "terms") if directory else []
+        self._signed = [(path.name[0], np.load(path, mmap_mode="r")) for path in self.fact_files]
+        self._terms = [np.memmap(path, np.uint8, "r") for path in self.term_files]
+
+    def rows(self) -> Rows:
+        """(F, 4): every fact that was added and not removed since, once, oldest first."""
+        added = [rows for sign, rows in self._signed if sign == "+"]
+        removed = [rows for sign, rows in self._signed if sign == "-"]
+        if not added:
+            return np.empty((0, 4), np.int64)
+        rows = np.concatenate(added)
+        return _without(rows, np.concatenate(removed)) if removed else rows
+
+    def terms(self) -> list[str]:
+        """id -> term."""
+        return [term for file in self._terms for term in file.tobytes().decode().split("\n")[:-1]]
+
+
+@final
+class FactsDraft:
+    """The next generation's rows and terms, gathered quad by quad."""
+
+    def __init__(self, before: Facts) -> None:
+        self._before = before
+        self._known = before.terms()
+        self._ids = {term: id for id, term in enumerate(self._known)}
+        self._rows = array("q")
+        self.triple_terms = False  # whether a fact about a fact went by (RDF 1.2)
+
+    def noted(self, quads: Iterable[Quad]) -> Iterator[Quad]:
+        """The same quads; those that are facts between entities leave their rows here on the way."""
+        ids, rows = self._ids, self._rows
+        default = DefaultGraph()
+        for quad in quads:
+            subject, predicate, object_, graph = quad
+            kind = type(object_)
+            # This loop runs once a fact and costs as much as the parser: hence no function for what is said thrice.
+            if kind is NamedNode or kind is BlankNode:
+                head = subject.value if type(subject) is NamedNode else f"_:{subject.value}"
+                tail = object_.value if kind is NamedNode else f"_:{object_.value}"
+                rows.append(ids.setdefault(head, len(ids)))
+                rows.append(ids.setdefault(predicate.value, len(ids)))
+                rows.append(ids.setdefault(tail, len(ids)))
+                if graph == default:
+                    rows.append(DEFAULT_GRAPH)
+                else:
+                    name = graph.value if type(graph) is NamedNode else f"_:{graph.value}"
+                    rows.append(ids.setdefault(name, len(ids)))
+            elif kind is Triple:
+                self.triple_terms = True
+            yield quad
+
+    def write(self, directory: Path, number: int, *, remove: bool = False) -> Rows:
+        """Writes `facts/` and `terms/` and returns all rows of the new generation.
+
+        What was noted is added, or with `remove` taken away; a fact that is there (or not there) already changes
+        nothing.
+        """
+        self._write_terms(directory / "terms", number)
+        folder = directory / "facts"
+        folder.mkdir()
+        before = self._before.rows()
+        noted = _distinct(np.frombuffer(self._rows, np.int64).reshape(-1, 4))
+        present = among(noted, before)
+        change = noted[present if remove else ~present]
+        after = _without(before, change) if remove else np.concatenate([before, change])
+        files = self._before.fact_files
+        if len(files) + bool(len(change)) > MERGE_ABOVE:
+            if len(after):  # an empty file cannot be mapped
+                np.save(folder / f"+{number}.npy", after)
+            return after
+        for path in files:
+            generations.carry(path, folder / path.name)
+        if len(change):
+            np.save(folder / f"{'-' if remove else '+'}{number}.npy", change)
+        return after
+
+    def _write_terms(self, folder: Path, number: int) -> None:
+        folder.mkdir()
+        fresh = list(islice(self._ids, len(self._known), None))
+        if len(self._ids) > MAX_TERMS:
+            raise UserError(f"a store holds at most {MAX_TERMS} terms, and this one would hold {len(self._ids)}")
+        files = self._before.term_files
+        if len(files) + bool(fresh) > MERGE_ABOVE:
+            fresh = self._known + fresh
+        else:
+            for path in files:
+                generations.carry(path, folder / path.name)
+        if fresh:
+            text = "\n".join(fresh) + "\n"
+            if text.count("\n") != len(fresh):
+                raise UserError("a term with a line break in it cannot be stored")
+            (folder / f"{number}.txt").write_bytes(text.encode())
+
+
+def counts(rows: Rows) -> dict[str, int]:
+    """How many distinct entities (subjects and objects) and relations (predicates) the rows speak of."""
+    size = int(rows[:, :3].max()) + 1 if len(rows) else 0
+    entity, relation = np.zeros(size, np.bool_), np.zeros(size, np.bool_)
+    entity[rows[:, 0]] = True
+    entity[rows[:, 2]] = True
+    relation[rows[:, 1]] = True
+    return {"entities": int(entity.sum()), "relations": int(relation.sum())}
+
+
+def among(rows: Rows, others: Rows) -> Mask:
+    """(F,): which of `rows` occur in `others`. Linear while one of the two is small."""
+    mask = np.zeros(len(rows), np.bool_)
+    near = np.flatnonzero(np.isin(rows[:, 0], others[:, 0]) & np.isin(rows[:, 2], others[:, 2]))
+    if not len(near):
+        return mask
+    rows = rows[near]
+    others = others[np.isin(others[:, 0], rows[:, 0]) & np.isin(others[:, 2], rows[:, 2])]
+    group = _groups(np.concatenate([rows, others]))
+    there = np.zeros(int(group.max()) + 1, np.bool_)
+    there[group[len(rows) :]] = True
+    mask[near] = there[group[: len(rows)]]
+    return mask
+
+
+def _without(rows: Rows, removed: Rows) -> Rows:
+    """`rows` less one occurrence for each time a fact was removed: 0 or 1 is left of each. Keeps the order."""
+    near = np.flatnonzero(among(rows, removed))
+    group = _groups(np.concatenate([rows[near], removed]))
+    times = np.bincount(group[len(near) :], minlength=int(group.max(initial=0)) + 1)
+    keep = np.ones(len(rows), np.bool_)
+    # The oldest occurrences are the removed ones: what remains was added after the last removal.
+    keep[near] = _occurrence(group[: len(near)]) >= times[group[: len(near)]]
+    kept: Rows = rows[keep]
+    return kept
+
+
+def _distinct(rows: Rows) -> Rows:
+    """Each row once, in the order of first appearance."""
+    first: Rows = rows[_occurrence(_groups(rows)) == 0]
+    return first
+
+
+def _groups(rows: Rows) -> npt.NDArray[np.int64]:
+    """(F,): equal rows have equal numbers. O(F log F)."""
+    first, second = rows[:, 0] << 32 | rows[:, 2], rows[:, 1] << 32 | rows[:, 3] + 1
+    order = np.lexsort((second, first))
+    first, second = first[order], second[order]
+    group = np.empty(len(rows), np.int64)
+    group[order] = np.cumsum(np.append(0, (first[1:] != first[:-1]) | (second[1:] != second[:-1])))[: len(rows)]
+    return group
+
+
+def _occurrence(group: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """(F,): 0 where a number appears for the first time, 1 the second time, and so on."""
+    order = np.argsort(group, kind="stable")
+    ordered = group[order]
+    begins = np.append(True, ordered[1:] != ordered[:-1])[: len(group)]
+    position = np.arange(len(group))
+    occurrence = np.empty(len(group), np.int64)
+    occurrence[order] = position - np.maximum.accumulate(np.where(begins, position, 0))
+    return occurrence
+
+
+def _files(folder: Path) -> list[Path]:
+    """The folder's files, oldest generation first."""
+    return sorted(folder.iterdir(), key=lambda path: int(path.stem.lstrip("+-")))

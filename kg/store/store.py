@@ -1,0 +1,283 @@
+"""Store: RDF facts on disk, as a directory that changes by whole generations."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, final
+
+import pyoxigraph as ox
+
+from kg import generations
+from kg.errors import UserError
+from kg.store import draft, formats, guard, sandbox, sparql
+from kg.store.draft import StoreDraft
+from kg.store.facts import Facts, Rows
+
+if TYPE_CHECKING:
+    import networkx
+    import rdflib
+
+Source = str | Path
+Pattern = str | ox.NamedNode | ox.BlankNode | ox.Literal | ox.Triple | None
+GraphName = str | ox.NamedNode | ox.BlankNode | ox.DefaultGraph | None
+
+QUERY_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What one Store.load did: facts read from the sources, facts that were new, lines put into quarantine."""
+
+    read: int
+    added: int
+    quarantined: int
+    seconds: float
+    generation: int
+
+
+@final
+class Store:
+    """The published generation of the store at `path`: it stays the same until this object writes.
+
+    `create`: a path where nothing is yet is an empty store, made by the first write. Otherwise, and for a path that
+    holds something else, UserError. Any number of readers; one writer at a time, in whatever process (UserError "the
+    store is in use by process N"). Close it, or use it in a `with`.
+    """
+
+    def __init__(self, path: Source, *, create: bool = False) -> None:
+        self.path = Path(path)
+        self._worker: sandbox.Worker | None = None
+        self._reader: generations.Reader | None = None
+        self._open(empty=create and not (self.path / "CURRENT").exists())
+
+    def _open(self, *, empty: bool = False) -> None:
+        self.close()
+        directory = None
+        if not empty:
+            self._reader = generations.Reader(self.path)
+            directory = self._reader.path
+        self.generation = generations.number(directory) if directory else 0
+        self.manifest: dict[str, Any] = draft.read_manifest(directory) if directory else draft.EMPTY
+        self.database = _read_only(directory) if directory else ox.Store()
+        self._facts = Facts(directory)
+
+    def close(self) -> None:
+        """Lets the generation go and ends the query worker. The object is of no use afterwards."""
+        if self._worker:
+            self._worker.close()
+            self._worker = None
+        if self._reader:
+            self._reader.close()
+            self._reader = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    @property
+    def prefixes(self) -> dict[str, str]:
+        """prefix -> namespace, as the loaded files declared them."""
+        return dict(self.manifest["prefixes"])
+
+    def verify(self) -> None:
+        """Reads every file of the generation. UserError naming the first whose bytes changed since it was written."""
+        if self._reader:
+            generations.verify(self._reader.path)
+
+    # Writing: each of these publishes a new generation, and this object moves on to it.
+
+    def load(
+        self,
+        sources: "Source | list[Source] | list[str] | list[Path] | rdflib.Graph",
+        *,
+        graph: str | None = None,
+        base: str | None = None,
+        syntax: str | None = None,
+        quarantine: Source | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> Loaded:
+        """Adds the facts of files (parsed in a worker process) or of an rdflib graph: all of them, or none.
+
+        `graph`: the IRI of the graph that takes what the files say outside any graph. `base`: what relative IRIs and
+        the plain names of TSV are relative to. `syntax`: by name, else by suffix. `quarantine`: a file that takes the
+        bad lines of N-Triples, N-Quads and TSV; without it a bad line is a UserError with file, line and column.
+        `progress` is called with the number of facts read so far.
+        """
+        started = time.monotonic()
+        if isinstance(sources, (str, Path)):
+            sources = [sources]
+        if isinstance(sources, list):
+            with generations.write(self.path) as new:
+                counts = sandbox.run(
+                    f"{draft.__name__}:load",
+                    {
+                        "directory": str(new.path),
+                        "number": new.number,
+                        "previous": str(new.previous) if new.previous else None,
+                        "sources": [str(source) for source in sources],
+                        "graph": graph,
+                        "base": base,
+                        "syntax": syntax,
+                        "quarantine": str(quarantine) if quarantine else None,
+                    },
+                    timeout_seconds=None,
+                    memory_bytes=sandbox.load_memory(),
+                    on_progress=(lambda message: progress(message["facts"])) if progress else None,
+                )
+        else:
+            counts = self._load_rdflib(sources, graph, progress)
+        self._open()
+        return Loaded(**counts, seconds=time.monotonic() - started, generation=self.generation)
+
+    def _load_rdflib(
+        self, source: "rdflib.Graph", graph: str | None, progress: Callable[[int], None] | None
+    ) -> dict[str, int]:
+        from kg.store import interop
+
+        quads = interop.from_rdflib(source, graph=graph)
+        counted = draft.Counted(quads, lambda message: progress(message["facts"]) if progress else None)
+        with generations.write(self.path) as new:
+            writing = StoreDraft(new.path, new.number, new.previous)
+            added = writing.insert(counted)
+            writing.finish({prefix: str(namespace) for prefix, namespace in source.namespaces()})
+        return {"read": counted.count, "added": added, "quarantined": 0}
+
+    def add(self, quads: Iterable[ox.Quad | ox.Triple]) -> int:
+        """How many of the facts were new. A Triple goes to the default graph."""
+        return self._changed(lambda writing: writing.insert(map(_quad, quads)), removing=False)
+
+    def remove(self, quads: Iterable[ox.Quad | ox.Triple]) -> int:
+        """How many of the facts were there. A Triple means the one in the default graph."""
+        return self._changed(lambda writing: writing.remove(map(_quad, quads)), removing=True)
+
+    def _changed(self, change: Callable[[StoreDraft], int], *, removing: bool) -> int:
+        with generations.write(self.path) as new:
+            writing = StoreDraft(new.path, new.number, new.previous)
+            count = change(writing)
+            writing.finish({}, removing=removing)
+        self._open()
+        return count
+
+    # Reading
+
+    def match(
+        self, subject: Pattern = None, predicate: Pattern = None, object: Pattern = None, graph: GraphName = None
+    ) -> Iterator[ox.Quad]:
+        """The facts with these terms; None matches any term, and any graph.
+
+        A term is pyoxigraph's, or a string: an IRI, `prefix:name` with a prefix of this store, or `_:label`.
+        UserError for a string that is none of them.
+        """
+        pattern: Any = (
+            self.term(term) if isinstance(term, str) else term for term in (subject, predicate, object, graph)
+        )
+        try:
+            found: Iterator[ox.Quad] = self.database.quads_for_pattern(*pattern)
+        except TypeError:  # a literal as subject, a blank node as predicate: there is no such fact
+            return iter(())
+        return found
+
+    def count(
+        self, subject: Pattern = None, predicate: Pattern = None, object: Pattern = None, graph: GraphName = None
+    ) -> int:
+        """How many facts match() would yield. At once without any term, else in the time it takes to find them."""
+        if subject is None and predicate is None and object is None and graph is None:
+            return int(self.manifest["facts"])
+        return sum(1 for _ in self.match(subject, predicate, object, graph))
+
+    def entity_pairs(self, predicate: Pattern) -> Iterator[tuple[str, str]]:
+        """(subject, object) as terms() writes them, of the facts between entities with this predicate, in any graph."""
+        for quad in self.match(predicate=predicate):
+            if isinstance(quad.object, (ox.NamedNode, ox.BlankNode)):
+                yield term_text(quad.subject), term_text(quad.object)
+
+    def texts(self, predicate: Pattern) -> Iterator[tuple[str, str, str | None]]:
+        """(subject as terms() writes it, text, language or None) of the facts with this predicate and a literal."""
+        for quad in self.match(predicate=predicate):
+            if isinstance(quad.object, ox.Literal):
+                yield term_text(quad.subject), quad.object.value, quad.object.language
+
+    def term(self, text: str) -> ox.NamedNode | ox.BlankNode:
+        """The term a person wrote: an IRI (in <> or not), `prefix:name` with a prefix of this store, or `_:label`.
+
+        UserError for anything else.
+        """
+        prefixes = self.manifest["prefixes"]
+        prefix, colon, name = text.partition(":")
+        try:
+            if prefix == "_":
+                return ox.BlankNode(name)
+            if colon and prefix in prefixes and not name.startswith("//"):
+                return ox.NamedNode(prefixes[prefix] + name)
+            return ox.NamedNode(text.removeprefix("<").removesuffix(">"))
+        except ValueError as error:
+            raise UserError(f"{text!r} is no IRI, prefix:name or _:label ({error})") from None
+
+    def sparql(self, query: str, *, timeout_seconds: float = QUERY_SECONDS) -> sparql.Results:
+        """Solutions for SELECT, a bool for ASK, a list of triples for CONSTRUCT and DESCRIBE.
+
+        The default graph of a query is the union of all graphs, so that facts loaded into a named graph answer too;
+        the store's prefixes need no declaration. It runs in a worker process. UserError for a syntax error, an update,
+        SERVICE and LOAD (nothing leaves this machine), nesting too deep, a missed deadline or too much memory.
+        """
+        guard.check_query(query)
+        if not self._reader:
+            raise UserError(f"{self.path} is empty or closed: there is nothing to query")
+        if not self._worker:
+            self._worker = sandbox.Worker(memory_bytes=sandbox.QUERY_MEMORY)
+        arguments = {"database": str(self._reader.path / "rdf"), "query": query, "prefixes": self.prefixes}
+        answered = self._worker.call(f"{sparql.__name__}:answer", arguments, timeout_seconds=timeout_seconds)
+        return sparql.results(answered)
+
+    def dump(self, path: Source, *, syntax: str | None = None, graph: GraphName = None) -> int:
+        """Writes the facts (of one graph, if named) to a file and returns how many; the syntax is that of the suffix.
+
+        UserError if the syntax holds one graph only and the facts are in several.
+        """
+        raise NotImplementedError
+
+    def facts(self) -> Rows:
+        """(F, 4) int64: subject, predicate, object, graph of every fact between entities; the default graph is -1."""
+        self._verify("facts/")
+        return self._facts.rows()
+
+    def terms(self) -> list[str]:
+        """id -> term, for the ids of facts(): an IRI without brackets, or `_:label` for a blank node."""
+        self._verify("terms/")
+        return self._facts.terms()
+
+    def _verify(self, part: str) -> None:
+        # One flipped byte here would be another fact, in silence: 0.1 s a million facts to know.
+        if self._reader and self._reader.path.exists():
+            generations.verify(self._reader.path, under=part)
+
+    def to_rdflib(self) -> "rdflib.Dataset":
+        """An rdflib Dataset over this generation, read-only: see interop.to_rdflib."""
+        from kg.store import interop
+
+        return interop.to_rdflib(self)
+
+    def to_networkx(self) -> "networkx.MultiDiGraph":
+        """The facts between entities as a networkx graph: see interop.to_networkx."""
+        from kg.store import interop
+
+        return interop.to_networkx(self)
+
+
+def term_text(term: ox.NamedNode | ox.BlankNode | ox.Triple) -> str:
+    """An entity as terms() writes it."""
+    return term.value if isinstance(term, ox.NamedNode) else str(term)
+
+
+def _quad(fact: ox.Quad | ox.Triple) -> ox.Quad:
+    return fact if isinstance(fact, ox.Quad) else ox.Quad(fact.subject, fact.predicate, fact.object)
+
+
+def _read_only(directory: Path) -> ox.Store:
+    try:
+        return ox.Store.read_only(str(directory / "rdf"))
+    except OSError as error:
+        raise UserError(f"{directory / 'rdf'} cannot be opened: {error}") from None
