@@ -1,0 +1,263 @@
+"""What hostile text may not do to a parser: nest without end, expand without end, or reach the network.
+
+The parsers recurse in native code: five thousand open brackets end the process, with no exception to catch. So
+everything here reads the text first, with regular expressions alone, in a time that grows with its length.
+"""
+
+import heapq
+import re
+from collections.abc import Callable
+from itertools import accumulate
+
+from kg.errors import UserError
+
+MAX_DEPTH = 128  # open brackets, elements or objects; a triple term `<<( )>>` counts two
+MAX_TOKEN = 16 << 20  # bytes of one line, literal, comment or tag: the parsers hold one whole in memory
+MAX_ENTITY = 1024  # bytes of one XML entity's value
+MAX_EXPANSION = 16  # bytes of text that an RDF/XML file may become, for every byte of the file
+MAX_QUERY = 1 << 20  # characters of a SPARQL query
+
+
+class Refused(Exception):
+    """The text is dangerous to parse. `line` and `column` count from 1."""
+
+    def __init__(self, reason: str, line: int, column: int) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.line = line
+        self.column = column
+
+
+def after(line: int, column: int, text: bytes) -> tuple[int, int]:
+    """The line and column that follow `text`, which begins at (line, column); columns count characters."""
+    newlines = text.count(b"\n")
+    tail = text[text.rfind(b"\n") + 1 :].decode("utf-8", errors="replace")
+    return line + newlines, (1 if newlines else column) + len(tail)
+
+
+# Every alternative begins in its own way and every loop is possessive, so no text makes these backtrack: O(n).
+_STRINGS = (
+    rb'"""(?:[^"\\]|\\.|"(?!""))*+"""|"(?!"")(?:[^"\\\n\r]|\\.)*+"'
+    rb"|'''(?:[^'\\]|\\.|'(?!''))*+'''|'(?!'')(?:[^'\\\n\r]|\\.)*+'"
+)
+_COMMENT = rb"#[^\n\r]*+[\n\r]"
+_IRI_BODY = rb'[^\x00-\x20<>"{}|^`]*+>'
+
+
+def _compiled(hidden: bytes, bracket: bytes) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
+    """(runs of tokens that are no bracket; or, captured, a bracket or a rest that is no whole token), (a bracket)"""
+    return re.compile(rb"(?s:(?:" + hidden + rb")++|(" + bracket + rb"|.+))"), re.compile(bracket)
+
+
+_BRACKET = rb"[()\[\]{}]|<<|>>"
+_TURTLE = _compiled(
+    rb"[^\"'<>#()\[\]{}\\]++|" + _STRINGS + rb"|<(?!<)" + _IRI_BODY + rb"|>(?!>)|" + _COMMENT + rb"|\\.", _BRACKET
+)
+# N3 has the operators <= and <-: read as the start of an IRI they would hide what follows
+_N3 = _compiled(
+    rb"[^\"'<>#()\[\]{}\\]++|" + _STRINGS + rb"|<(?![<=-])" + _IRI_BODY + rb"|<[=-]|>(?!>)|" + _COMMENT + rb"|\\.",
+    _BRACKET,
+)
+_JSON = _compiled(rb'[^"\[\]{}]++|"(?:[^"\\]|\\.)*+"', rb"[\[\]{}]")
+
+_DECLARATION = rb"<![A-Z]++(?:[^<>\"']|\"[^\"<]*+\"|'[^'<]*+')*+>"
+_DOCTYPE = (
+    rb"<![Dd][^\[<>\"']*+(?:\"[^\"<>]*+\"[^\[<>\"']*+|'[^'<>]*+'[^\[<>\"']*+)*+"
+    rb"(?:\[(?:\s|<!--(?:[^<>-]|-(?!->)|<[^<>]*+>)*+-->|" + _DECLARATION + rb")*+\]\s*+)?+>"
+)
+_ATTRIBUTES = rb"(?:[^\"'>/]|/(?!>)|\"[^\"]*+\"|'[^']*+')*+"
+_XML = _compiled(
+    rb"[^<]++|<!--.*?-->|<!\[CDATA\[.*?\]\]>|<\?.*?\?>|" + _DOCTYPE + rb"|<(?![!?/])" + _ATTRIBUTES + rb"/>",
+    rb"<(?![!?/])" + _ATTRIBUTES + rb">|</[^>]*+>",
+)
+
+_STEP = {b"": 0, b"<<": 1, b">>": -1, b"(": 1, b")": -1, b"[": 1, b"]": -1, b"{": 1, b"}": -1}
+
+
+def _bracket_steps(found: list[bytes]) -> list[int]:
+    return [_STEP[bracket] for bracket in found]
+
+
+def _tag_steps(found: list[bytes]) -> list[int]:
+    return [0 if not tag else -1 if tag.startswith(b"</") else 1 for tag in found]
+
+
+_LEXERS: dict[str, tuple[tuple[re.Pattern[bytes], re.Pattern[bytes]], Callable[[list[bytes]], list[int]]]] = {
+    "ntriples": (_TURTLE, _bracket_steps),
+    "nquads": (_TURTLE, _bracket_steps),
+    "turtle": (_TURTLE, _bracket_steps),
+    "trig": (_TURTLE, _bracket_steps),
+    "n3": (_N3, _bracket_steps),
+    "jsonld": (_JSON, _bracket_steps),
+    "rdfxml": (_XML, _tag_steps),
+}
+
+
+class Nesting:
+    """Follows the open brackets of a stream, blind to those inside strings, IRIs and comments.
+
+    Feed it the stream in order, each piece before the parser sees it. What ends inside a token waits for the next piece:
+    no bracket in it is one yet, for the parser either. Text that is no token at all is left to the parser, which stops
+    there.
+    """
+
+    def __init__(self, syntax: str) -> None:
+        (self._pieces, self._bracket), self._steps = _LEXERS[syntax]
+        self._rest = b""
+        self._depth = 0
+        self._line, self._column = 1, 1
+
+    def feed(self, data: bytes) -> None:
+        """Raises Refused where a bracket opens deeper than MAX_DEPTH, or a token is longer than MAX_TOKEN."""
+        data = self._rest + data
+        depths, self._rest = self._depths(data)
+        if max(depths) > MAX_DEPTH:
+            raise self._too_deep(data)
+        self._depth = depths[-1]
+        self._line, self._column = after(self._line, self._column, data[: len(data) - len(self._rest)])
+        if len(self._rest) > MAX_TOKEN:
+            raise Refused(f"a single token is longer than {MAX_TOKEN >> 20} MiB", self._line, self._column)
+
+    def _depths(self, text: bytes) -> tuple[list[int], bytes]:
+        """The depth before and after every token, and what follows the last whole one."""
+        found = self._pieces.findall(text)
+        rest = b""
+        if found and found[-1] and not self._bracket.fullmatch(found[-1]):
+            rest = found.pop()
+        return list(accumulate(self._steps(found), initial=self._depth)), rest
+
+    def _too_deep(self, text: bytes) -> Refused:
+        """Where it was: the end of the shortest beginning that is too deep, found by halves."""
+        low, high = 0, len(text)
+        while high - low > 1:
+            middle = (low + high) // 2
+            deep = max(self._depths(text[:middle])[0]) > MAX_DEPTH
+            low, high = (low, middle) if deep else (middle, high)
+        return Refused(f"nested more than {MAX_DEPTH} deep", *after(self._line, self._column, text[:low]))
+
+
+_ENTITY = re.compile(
+    rb"<!ENTITY\s+(?P<name>[^\s%&;\"'<>]+)\s+(?:\"(?P<double>[^\"&%<>]*+)\"|'(?P<single>[^'\"&%<>]*+)')\s*+>"
+)
+_REFERENCE = re.compile(rb"&([^\s;&<>#\"']+);")
+_QUOTES = re.compile(rb"'([^'\"]*+)'(\s*+>)")
+
+
+class Entities:
+    """Lets through the plain entities of ordinary OWL files (`<!ENTITY owl "http://...">`) and no other.
+
+    Feed it pieces that end at a `>` (or at the end). The parser finds declarations even in comments, so this does too.
+    """
+
+    def __init__(self) -> None:
+        self._values: dict[bytes, int] = {}
+        self._line, self._column = 1, 1
+        self._grown = 0
+        self._read = 0
+
+    def feed(self, data: bytes) -> bytes:
+        """`data` with entity values in double quotes, the only ones the parser knows. Raises Refused."""
+        if b"<!ENTITY" in data:
+            data = self._declared(data)
+        if self._values:
+            self._expand(data)
+        self._line, self._column = after(self._line, self._column, data)
+        return data
+
+    def _declared(self, data: bytes) -> bytes:
+        pieces, end = [], 0
+        for found in re.finditer(rb"<!ENTITY", data):
+            entity = _ENTITY.match(data, found.start())
+            if entity is None:
+                raise self._refused(data, found.start())
+            value = entity["double"] if entity["double"] is not None else entity["single"]
+            if len(value) > MAX_ENTITY:
+                reason = f"the value of an XML entity is longer than {MAX_ENTITY} bytes"
+                raise Refused(reason, *after(self._line, self._column, data[: found.start()]))
+            self._values[entity["name"]] = len(value)
+            pieces += [data[end : found.start()], _QUOTES.sub(rb'"\1"\2', entity[0])]
+            end = entity.end()
+        return b"".join([*pieces, data[end:]])
+
+    def _refused(self, data: bytes, start: int) -> Refused:
+        declaration = data[start + 8 : start + 8 + 2 * MAX_ENTITY].split(b">", 1)[0]
+        if declaration.lstrip().startswith(b"%"):
+            reason = "a parameter entity (%) in the DOCTYPE"
+        elif re.match(rb"\s+\S+\s+(SYSTEM|PUBLIC)\b", declaration):
+            reason = "an external entity (SYSTEM or PUBLIC) in the DOCTYPE"
+        elif b"&" in declaration:
+            reason = "an XML entity made of other entities in the DOCTYPE"
+        else:
+            reason = f"an XML entity that is not plain text of at most {MAX_ENTITY} bytes in the DOCTYPE"
+        return Refused(f"{reason} is refused", *after(self._line, self._column, data[:start]))
+
+    def _expand(self, data: bytes) -> None:
+        self._read += len(data)
+        self._grown += sum(self._values.get(name, 0) for name in _REFERENCE.findall(data))
+        if self._grown > MAX_EXPANSION * self._read + MAX_ENTITY * MAX_DEPTH:
+            reason = f"XML entities make the text more than {MAX_EXPANSION} times as long"
+            raise Refused(reason, self._line, self._column)
+
+
+_SPARQL = re.compile(
+    _STRINGS.decode()
+    + r"|(?P<blank>#[^\n\r]*+|\s++)"
+    + r"|(?P<iri><[^\x00-\x20<>\"{}|^`\\]*+>)"
+    + r"|[?$]\w++|@[A-Za-z]++(?:-++[A-Za-z0-9]++)*+"
+    + r"|(?P<prefix>[\w.-]*+):(?:[\w:%.-]|\\.)*+"
+    + r"|(?P<word>[^\W\d]\w*+)"
+    + r"|(?P<open>[({\[])|(?P<close>[)}\]])"
+    + r"|.",
+    re.DOTALL,
+)
+_CERTAIN_IRI = re.compile(r"<[A-Za-z][A-Za-z0-9+.-]*://")
+_FORBIDDEN = re.compile("service|load", re.IGNORECASE)
+_BLOCK = re.compile(r"(?:\s|#[^\n\r]*+)*+\{")
+
+
+def check_query(text: str) -> None:
+    """Raises UserError unless a SPARQL query stays on this machine and within the parser's stack.
+
+    SERVICE and LOAD are refused (as words: not in a string, an IRI, a comment, a variable or a name), and so is a query
+    longer than MAX_QUERY or nested deeper than MAX_DEPTH. The parser has no lexer of its own: `SERVICEex:x{` is a
+    SERVICE to it, and `<` opens an IRI or compares, as the grammar needs. So every way to read a `<` is followed here;
+    deepest[p] is the greatest depth with which any of them comes to position p.
+    """
+    if len(text) > MAX_QUERY:
+        raise UserError(f"the query is {len(text)} characters long: at most {MAX_QUERY} are accepted")
+    deepest = {0: (0, "")}
+    positions = [0]
+    while positions:
+        position = heapq.heappop(positions)
+        depth, before = deepest.pop(position)
+        token = _SPARQL.match(text, position)
+        if token is None:
+            continue  # the end
+        depth += (token["open"] is not None) - (token["close"] is not None)
+        if depth > MAX_DEPTH:
+            raise UserError(f"{_place(text, position)}: nested more than {MAX_DEPTH} deep")
+        if _reaches_out(text, token, before):
+            raise UserError(f"{_place(text, position)}: SERVICE and LOAD are refused: a query stays on this machine")
+        if token["blank"] is None:
+            before = (token["word"] or "").lower()
+        nexts = [token.end()]
+        if token["iri"] is not None and not _CERTAIN_IRI.match(token["iri"]):
+            nexts.append(position + 1)
+        for at in nexts:
+            if at not in deepest:
+                heapq.heappush(positions, at)
+            deepest[at] = max(deepest.get(at, (0, "")), (depth, before))
+
+
+def _reaches_out(text: str, token: re.Match[str], before: str) -> bool:
+    if token["word"] is not None:
+        return _FORBIDDEN.search(token["word"]) is not None
+    if token["prefix"] and "service" in token["prefix"].lower() and before not in ("graph", "from", "named"):
+        # the keyword grown together with a name: `SERVICEex:x {`
+        return _BLOCK.match(text, token.end()) is not None
+    return False
+
+
+def _place(text: str, position: int) -> str:
+    line, column = after(1, 1, text[:position].encode("utf-8", errors="replace"))
+    return f"query:{line}:{column}"

@@ -1,0 +1,242 @@
+"""Runs "module:function" in a process of its own, with a deadline and a memory limit; it may crash and is replaced.
+
+Parsers and query engines are native code: they cannot be interrupted, and what overflows their stack ends the process.
+A fresh interpreter is started, never forked: a forked copy of an open store would be a second writer.
+"""
+
+import contextlib
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+from kg.errors import UserError
+
+GIB = 1 << 30
+QUERY_MEMORY = 4 * GIB
+START_SECONDS = 120.0  # for the interpreter to come up, on a machine that does much else
+
+Progress = Callable[[dict[str, Any]], None]
+
+
+def load_memory() -> int:
+    """Bytes that a load may use: half of what the machine has."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+
+
+def run(
+    target: str,
+    arguments: dict[str, Any],
+    *,
+    timeout_seconds: float | None,
+    memory_bytes: int | None,
+    on_progress: Progress | None = None,
+) -> Any:
+    """Worker.call in a worker for this once."""
+    with Worker(memory_bytes) as worker:
+        return worker.call(target, arguments, timeout_seconds=timeout_seconds, on_progress=on_progress)
+
+
+class Worker:
+    """One process that serves many calls, one at a time; started by the first, replaced by the next after its death.
+
+    memory_bytes limits its address space (on Linux; elsewhere only the deadline of a call does), and is never above the
+    limit this process has itself. Close it, or use it in a `with`.
+    """
+
+    def __init__(self, memory_bytes: int | None = QUERY_MEMORY) -> None:
+        self._memory = _effective_limit(memory_bytes)
+        self._process: _Process | None = None
+        self._lock = threading.Lock()
+
+    def call(
+        self,
+        target: str,
+        arguments: dict[str, Any],
+        *,
+        timeout_seconds: float | None = None,
+        on_progress: Progress | None = None,
+    ) -> Any:
+        """What `module:function(**arguments, progress=...)` returns: arguments, result and progress go as JSON.
+
+        on_progress is called with what the function gives to progress, in order. UserError: the function raised it, the
+        deadline passed, the memory did not suffice, or the worker died. RuntimeError: any other exception in the
+        function, with its traceback. If anything else ends the call (Ctrl-C, an exception of on_progress) the worker is
+        killed.
+        """
+        request = json.dumps({"target": target, "arguments": arguments})
+        with self._lock:
+            process = self._alive()
+            try:
+                process.send(request)
+                answer = self._answer(process, timeout_seconds, on_progress)
+            except BaseException:
+                self.close()
+                raise
+            if "memory_error" in answer:
+                self.close()
+                raise UserError(self._no_memory())
+        return _result(answer)
+
+    def close(self) -> None:
+        """End the worker, whatever it does. The next call starts another."""
+        if self._process is not None:
+            self._process.end()
+            self._process = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _alive(self) -> "_Process":
+        if self._process is not None and not self._process.is_alive():
+            self.close()
+        if self._process is None:
+            self._process = _Process(self._memory)
+            try:
+                self._next(self._process, START_SECONDS, START_SECONDS)
+            except BaseException:
+                self.close()
+                raise
+        return self._process
+
+    def _answer(self, process: "_Process", timeout: float | None, on_progress: Progress | None) -> dict[str, Any]:
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            left = None if deadline is None else deadline - time.monotonic()
+            message = self._next(process, left, timeout)
+            if "progress" not in message:
+                return message
+            if on_progress is not None:
+                on_progress(message["progress"])
+
+    def _next(self, process: "_Process", left: float | None, timeout: float | None) -> dict[str, Any]:
+        """The next message. UserError: none within the seconds left, or the worker died."""
+        try:
+            line = process.line(left)
+        except TimeoutError:
+            raise UserError(f"stopped after {timeout:g} seconds, the limit") from None
+        if line is None:
+            raise UserError(self._death(process))
+        message: dict[str, Any] = json.loads(line)
+        return message
+
+    def _no_memory(self) -> str:
+        if self._memory is None:
+            return "stopped: it needed more memory than there is"
+        return f"stopped: it needed more than {self._memory / GIB:.2g} GiB of memory, the limit"
+
+    def _death(self, process: "_Process") -> str:
+        code, said = process.wait()
+        if code == -signal.SIGKILL or any(sign in said for sign in _OUT_OF_MEMORY):
+            return self._no_memory()
+        if code < 0:
+            name = signal.Signals(-code).name
+            return f"the worker died (signal {-code}, {name}): the input is too deeply nested or too large"
+        return f"the worker died (exit {code}): {' '.join(said.split()[-40:])}"
+
+
+_OUT_OF_MEMORY = ("memory allocation of", "bad_alloc", "MemoryError", "annot allocate memory", "out of memory")
+
+
+def _result(answer: dict[str, Any]) -> Any:
+    if "user_error" in answer:
+        raise UserError(answer["user_error"])
+    if "defect" in answer:
+        raise RuntimeError(f"in the worker:\n{answer['defect']}")
+    return answer["result"]
+
+
+def _effective_limit(memory: int | None) -> int | None:
+    if memory is None or not sys.platform.startswith("linux"):
+        return None
+    import resource
+
+    inherited = [limit for limit in resource.getrlimit(resource.RLIMIT_AS) if limit != resource.RLIM_INFINITY]
+    return min([memory, *inherited])
+
+
+class _Process:
+    """The worker as an operating system sees it. Ends with this object, too."""
+
+    def __init__(self, memory: int | None) -> None:
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115
+        self._popen = subprocess.Popen(
+            [sys.executable, "-P", "-m", "kg.store.worker", str(memory or 0)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._said,  # a crash prints nothing on the user's terminal
+            env=_environment(),
+            start_new_session=True,  # Ctrl-C in the terminal is for the parent
+        )
+        assert self._popen.stdin is not None and self._popen.stdout is not None
+        self._stdin, self._stdout = self._popen.stdin, self._popen.stdout
+        self._pieces: list[bytes] = []  # of a line that has not ended
+        self._lines: list[bytes] = []  # whole ones, last first
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._stdout, selectors.EVENT_READ)
+        self._end = weakref.finalize(self, _end, self._popen, self._stdin, self._stdout, self._selector, self._said)
+
+    def is_alive(self) -> bool:
+        return self._popen.poll() is None
+
+    def send(self, line: str) -> None:
+        with contextlib.suppress(BrokenPipeError):  # it died: reading its answer says how
+            self._stdin.write(line.encode() + b"\n")
+            self._stdin.flush()
+
+    def line(self, timeout: float | None) -> bytes | None:
+        """The next line, None when there is no more. TimeoutError: none within `timeout` seconds."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while not self._lines:
+            left = None if deadline is None else max(0.0, deadline - time.monotonic())
+            if not self._selector.select(left):
+                raise TimeoutError
+            data = os.read(self._stdout.fileno(), 1 << 20)
+            if not data:
+                return None
+            first, *others = data.split(b"\n")
+            self._pieces.append(first)
+            if others:
+                self._lines = [b"".join(self._pieces), *others[:-1]][::-1]
+                self._pieces = [others[-1]]
+        return self._lines.pop()
+
+    def wait(self) -> tuple[int, str]:
+        """(exit code, the end of what it said on standard error), once it has closed its output."""
+        code = self._popen.wait()
+        self._said.seek(max(0, self._said.seek(0, os.SEEK_END) - 4096))
+        return code, self._said.read().decode(errors="replace")
+
+    def end(self) -> None:
+        self._end()
+
+
+def _end(popen: "subprocess.Popen[bytes]", stdin: IO[bytes], *others: Any) -> None:
+    popen.kill()
+    popen.wait()
+    with contextlib.suppress(BrokenPipeError):  # a request it never read
+        stdin.close()
+    for other in others:
+        other.close()
+
+
+def _environment() -> dict[str, str]:
+    """Ours; and the worker finds the modules that this process finds, wherever that was started."""
+    paths = [path for path in sys.path if path] + [str(Path(__file__).parents[2])]
+    # glibc reserves 64 MB of address space a thread, and the database starts one for every core
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths)), "MALLOC_ARENA_MAX": "4"}

@@ -1,0 +1,80 @@
+"""The process that sandbox.py starts: calls the functions it is told to, one after another, until its parent is gone.
+
+Requests come on standard input, answers leave on what was standard output, one JSON object a line:
+
+    {"target": "module:function", "arguments": {...}}  ->  {"progress": {...}} ...  then one of
+    {"result": ...}   {"user_error": message}   {"memory_error": true}   {"defect": traceback}
+"""
+
+import contextlib
+import json
+import os
+import pkgutil
+import queue
+import signal
+import sys
+import threading
+import traceback
+from typing import IO, Any
+
+from kg.errors import UserError
+
+
+def main() -> None:
+    """Serve until standard input closes. The one argument is the memory limit in bytes, 0 for none."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
+    requests: queue.SimpleQueue[str] = queue.SimpleQueue()
+    with _own_stdout() as answers:
+        _limit_memory(int(sys.argv[1]))
+        threading.Thread(target=_watch, args=(requests,), daemon=True).start()
+        _say(answers, ready=True)
+        while True:
+            _serve(json.loads(requests.get()), answers)
+
+
+def _own_stdout() -> IO[str]:
+    """Standard output for the protocol alone: a stray print, from Python or not, goes to standard error."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return answers
+
+
+def _limit_memory(limit: int) -> None:
+    if limit:
+        import resource  # not on every system; there the parent asks for no limit
+
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+
+def _watch(requests: "queue.SimpleQueue[str]") -> None:
+    """Leave with the parent, even in the middle of a computation."""
+    for line in sys.stdin:
+        requests.put(line)
+    os._exit(0)
+
+
+def _say(answers: IO[str], **message: Any) -> None:
+    text = json.dumps(message)
+    with contextlib.suppress(BrokenPipeError):  # the parent is gone, and so are we in a moment
+        answers.write(text + "\n")
+        answers.flush()
+
+
+def _serve(request: dict[str, Any], answers: IO[str]) -> None:
+    def progress(message: dict[str, Any]) -> None:
+        _say(answers, progress=message)
+
+    try:
+        function = pkgutil.resolve_name(request["target"])
+        _say(answers, result=function(**request["arguments"], progress=progress))
+    except UserError as error:
+        _say(answers, user_error=str(error))
+    except MemoryError:
+        _say(answers, memory_error=True)
+        os._exit(0)  # what is left of the heap is no place to go on
+    except BaseException:  # a panic in native code is no Exception
+        _say(answers, defect=traceback.format_exc())
+
+
+if __name__ == "__main__":
+    main()
