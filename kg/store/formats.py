@@ -7,46 +7,33 @@
 Everything wrong with a file is a UserError of one line, `path:line:column: reason`.
 """
 
-import bz2
-import codecs
-import csv
-import gzip
 import hashlib
-import io
-import lzma
 import os
 import re
-import stat
-import sys
-import zlib
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self, cast
-from urllib.parse import quote, unquote
 
 from pyoxigraph import BlankNode, DefaultGraph, Literal, NamedNode, Quad, RdfFormat, Triple, parse, serialize
 
 from kg.errors import UserError
+from kg.store.content import COMPRESSIONS, Block, blocks, check_utf8, chunks, failing_as, one_line, opened
 from kg.store.guard import MAX_TOKEN, Entities, Nesting, Refused, after
+from kg.store.tables import BASE as BASE
+from kg.store.tables import Table, write_table
+from kg.store.tables import iri_of as iri_of
+from kg.store.tables import name_of as name_of
 
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
-
-BASE = "urn:kg:"  # what the plain names of a TSV or CSV file are put after, unless another base is given
-BLOCK = 1 << 20  # bytes read at once
 BATCH = 8192  # quads parsed at once
 
 
 @dataclass(frozen=True)
 class Syntax:
-    """One way to write facts. `rdf` is None for our own tables; `lines`: one fact a line, so bad ones can be left out."""
+    """One way to write facts. `rdf` is None for our own tables; `lines`: one fact a line, so one can be left out."""
 
     name: str
     suffixes: tuple[str, ...]
@@ -72,14 +59,6 @@ SYNTAXES = {
 }
 _BY_SUFFIX = {suffix: syntax for syntax in SYNTAXES.values() for suffix in syntax.suffixes}
 
-_COMPRESSIONS: dict[str, Callable[..., Any]] = {
-    ".gz": gzip.open,
-    ".bz2": bz2.open,
-    ".xz": lzma.open,
-    ".zst": zstd.open,
-}
-_DAMAGED = (EOFError, OSError, zlib.error, lzma.LZMAError, zstd.ZstdError)
-
 
 def syntax_of(path: str | Path, name: str | None = None) -> Syntax:
     """The syntax called `name`, else the one of the suffix, before any .gz .bz2 .xz .zst. UserError: unknown."""
@@ -89,10 +68,10 @@ def syntax_of(path: str | Path, name: str | None = None) -> Syntax:
         return SYNTAXES[name]
     path = Path(path)
     suffixes = [suffix.lower() for suffix in path.suffixes]
-    if suffixes and suffixes[-1] in _COMPRESSIONS:
+    if suffixes and suffixes[-1] in COMPRESSIONS:
         suffixes.pop()
     if not suffixes or suffixes[-1] not in _BY_SUFFIX:
-        known = f"{' '.join(_BY_SUFFIX)}, each also with {' '.join(_COMPRESSIONS)}"
+        known = f"{' '.join(_BY_SUFFIX)}, each also with {' '.join(COMPRESSIONS)}"
         raise UserError(f"{path}: the suffix names no syntax: expected {known}; or give the syntax by name")
     return _BY_SUFFIX[suffixes[-1]]
 
@@ -109,12 +88,12 @@ class Quarantine:
         self.path = Path(path)
         self.count = 0
         self._source: Path | None = None
-        with _writing(self.path):
+        with failing_as(self.path):
             self._file = self.path.open("w", encoding="utf-8", newline="\n")
 
     def add(self, source: Path, line: int, reason: str, text: bytes) -> None:
         """Note one bad line of a file."""
-        with _writing(self.path):
+        with failing_as(self.path):
             if source != self._source:
                 self._file.write(f"# {source}\n")
                 self._source = source
@@ -123,12 +102,12 @@ class Quarantine:
 
     def flush(self) -> None:
         """Hand what was added to the operating system."""
-        with _writing(self.path):
+        with failing_as(self.path):
             self._file.flush()
 
     def close(self) -> None:
         """Add no more."""
-        with _writing(self.path):
+        with failing_as(self.path):
             self._file.close()
 
     def __enter__(self) -> Self:
@@ -189,7 +168,7 @@ def _batches(
     path: Path, kind: Syntax, base: str | None, quarantine: Quarantine | None, prefixes: dict[str, str] | None
 ) -> _Batches:
     if kind.rdf is None:
-        return _lines(path, _Table(kind.delimiter, base or BASE).facts, quarantine)
+        return _lines(path, Table(kind.delimiter, base or BASE).facts, quarantine)
     if kind.lines:
         return _lines(path, partial(_statements, kind, base), quarantine)
     return _document(path, kind, base, prefixes)
@@ -199,7 +178,7 @@ def _node(iri: str, what: str) -> NamedNode:
     try:
         return NamedNode(iri)
     except ValueError as error:
-        raise UserError(f"the {what} {iri!r} is no absolute IRI: {_one_line(str(error))}") from None
+        raise UserError(f"the {what} {iri!r} is no absolute IRI: {one_line(str(error))}") from None
 
 
 # ---- blank nodes and graphs
@@ -224,7 +203,7 @@ class _BlankNames:
 
 def _sha256(path: Path) -> str:
     content = hashlib.sha256()
-    for chunk in _chunks(path):
+    for chunk in chunks(path):
         content.update(chunk)
     return content.hexdigest()
 
@@ -250,140 +229,15 @@ def _renamed(term: Any, names: _BlankNames) -> Any:
     return term
 
 
-# ---- bytes
-
-
-def _failed(path: Path, error: OSError) -> UserError:
-    return UserError(f"{path}: {error.strerror or _one_line(str(error))}")
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise _failed(path, error) from None
-
-
-def _one_line(text: str) -> str:
-    """At most 300 characters, all of which a terminal can show."""
-    line = "".join(c if c.isprintable() else " " for c in text[:2000])
-    line = " ".join(line.split())
-    return line if len(line) <= 300 else f"{line[:300]}..."
-
-
-def _identity(path: Path) -> tuple[int, int, int]:
-    """What changes when a file is replaced or written. UserError: it is no regular file."""
-    try:
-        status = path.stat()
-    except OSError as error:
-        raise _failed(path, error) from None
-    if stat.S_ISDIR(status.st_mode):
-        raise UserError(f"{path}: a directory: expected a file of facts")
-    if not stat.S_ISREG(status.st_mode):
-        raise UserError(f"{path}: expected a regular file: it may be read twice")
-    return status.st_ino, status.st_size, status.st_mtime_ns
-
-
-def _open(path: Path, mode: str) -> IO[bytes]:
-    opener = _COMPRESSIONS.get(path.suffix.lower(), open)
-    try:
-        stream: IO[bytes] = opener(path, mode)
-    except OSError as error:
-        raise _failed(path, error) from None
-    return stream
-
-
-def _damage(path: Path, error: Exception) -> UserError:
-    suffix = path.suffix.lower()
-    if suffix not in _COMPRESSIONS and isinstance(error, OSError):
-        return _failed(path, error)
-    if isinstance(error, EOFError):
-        return UserError(f"{path}: the {suffix} file is cut short")
-    return UserError(f"{path}: the {suffix} file is damaged, or no {suffix} file: {_one_line(str(error))}")
-
-
-def _chunks(path: Path) -> Iterator[bytes]:
-    """The decompressed content, less a byte order mark. UserError: not readable, damaged, empty, changed by the end."""
-    before = _identity(path)
-    empty = True
-    with _open(path, "rb") as stream:
-        while True:
-            try:
-                chunk = stream.read(BLOCK)
-            except _DAMAGED as error:
-                raise _damage(path, error) from None
-            if not chunk:
-                break
-            if empty:
-                chunk = chunk.removeprefix(codecs.BOM_UTF8)
-                empty = not chunk
-            yield chunk
-    if empty:
-        raise UserError(f"{path}: the file is empty")
-    if _identity(path) != before:
-        raise UserError(f"{path}: the file changed while it was read")
-
-
-@dataclass(frozen=True)
-class _Block:
-    line: int  # of its first byte, as is the column; both from 1
-    column: int
-    data: bytes
-
-    def refused(self, reason: str, at: int) -> Refused:
-        return Refused(reason, *after(self.line, self.column, self.data[:at]))
-
-
-def _blocks(path: Path, end: bytes, overlong: Callable[[int, bytes], None] | None = None) -> Iterator[_Block]:
-    """The content in blocks of about BLOCK bytes, each but the last with the one byte `end` as its last.
-
-    More than MAX_TOKEN bytes without `end` are Refused; or `overlong` is told their line and beginning, and they are
-    left out.
-    """
-    line, column = 1, 1
-    rest: bytes | None = b""
-    for chunk in _chunks(path):
-        if rest is None:  # within what is left out
-            if end not in chunk:
-                continue
-            chunk, rest = chunk[chunk.index(end) :], b""
-        chunk = rest + chunk
-        cut = chunk.rfind(end) + 1
-        if cut:
-            yield _Block(line, column, chunk[:cut])
-            line, column = after(line, column, chunk[:cut])
-        rest = chunk[cut:]
-        if len(rest) > MAX_TOKEN:
-            if overlong is None:
-                raise Refused(f"{_STRETCHES[end]} longer than {MAX_TOKEN >> 20} MiB", line, column)
-            overlong(line, rest[:1000])
-            rest = None
-    if rest:
-        yield _Block(line, column, rest)
-
-
-_STRETCHES = {b"\n": "a line", b">": "a tag or a text", b'"': "a string, or a gap between strings,"}
-
-
-def _check_utf8(block: _Block) -> None:
-    if block.data.isascii():
-        return
-    try:
-        block.data.decode()
-    except UnicodeDecodeError as error:
-        raise block.refused(f"not UTF-8: byte 0x{block.data[error.start]:02x}", error.start) from None
-
-
 # ---- one fact a line
 
 
-def _lines(path: Path, facts: Callable[[_Block], list[Quad]], quarantine: Quarantine | None) -> _Batches:
+def _lines(path: Path, facts: Callable[[Block], list[Quad]], quarantine: Quarantine | None) -> _Batches:
     """Block by block; line by line where a block has a bad one, so that its number is exact and its neighbours load."""
     too_long = None
     if quarantine is not None:
         too_long = partial(_note_overlong, path, quarantine)
-    for block in _blocks(path, b"\n", too_long):
+    for block in blocks(path, b"\n", too_long):
         try:
             quads = facts(block)
         except Refused:
@@ -396,12 +250,12 @@ def _note_overlong(path: Path, quarantine: Quarantine, line: int, beginning: byt
 
 
 def _line_by_line(
-    path: Path, block: _Block, facts: Callable[[_Block], list[Quad]], quarantine: Quarantine | None
+    path: Path, block: Block, facts: Callable[[Block], list[Quad]], quarantine: Quarantine | None
 ) -> list[Quad]:
     quads = []
     for number, text in enumerate(block.data.split(b"\n"), block.line):
         try:
-            quads += facts(_Block(number, 1, text))
+            quads += facts(Block(number, 1, text))
         except Refused as refused:
             if quarantine is None:
                 raise
@@ -411,20 +265,20 @@ def _line_by_line(
     return quads
 
 
-def _statements(kind: Syntax, base: str | None, block: _Block) -> list[Quad]:
+def _statements(kind: Syntax, base: str | None, block: Block) -> list[Quad]:
     """N-Triples or N-Quads. Refused at the first bad line."""
-    _check_utf8(block)
+    check_utf8(block)
     if b"<<" in block.data:  # only a triple term nests here, and it ends with its line
         for number, text in enumerate(block.data.split(b"\n"), block.line):
             if text.count(b"<<") > 1:
-                _check_nesting(kind, _Block(number, 1, text))
+                _check_nesting(kind, Block(number, 1, text))
     try:
         return list(parse(block.data, kind.rdf, base_iri=base))
     except SyntaxError as error:
         raise _syntax_error(error, block.line) from None
 
 
-def _check_nesting(kind: Syntax, line: _Block) -> None:
+def _check_nesting(kind: Syntax, line: Block) -> None:
     try:
         Nesting(kind.name).feed(line.data + b"\n")
     except Refused as refused:
@@ -436,98 +290,10 @@ _PREAMBLE = re.compile(r"^Parser error .*?: ", re.DOTALL)
 
 def _syntax_error(error: SyntaxError, line: int = 1, column: int = 1) -> Refused:
     """The parser's error with its place, or with (line, column) where it gives none."""
-    reason = _one_line(_PREAMBLE.sub("", error.msg))
+    reason = one_line(_PREAMBLE.sub("", error.msg))
     if error.lineno is None:
         return Refused(reason, line, column)
     return Refused(reason, line + error.lineno - 1, error.offset or 1)
-
-
-# ---- tables of facts
-
-
-class _Table:
-    """Lines of `head relation tail`, as plain names, IRIs or `_:` blank nodes."""
-
-    def __init__(self, delimiter: str, base: str) -> None:
-        self._delimiter = delimiter
-        self._base = base
-        self._terms: dict[str, NamedNode | BlankNode] = {}
-
-    def facts(self, block: _Block) -> list[Quad]:
-        """Refused at the first bad line. Blank lines hold no fact."""
-        _check_utf8(block)
-        quads = []
-        for number, line in enumerate(block.data.decode().split("\n"), block.line):
-            text = line.removesuffix("\r")
-            if text and not text.isspace():
-                quads.append(self._fact(self._cells(text, number), number))
-        return quads
-
-    def _cells(self, text: str, line: int) -> list[str]:
-        if self._delimiter == "\t":
-            cells = text.split("\t")
-        else:
-            try:
-                (cells,) = csv.reader([text], strict=True)
-            except csv.Error as error:
-                raise Refused(f"not a row of CSV: {_one_line(str(error))}", line, 1) from None
-        if len(cells) != 3:
-            what = "tab" if self._delimiter == "\t" else "comma"
-            raise Refused(f"expected head, relation and tail, {what}-separated; got {len(cells)} cells", line, 1)
-        return cells
-
-    def _fact(self, cells: list[str], line: int) -> Quad:
-        terms: list[Any] = []
-        for i, cell in enumerate(cells):
-            term = self._terms.get(cell)
-            if term is None:
-                column = 1 + sum(len(before) + 1 for before in cells[:i])
-                term = self._term(cell, ("head", "relation", "tail")[i], line, column)
-            terms.append(term)
-        if isinstance(terms[1], BlankNode):
-            raise Refused("a blank node is no relation", line, len(cells[0]) + 2)
-        return Quad(*terms)
-
-    def _term(self, cell: str, role: str, line: int, column: int) -> NamedNode | BlankNode:
-        if not cell.strip():
-            raise Refused(f"the {role} is empty", line, column)
-        try:
-            term = BlankNode(cell[2:]) if cell.startswith("_:") else NamedNode(iri_of(cell, self._base))
-        except ValueError as error:
-            raise Refused(f"the {role} {_one_line(cell)!r}: {_one_line(str(error))}", line, column) from None
-        if len(self._terms) >= 1 << 20:  # a memory of the recent ones, not of all
-            self._terms.clear()
-        self._terms[cell] = term
-        return term
-
-
-_ABSOLUTE = re.compile(r"https?://|urn:", re.IGNORECASE)
-# what an IRI may hold (RFC 3987, ipchar and /), less % and the byte order mark
-_NOT_IN_IRI = re.compile(
-    r"[^A-Za-z0-9\-._~!$&'()*+,;=:@/\u00a0-\ud7ff\uf900-\ufdcf\ufdf0-\ufefe\uff00-\uffef"
-    + "".join(f"{chr(plane << 16)}-{chr((plane << 16) + 0xFFFD)}" for plane in range(1, 14))
-    + f"{chr(0xE1000)}-{chr(0xEFFFD)}]"
-)
-
-
-def iri_of(name: str, base: str = BASE) -> str:
-    """The IRI of a plain name: base + name, with %XX for what an IRI may not hold.
-
-    A name that is an http, https or urn IRI already, bare or in <>, is that IRI.
-    """
-    bare = name[1:-1] if name.startswith("<") and name.endswith(">") else name
-    if _ABSOLUTE.match(bare):
-        return bare
-    return base + _NOT_IN_IRI.sub(lambda found: quote(found[0], safe=""), name)
-
-
-def name_of(iri: str, base: str = BASE) -> str:
-    """The plain name that iri_of turns into this IRI; the IRI itself where there is none."""
-    if iri.startswith(base):
-        name = unquote(iri[len(base) :])
-        if name.strip() and not name.startswith("_:") and iri_of(name, base) == iri:
-            return name
-    return iri
 
 
 # ---- documents
@@ -560,8 +326,8 @@ _ENDS = {"rdfxml": b">", "jsonld": b'"'}  # what cuts a document into blocks: th
 def _guarded(path: Path, kind: Syntax) -> Iterator[bytes]:
     """The content, every block of it looked at before the parser sees it. Raises Refused."""
     nesting, entities = Nesting(kind.name), Entities()
-    for block in _blocks(path, _ENDS.get(kind.name, b"\n")):
-        _check_utf8(block)
+    for block in blocks(path, _ENDS.get(kind.name, b"\n")):
+        check_utf8(block)
         nesting.feed(block.data)
         yield entities.feed(block.data) if kind.name == "rdfxml" else block.data
 
@@ -627,12 +393,12 @@ def write(
     temporary = out.with_name(f".{os.getpid()}.{out.name}")  # the same suffixes, and the same file system
     counted = _Counted(quads, out, kind)
     try:
-        with _writing(out), _open_new(out, temporary) as stream:
+        with failing_as(out), _open_new(out, temporary) as stream:
             if kind.rdf is None:
-                _write_table(counted, stream, kind)
+                write_table(counted, stream, kind.delimiter)
             else:
                 _serialize(counted, stream, out, kind, prefixes)
-        with _writing(out):
+        with failing_as(out):
             temporary.replace(out)
     finally:
         temporary.unlink(missing_ok=True)
@@ -641,7 +407,7 @@ def write(
 
 def _open_new(out: Path, temporary: Path) -> IO[bytes]:
     try:
-        return _open(temporary, "wb")
+        return opened(temporary, "wb")
     except UserError as error:
         raise UserError(str(error).replace(str(temporary), str(out), 1)) from None
 
@@ -677,7 +443,7 @@ class _Counted:
                 raise UserError(f"{self._out}: RDF/XML cannot hold the predicate <{predicate}>: it ends in no XML name")
             self._elements.add(predicate)
         if isinstance(quad.object, Literal) and _NOT_IN_XML.search(quad.object.value):
-            raise UserError(f"{self._out}: RDF/XML cannot hold the control characters of {_one_line(str(quad.object))}")
+            raise UserError(f"{self._out}: RDF/XML cannot hold the control characters of {one_line(str(quad.object))}")
         if isinstance(quad.object, Triple):
             self._check_xml(quad.object)
 
@@ -717,23 +483,4 @@ def _serialize(quads: _Counted, stream: IO[bytes], out: Path, kind: Syntax, pref
     try:
         serialize(quads, sink, kind.rdf, prefixes=prefixes if kind.name not in ("ntriples", "nquads") else None)
     except ValueError as error:
-        raise UserError(f"{out}: {_one_line(str(error))}") from None
-
-
-def _write_table(quads: _Counted, stream: IO[bytes], kind: Syntax) -> None:
-    text = io.TextIOWrapper(stream, encoding="utf-8", newline="")
-    if kind.name == "csv":
-        rows = csv.writer(text, lineterminator="\n")
-        for quad in quads:
-            rows.writerow([_cell(quad.subject), _cell(quad.predicate), _cell(quad.object)])
-    else:
-        for quad in quads:
-            text.write(f"{_cell(quad.subject)}\t{_cell(quad.predicate)}\t{_cell(quad.object)}\n")
-    text.detach()  # flushes; the stream is the caller's to close
-
-
-def _cell(term: Any) -> str:
-    if isinstance(term, BlankNode):
-        return str(term)
-    name = name_of(term.value)
-    return name if name.isprintable() and name[0] != "\ufeff" else term.value
+        raise UserError(f"{out}: {one_line(str(error))}") from None

@@ -96,9 +96,9 @@ _LEXERS: dict[str, tuple[tuple[re.Pattern[bytes], re.Pattern[bytes]], Callable[[
 class Nesting:
     """Follows the open brackets of a stream, blind to those inside strings, IRIs and comments.
 
-    Feed it the stream in order, each piece before the parser sees it. What ends inside a token waits for the next piece:
-    no bracket in it is one yet, for the parser either. Text that is no token at all is left to the parser, which stops
-    there.
+    Feed it the stream in order, each piece before the parser sees it. What ends inside a token waits for the next
+    piece: no bracket in it is one yet, for the parser either. Text that is no token at all is left to the parser, which
+    stops there.
     """
 
     def __init__(self, syntax: str) -> None:
