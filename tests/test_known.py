@@ -1,0 +1,57 @@
+"""Known answers: by hand, then against a dictionary of sets."""
+
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kg.graph.known import KnownAnswers
+
+Fact = tuple[int, int, int]
+
+
+def known(facts: list[Fact], num_relations: int) -> KnownAnswers:
+    return KnownAnswers.from_triples(torch.tensor(facts, dtype=torch.long).reshape(-1, 3), num_relations)
+
+
+def test_questions_by_hand() -> None:
+    """Two relations: relation 0 of entity 0 has the answers 1 and 2; keys are head * 4 + relation."""
+    answers = known([(0, 0, 2), (0, 0, 1), (1, 1, 1), (0, 0, 1)], 2)
+    assert answers.questions.tolist() == [0, 5, 6, 7, 10]  # (0, 0) (1, 1) (1, 0 + 2) (1, 1 + 2) (2, 0 + 2)
+    assert answers.offsets.tolist() == [0, 2, 3, 4, 5, 6]
+    assert answers.tails.tolist() == [1, 2, 1, 0, 1, 0]
+    head, relation = answers.heads_and_relations()
+    assert (head.tolist(), relation.tolist()) == ([0, 1, 1, 1, 2], [0, 1, 2, 3, 2])
+
+
+def test_lookup_by_hand() -> None:
+    answers = known([(0, 0, 2), (0, 0, 1), (1, 1, 1)], 2)
+    row, tail = answers.lookup(torch.tensor([2, 0, 9, 0]), torch.tensor([2, 0, 3, 0]))
+    assert list(zip(row.tolist(), tail.tolist(), strict=True)) == [(0, 0), (1, 1), (1, 2), (3, 1), (3, 2)]
+
+
+def test_nothing_known() -> None:
+    answers = known([], 2)
+    assert answers.questions.tolist() == [] and answers.offsets.tolist() == [0]
+    row, tail = answers.lookup(torch.tensor([0]), torch.tensor([1]))
+    assert len(row) == len(tail) == 0
+    assert answers.contains(torch.tensor([0]), torch.tensor([1]), torch.tensor([0])).tolist() == [False]
+
+
+entity, directed = st.integers(0, 4), st.integers(0, 3)
+facts = st.lists(st.tuples(entity, st.integers(0, 1), entity), max_size=20)
+
+
+@settings(max_examples=40, deadline=None)
+@given(facts, st.lists(st.tuples(entity, directed, entity), max_size=10))
+def test_against_a_dictionary(given_facts: list[Fact], asked: list[Fact]) -> None:
+    expected: dict[tuple[int, int], set[int]] = {}
+    for head, relation, tail in given_facts:
+        expected.setdefault((head, relation), set()).add(tail)
+        expected.setdefault((tail, relation + 2), set()).add(head)
+    answers = known(given_facts, 2)
+    head, relation, tail = torch.tensor(asked, dtype=torch.long).reshape(-1, 3).unbind(1)
+    row, found = answers.lookup(head, relation)
+    pairs = [(i, t) for i, (h, r, _) in enumerate(asked) for t in sorted(expected.get((h, r), ()))]
+    assert list(zip(row.tolist(), found.tolist(), strict=True)) == pairs
+    hit = [t in expected.get((h, r), ()) for h, r, t in asked]
+    assert answers.contains(head, relation, tail).tolist() == hit

@@ -1,0 +1,96 @@
+"""What a graph says of its own words."""
+
+import json
+
+import pytest
+
+from kg.graph.schema import Schema, local_name, unique_labels
+from kg.store.store import Store
+
+TURTLE = """
+@prefix : <http://x.example/> .
+@prefix rdfs: <http://www.w3.org/2000/01/rdf-schema#> .
+@prefix owl: <http://www.w3.org/2002/07/owl#> .
+@prefix skos: <http://www.w3.org/2004/02/skos/core#> .
+
+:Country a owl:Class ; rdfs:subClassOf :Place .
+:borders a owl:ObjectProperty, owl:SymmetricProperty ; rdfs:domain :Country ; rdfs:range :Country .
+:capital a owl:FunctionalProperty ; owl:inverseOf :capitalOf .
+:seat owl:inverseOf :capitalOf .
+
+:de a :Country ; rdfs:label "Deutschland"@de, "Germany"@en, "DE" ; skos:prefLabel "Federal Republic"@en .
+:fr rdfs:label "Frankreich"@de, "FR" .
+:it rdfs:label "Italien"@de, "Italia"@it .
+:uk rdfs:label "UK"@en-GB, "a plain label" .
+:ch skos:prefLabel "Switzerland"@en ; rdfs:comment "no label"@en .
+:de :borders :fr .
+"""
+
+
+@pytest.fixture(scope="module")
+def schema(tmp_path_factory: pytest.TempPathFactory) -> Schema:
+    folder = tmp_path_factory.mktemp("schema")
+    (folder / "x.ttl").write_text(TURTLE, encoding="utf-8")
+    with Store(folder / "x.kg", create=True) as store:
+        store.load(folder / "x.ttl")
+        return Schema.from_store(store)
+
+
+def x(name: str) -> str:
+    return f"http://x.example/{name}"
+
+
+def test_labels_english_first_then_without_language(schema: Schema) -> None:
+    labels = {name: schema.label(x(name)) for name in ("de", "fr", "it", "uk", "ch", "nowhere")}
+    assert labels == {
+        "de": "Germany",
+        "fr": "FR",
+        "it": "Italia",  # neither English nor plain: the first in the alphabet, so that every run says the same
+        "uk": "UK",
+        "ch": "Switzerland",
+        "nowhere": "nowhere",
+    }
+
+
+def test_inverse_holds_both_ways(schema: Schema) -> None:
+    assert schema.inverse == {
+        x("capital"): (x("capitalOf"),),
+        x("seat"): (x("capitalOf"),),
+        x("capitalOf"): (x("capital"), x("seat")),
+    }
+
+
+def test_the_rest_of_the_schema(schema: Schema) -> None:
+    assert schema.symmetric == (x("borders"),) and schema.functional == (x("capital"),)
+    assert schema.domain == schema.range == {x("borders"): (x("Country"),)}
+    assert schema.subclass_of == {x("Country"): (x("Place"),)}
+    assert schema.types[x("de")] == (x("Country"),)
+    assert schema.prefixes[""] == "http://x.example/"
+
+
+def test_json_round_trip(schema: Schema) -> None:
+    assert Schema.from_json(json.loads(json.dumps(schema.to_json()))) == schema
+    assert Schema.from_json(json.loads(json.dumps(Schema().to_json()))) == Schema()
+
+
+@pytest.mark.parametrize(
+    ("term", "name"),
+    [
+        ("http://x.example/a/b", "b"),
+        ("http://x.example/a#b", "b"),
+        ("http://x.example/a/", "a"),
+        ("http://x.example/a/b#", "b"),
+        ("urn:isbn:123", "123"),
+        ("http://", "http://"),
+        ("a/b#c", "a/b#c"),  # a plain name of a benchmark file is no IRI
+        ("/m/0abc", "/m/0abc"),
+        ("_:b0", "_:b0"),
+    ],
+)
+def test_local_name(term: str, name: str) -> None:
+    assert local_name(term) == name
+
+
+def test_unique_labels() -> None:
+    schema = Schema(labels={"a": "Paris", "b": "Paris", "c": "Rome"})
+    assert unique_labels(["a", "b", "c", "d"], schema) == {"Paris": ["a", "b"], "Rome": ["c"], "d": ["d"]}
