@@ -10,8 +10,9 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BufferedIOBase
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from kg.errors import UserError
 from kg.store.guard import MAX_TOKEN, Refused, after
@@ -66,11 +67,11 @@ def _identity(path: Path) -> tuple[int, int, int]:
     return status.st_ino, status.st_size, status.st_mtime_ns
 
 
-def opened(path: Path, mode: str) -> IO[bytes]:
+def opened(path: Path, mode: str) -> BufferedIOBase:
     """The file as it is decompressed, or compressed, in mode "rb" or "wb"."""
     opener = COMPRESSIONS.get(path.suffix.lower(), open)
     try:
-        stream: IO[bytes] = opener(path, mode)
+        stream: BufferedIOBase = opener(path, mode)
     except OSError as error:
         raise failed(path, error) from None
     return stream

@@ -13,10 +13,11 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from io import BufferedIOBase
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self, cast
+from typing import IO, Any, cast
 
 from pyoxigraph import BlankNode, DefaultGraph, Literal, NamedNode, Quad, RdfFormat, Triple, parse, serialize
 
@@ -110,7 +111,7 @@ class Quarantine:
         with failing_as(self.path):
             self._file.close()
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Quarantine":
         return self
 
     def __exit__(
@@ -301,14 +302,24 @@ def _syntax_error(error: SyntaxError, line: int = 1, column: int = 1) -> Refused
 
 def _document(path: Path, kind: Syntax, base: str | None, prefixes: dict[str, str] | None) -> _Batches:
     parser = parse(cast("IO[bytes]", _Pieces(_guarded(path, kind))), kind.rdf, base_iri=base)
+    declared: dict[str, str] = {}
+    size = 1
     try:
-        while batch := list(islice(parser, BATCH)):
+        while batch := list(islice(parser, size)):
+            declared |= parser.prefixes  # an XML element's are forgotten at its end: ask after the first fact
             yield batch, True
+            size = BATCH
     except SyntaxError as error:
         place = _place(path, kind, base) if error.lineno is None else (1, 1)
         raise _syntax_error(error, *place) from None
+    except MemoryError as error:
+        if _BUFFER_FULL not in str(error):
+            raise
+        reason = f"a single token is longer than the {MAX_TOKEN >> 20} MiB that the parser takes"
+        raise Refused(reason, *_place(path, kind, base)) from None
     if prefixes is not None:
-        prefixes.update((name, iri) for name, iri in parser.prefixes.items() if _is_absolute(iri))
+        declared |= parser.prefixes
+        prefixes.update((name, iri) for name, iri in declared.items() if _is_absolute(iri))
 
 
 def _is_absolute(iri: str) -> bool:
@@ -320,6 +331,7 @@ def _is_absolute(iri: str) -> bool:
     return True
 
 
+_BUFFER_FULL = "Reached the buffer maximal size"  # how the parser says that its own limit, not memory, ran out
 _ENDS = {"rdfxml": b">", "jsonld": b'"'}  # what cuts a document into blocks: the longest one is memory
 
 
@@ -359,8 +371,8 @@ def _place(path: Path, kind: Syntax, base: str | None) -> tuple[int, int]:
     try:
         for _ in parse(cast("IO[bytes]", pieces), kind.rdf, base_iri=base):
             pass
-    except SyntaxError:
-        pass
+    except (SyntaxError, MemoryError):
+        pass  # met before: the place alone is news
     return pieces.line, pieces.column
 
 
@@ -405,7 +417,7 @@ def write(
     return counted.count
 
 
-def _open_new(out: Path, temporary: Path) -> IO[bytes]:
+def _open_new(out: Path, temporary: Path) -> BufferedIOBase:
     try:
         return opened(temporary, "wb")
     except UserError as error:
@@ -433,6 +445,8 @@ class _Counted:
                 continue
             if xml:
                 self._check_xml(quad)
+            if self._kind.name == "n3" and isinstance(quad.object, Triple):
+                raise UserError(f"{self._out}: N3 holds no triple terms, as {one_line(str(quad.object))} is")
             self.count += 1
             yield quad
 
@@ -465,7 +479,7 @@ def _is_element(predicate: str) -> bool:
 class _CarriageReturns:
     """An XML reader turns a bare carriage return into a newline; the serializer leaves them bare."""
 
-    def __init__(self, stream: IO[bytes]) -> None:
+    def __init__(self, stream: BufferedIOBase) -> None:
         self._stream = stream
 
     def write(self, data: bytes) -> int:
@@ -478,8 +492,10 @@ class _CarriageReturns:
         self._stream.flush()
 
 
-def _serialize(quads: _Counted, stream: IO[bytes], out: Path, kind: Syntax, prefixes: dict[str, str] | None) -> None:
-    sink = cast("IO[bytes]", _CarriageReturns(stream)) if kind.name == "rdfxml" else stream
+def _serialize(
+    quads: _Counted, stream: BufferedIOBase, out: Path, kind: Syntax, prefixes: dict[str, str] | None
+) -> None:
+    sink = cast("IO[bytes]", _CarriageReturns(stream) if kind.name == "rdfxml" else stream)
     try:
         serialize(quads, sink, kind.rdf, prefixes=prefixes if kind.name not in ("ntriples", "nquads") else None)
     except ValueError as error:

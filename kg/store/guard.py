@@ -7,7 +7,7 @@ everything here reads the text first, with regular expressions alone, in a time 
 import heapq
 import re
 from collections.abc import Callable
-from itertools import accumulate
+from itertools import accumulate, islice
 
 from kg.errors import UserError
 
@@ -37,8 +37,8 @@ def after(line: int, column: int, text: bytes) -> tuple[int, int]:
 
 # Every alternative begins in its own way and every loop is possessive, so no text makes these backtrack: O(n).
 _STRINGS = (
-    rb'"""(?:[^"\\]|\\.|"(?!""))*+"""|"(?!"")(?:[^"\\\n\r]|\\.)*+"'
-    rb"|'''(?:[^'\\]|\\.|'(?!''))*+'''|'(?!'')(?:[^'\\\n\r]|\\.)*+'"
+    rb'"""(?:[^"\\]++|\\.|"(?!""))*+"""|"(?!"")(?:[^"\\\n\r]++|\\.)*+"'
+    rb"|'''(?:[^'\\]++|\\.|'(?!''))*+'''|'(?!'')(?:[^'\\\n\r]++|\\.)*+'"
 )
 _COMMENT = rb"#[^\n\r]*+[\n\r]"
 _IRI_BODY = rb'[^\x00-\x20<>"{}|^`]*+>'
@@ -58,19 +58,21 @@ _N3 = _compiled(
     rb"[^\"'<>#()\[\]{}\\]++|" + _STRINGS + rb"|<(?![<=-])" + _IRI_BODY + rb"|<[=-]|>(?!>)|" + _COMMENT + rb"|\\.",
     _BRACKET,
 )
-_JSON = _compiled(rb'[^"\[\]{}]++|"(?:[^"\\]|\\.)*+"', rb"[\[\]{}]")
+_JSON = _compiled(rb'[^"\[\]{}]++|"(?:[^"\\]++|\\.)*+"', rb"[\[\]{}]")
 
-_DECLARATION = rb"<![A-Z]++(?:[^<>\"']|\"[^\"<]*+\"|'[^'<]*+')*+>"
+_DECLARATION = rb"<![A-Z]++(?:[^<>\"']++|\"[^\"<]*+\"|'[^'<]*+')*+>"
 _DOCTYPE = (
     rb"<![Dd][^\[<>\"']*+(?:\"[^\"<>]*+\"[^\[<>\"']*+|'[^'<>]*+'[^\[<>\"']*+)*+"
-    rb"(?:\[(?:\s|<!--(?:[^<>-]|-(?!->)|<[^<>]*+>)*+-->|" + _DECLARATION + rb")*+\]\s*+)?+>"
+    rb"(?:\[(?:\s|<!--(?:[^<>-]++|-(?!->)|<[^<>]*+>)*+-->|" + _DECLARATION + rb")*+\]\s*+)?+>"
 )
-_ATTRIBUTES = rb"(?:[^\"'>/]|/(?!>)|\"[^\"]*+\"|'[^']*+')*+"
+_ATTRIBUTES = rb"(?:[^\"'>/]++|/(?!>)|\"[^\"]*+\"|'[^']*+')*+"
 _XML = _compiled(
     rb"[^<]++|<!--.*?-->|<!\[CDATA\[.*?\]\]>|<\?.*?\?>|" + _DOCTYPE + rb"|<(?![!?/])" + _ATTRIBUTES + rb"/>",
     rb"<(?![!?/])" + _ATTRIBUTES + rb">|</[^>]*+>",
 )
 
+_SLICE = 1 << 20  # bytes looked at together
+_QUOTES = re.compile(rb"[\"']*+")  # never cut between two: the first two of three are a whole string
 _STEP = {b"": 0, b"<<": 1, b">>": -1, b"(": 1, b")": -1, b"[": 1, b"]": -1, b"{": 1, b"}": -1}
 
 
@@ -109,38 +111,35 @@ class Nesting:
 
     def feed(self, data: bytes) -> None:
         """Raises Refused where a bracket opens deeper than MAX_DEPTH, or a token is longer than MAX_TOKEN."""
-        data = self._rest + data
-        depths, self._rest = self._depths(data)
-        if max(depths) > MAX_DEPTH:
-            raise self._too_deep(data)
-        self._depth = depths[-1]
-        self._line, self._column = after(self._line, self._column, data[: len(data) - len(self._rest)])
-        if len(self._rest) > MAX_TOKEN:
-            raise Refused(f"a single token is longer than {MAX_TOKEN >> 20} MiB", self._line, self._column)
+        start = 0
+        while start < len(data):
+            end = _QUOTES.match(data, start + _SLICE).end()  # type: ignore[union-attr]
+            self._feed(self._rest + data[start:end])
+            start = end
 
-    def _depths(self, text: bytes) -> tuple[list[int], bytes]:
-        """The depth before and after every token, and what follows the last whole one."""
-        found = self._pieces.findall(text)
+    def _feed(self, data: bytes) -> None:
+        found = self._pieces.findall(data)
         rest = b""
-        if found and found[-1] and not self._bracket.fullmatch(found[-1]):
+        if found[-1] and not self._bracket.fullmatch(found[-1]):
             rest = found.pop()
-        return list(accumulate(self._steps(found), initial=self._depth)), rest
-
-    def _too_deep(self, text: bytes) -> Refused:
-        """Where it was: the end of the shortest beginning that is too deep, found by halves."""
-        low, high = 0, len(text)
-        while high - low > 1:
-            middle = (low + high) // 2
-            deep = max(self._depths(text[:middle])[0]) > MAX_DEPTH
-            low, high = (low, middle) if deep else (middle, high)
-        return Refused(f"nested more than {MAX_DEPTH} deep", *after(self._line, self._column, text[:low]))
+        depths = list(accumulate(self._steps(found), initial=self._depth))
+        if max(depths) > MAX_DEPTH:
+            number = next(i for i, depth in enumerate(depths[1:]) if depth > MAX_DEPTH)
+            token = next(islice(self._pieces.finditer(data), number, None))
+            reason = f"nested more than {MAX_DEPTH} deep"
+            raise Refused(reason, *after(self._line, self._column, data[: token.start()]))
+        self._depth = depths[-1]
+        self._line, self._column = after(self._line, self._column, data[: len(data) - len(rest)])
+        self._rest = rest
+        if len(rest) > MAX_TOKEN:
+            raise Refused(f"a single token is longer than {MAX_TOKEN >> 20} MiB", self._line, self._column)
 
 
 _ENTITY = re.compile(
     rb"<!ENTITY\s+(?P<name>[^\s%&;\"'<>]+)\s+(?:\"(?P<double>[^\"&%<>]*+)\"|'(?P<single>[^'\"&%<>]*+)')\s*+>"
 )
 _REFERENCE = re.compile(rb"&([^\s;&<>#\"']+);")
-_QUOTES = re.compile(rb"'([^'\"]*+)'(\s*+>)")
+_SINGLE_QUOTES = re.compile(rb"'([^'\"]*+)'(\s*+>)")
 
 
 class Entities:
@@ -175,7 +174,7 @@ class Entities:
                 reason = f"the value of an XML entity is longer than {MAX_ENTITY} bytes"
                 raise Refused(reason, *after(self._line, self._column, data[: found.start()]))
             self._values[entity["name"]] = len(value)
-            pieces += [data[end : found.start()], _QUOTES.sub(rb'"\1"\2', entity[0])]
+            pieces += [data[end : found.start()], _SINGLE_QUOTES.sub(rb'"\1"\2', entity[0])]
             end = entity.end()
         return b"".join([*pieces, data[end:]])
 

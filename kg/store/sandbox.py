@@ -18,7 +18,7 @@ import weakref
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Any
 
 from kg.errors import UserError
 
@@ -38,7 +38,7 @@ def run(
     target: str,
     arguments: dict[str, Any],
     *,
-    timeout_seconds: float | None,
+    timeout_seconds: int | float | None,
     memory_bytes: int | None,
     on_progress: Progress | None = None,
 ) -> Any:
@@ -64,7 +64,7 @@ class Worker:
         target: str,
         arguments: dict[str, Any],
         *,
-        timeout_seconds: float | None = None,
+        timeout_seconds: int | float | None = None,
         on_progress: Progress | None = None,
     ) -> Any:
         """What `module:function(**arguments, progress=...)` returns: arguments, result and progress go as JSON.
@@ -94,7 +94,7 @@ class Worker:
             self._process.end()
             self._process = None
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Worker":
         return self
 
     def __exit__(
@@ -114,7 +114,7 @@ class Worker:
                 raise
         return self._process
 
-    def _answer(self, process: "_Process", timeout: float | None, on_progress: Progress | None) -> dict[str, Any]:
+    def _answer(self, process: "_Process", timeout: int | float | None, on_progress: Progress | None) -> dict[str, Any]:
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
             left = None if deadline is None else deadline - time.monotonic()
@@ -124,7 +124,7 @@ class Worker:
             if on_progress is not None:
                 on_progress(message["progress"])
 
-    def _next(self, process: "_Process", left: float | None, timeout: float | None) -> dict[str, Any]:
+    def _next(self, process: "_Process", left: int | float | None, timeout: int | float | None) -> dict[str, Any]:
         """The next message. UserError: none within the seconds left, or the worker died."""
         try:
             line = process.line(left)
@@ -142,8 +142,10 @@ class Worker:
 
     def _death(self, process: "_Process") -> str:
         code, said = process.wait()
-        if code == -signal.SIGKILL or any(sign in said for sign in _OUT_OF_MEMORY):
+        if any(sign in said for sign in _OUT_OF_MEMORY):
             return self._no_memory()
+        if code == -signal.SIGKILL:
+            return "the worker was killed (signal 9, SIGKILL), as the system does when memory runs out"
         if code < 0:
             name = signal.Signals(-code).name
             return f"the worker died (signal {-code}, {name}): the input is too deeply nested or too large"
@@ -199,7 +201,7 @@ class _Process:
             self._stdin.write(line.encode() + b"\n")
             self._stdin.flush()
 
-    def line(self, timeout: float | None) -> bytes | None:
+    def line(self, timeout: int | float | None) -> bytes | None:
         """The next line, None when there is no more. TimeoutError: none within `timeout` seconds."""
         deadline = None if timeout is None else time.monotonic() + timeout
         while not self._lines:
@@ -239,4 +241,4 @@ def _environment() -> dict[str, str]:
     """Ours; and the worker finds the modules that this process finds, wherever that was started."""
     paths = [path for path in sys.path if path] + [str(Path(__file__).parents[2])]
     # glibc reserves 64 MB of address space a thread, and the database starts one for every core
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths)), "MALLOC_ARENA_MAX": "4"}
+    return {"MALLOC_ARENA_MAX": "4", **os.environ, "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths))}

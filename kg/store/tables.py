@@ -4,7 +4,7 @@ import csv
 import io
 import re
 from collections.abc import Iterable
-from typing import IO, Any
+from typing import IO, Any, cast
 from urllib.parse import quote, unquote
 
 from pyoxigraph import BlankNode, NamedNode, Quad
@@ -103,9 +103,9 @@ class Table:
         return term
 
 
-def write_table(quads: Iterable[Quad], stream: IO[bytes], delimiter: str) -> None:
+def write_table(quads: Iterable[Quad], stream: io.BufferedIOBase, delimiter: str) -> None:
     """Facts between entities, a line each. The stream stays open."""
-    text = io.TextIOWrapper(stream, encoding="utf-8", newline="")
+    text = io.TextIOWrapper(cast("IO[bytes]", stream), encoding="utf-8", newline="")
     if delimiter == ",":
         rows = csv.writer(text, lineterminator="\n")
         for quad in quads:

@@ -1,0 +1,180 @@
+"""A worker answers, is stopped, dies and is replaced; the parent only ever sees an error of one line."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kg.errors import UserError
+from kg.store import sandbox
+from kg.store.sandbox import GIB, Worker, load_memory, run
+
+
+@pytest.fixture
+def worker() -> Iterator[Worker]:
+    with Worker() as worker:
+        yield worker
+
+
+def call(worker: Worker, name: str, timeout_seconds: int | float | None = 60, **arguments: Any) -> Any:
+    return worker.call(f"sandbox_targets:{name}", arguments, timeout_seconds=timeout_seconds)
+
+
+def gone(pid: int) -> bool:
+    """Dead, or dead and not yet waited for by whoever inherited it."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return True
+    return state == "Z"
+
+
+def test_arguments_progress_and_result_come_through(worker: Worker) -> None:
+    seen: list[dict[str, Any]] = []
+    arguments = {"text": "é\n\ud83d", "number": 1.5, "nothing": None, "rows": [[1, "a"], []]}
+    assert worker.call("sandbox_targets:echo", arguments, timeout_seconds=60, on_progress=seen.append) == arguments
+    assert seen == [{"step": 1}, {"step": 2}]
+
+
+def test_one_worker_serves_many_calls(worker: Worker) -> None:
+    first = call(worker, "process_id")
+    with pytest.raises(UserError):
+        call(worker, "user_error")
+    with pytest.raises(RuntimeError):
+        call(worker, "defect")
+    assert call(worker, "process_id") == first != os.getpid()
+
+
+def test_a_user_error_keeps_its_message(worker: Worker) -> None:
+    with pytest.raises(UserError, match=r"^line 3: expected '\.'$"):
+        call(worker, "user_error")
+
+
+def test_a_defect_shows_its_traceback(worker: Worker) -> None:
+    with pytest.raises(RuntimeError, match=r"(?s)Traceback.*sandbox_targets.*KeyError: 'the key'"):
+        call(worker, "defect")
+    with pytest.raises(RuntimeError, match="not JSON serializable"):
+        call(worker, "unanswerable")
+    with pytest.raises(RuntimeError, match="no_such_function"):
+        call(worker, "no_such_function")
+
+
+@pytest.mark.parametrize("name", ["sleep", "spin"])
+def test_the_deadline_kills_and_the_next_call_is_answered(worker: Worker, name: str) -> None:
+    first = call(worker, "process_id")
+    with pytest.raises(UserError, match=r"^stopped after 0\.5 seconds, the limit$"):
+        call(worker, name, timeout_seconds=0.5)
+    assert gone(first)
+    assert call(worker, "process_id") != first
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere memory has no limit")
+def test_memory_has_a_limit() -> None:
+    with Worker(memory_bytes=GIB) as worker:
+        assert call(worker, "allocate", size=1 << 20) == 1 << 20
+        with pytest.raises(UserError, match=r"^stopped: it needed more than 1 GiB of memory, the limit$"):
+            call(worker, "allocate", size=2 << 30)
+        assert call(worker, "allocate", size=1 << 20) == 1 << 20
+
+
+@pytest.mark.parametrize(
+    ("number", "message"),
+    [
+        (signal.SIGSEGV, r"^the worker died \(signal 11, SIGSEGV\)"),
+        (signal.SIGABRT, r"^the worker died \(signal 6, SIGABRT\)"),
+        (signal.SIGKILL, r"^the worker was killed \(signal 9, SIGKILL\), as the system does"),
+    ],
+)
+def test_a_death_is_one_line_and_prints_nothing(
+    worker: Worker, number: signal.Signals, message: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(UserError, match=message) as error:
+        call(worker, "die", number=int(number))
+    assert "\n" not in str(error.value)
+    assert capfd.readouterr() == ("", "")
+    assert call(worker, "process_id") > 0
+
+
+def test_an_exit_shows_the_last_words(worker: Worker) -> None:
+    with pytest.raises(UserError, match=r"^the worker died \(exit 3\): last words$"):
+        call(worker, "leave")
+
+
+def test_a_native_stack_overflow_is_survived(worker: Worker) -> None:
+    with pytest.raises(UserError, match=r"^the worker died \(signal"):
+        call(worker, "overflow")
+
+
+def test_an_idle_worker_that_was_killed_is_replaced(worker: Worker) -> None:
+    first = call(worker, "process_id")
+    os.kill(first, signal.SIGKILL)
+    while not gone(first):
+        time.sleep(0.01)
+    assert call(worker, "process_id") != first
+
+
+def test_a_large_answer(worker: Worker) -> None:
+    assert call(worker, "many", rows=100_000) == ["é" * 100] * 100_000
+
+
+def test_an_exception_of_the_listener_ends_the_work(worker: Worker) -> None:
+    pids: list[int] = []
+
+    def listener(message: dict[str, Any]) -> None:
+        pids.append(message["pid"])
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        worker.call("sandbox_targets:sleep", {}, on_progress=listener)
+    assert gone(pids[0])
+
+
+def test_run_once_and_leave_nothing() -> None:
+    pid = run("sandbox_targets:process_id", {}, timeout_seconds=60, memory_bytes=None)
+    assert gone(pid)
+
+
+def test_a_forgotten_worker_ends() -> None:
+    worker = Worker()
+    pid = call(worker, "process_id")
+    del worker
+    assert gone(pid)
+
+
+ORPHAN = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from kg.store.sandbox import Worker
+Worker().call("sandbox_targets:" + sys.argv[2], {}, on_progress=lambda message: print(message["pid"], flush=True))
+"""
+
+
+@pytest.mark.parametrize("name", ["sleep", "spin"])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_the_worker_leaves_with_its_parent(name: str, number: signal.Signals) -> None:
+    here = str(Path(__file__).parent)
+    with subprocess.Popen(
+        [sys.executable, "-c", ORPHAN, here, name], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as parent:
+        assert parent.stdout is not None and parent.stderr is not None
+        pid = int(parent.stdout.readline())
+        parent.send_signal(number)
+        parent.wait()
+        said = parent.stderr.read()
+    for _ in range(1000):
+        if gone(pid):
+            break
+        time.sleep(0.01)
+    assert gone(pid)
+    assert said.count(b"Traceback") == (number == signal.SIGINT)  # the parent's own
+
+
+def test_limits() -> None:
+    assert 0 < load_memory() < os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    assert sandbox.QUERY_MEMORY == 4 * GIB
