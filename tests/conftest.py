@@ -1,5 +1,30 @@
-"""Shapes in signatures are checked while the tests run."""
+"""Shapes in signatures are checked while the tests run; small data that several tests share."""
 
 from jaxtyping import install_import_hook
 
 install_import_hook("kg", "beartype.beartype")
+
+import pytest  # noqa: E402
+import torch  # noqa: E402
+
+from kg.graph.dataset import Dataset  # noqa: E402
+from kg.graph.vocabulary import Vocabulary  # noqa: E402
+from kg.models.complex import ComplEx  # noqa: E402
+from kg.models.scorer import Scorer  # noqa: E402
+
+
+@pytest.fixture
+def random_dataset() -> Dataset:
+    """50 entities, 3 relations, 400 / 40 / 40 random facts."""
+    generator = torch.Generator().manual_seed(0)
+    hrt = torch.stack([torch.randint(0, high, (600,), generator=generator) for high in (50, 3, 50)], 1)
+    hrt = torch.unique(hrt, dim=0)
+    hrt = hrt[torch.randperm(len(hrt), generator=generator)]
+    names = Vocabulary([f"e{i}" for i in range(50)], [f"r{i}" for i in range(3)])
+    return Dataset(hrt[80:480], hrt[:40], hrt[40:80], names, source="random")
+
+
+@pytest.fixture
+def random_scorer() -> Scorer:
+    torch.manual_seed(0)
+    return ComplEx(50, 3, dim=8)

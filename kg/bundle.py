@@ -1,0 +1,216 @@
+"""A trained model on disk: everything needed to evaluate it, go on training it, and ask it, and nothing pickled."""
+
+import json
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+import kg
+from kg import generations
+from kg.errors import UserError
+from kg.graph.dataset import PARTS, Dataset
+from kg.graph.schema import Schema
+from kg.graph.vocabulary import Vocabulary
+from kg.models import scorer_class
+from kg.models.scorer import Scorer
+
+FORMAT = 1
+_CONSTANT = ("vocabulary.json", "schema.json", "dataset.safetensors")  # the same in every generation of a training
+
+
+@dataclass(frozen=True, eq=False)
+class Bundle:
+    """A model folder, read.
+
+    run: the Run that trained it, as JSON. temperature: what scores are divided by before the softmax (None: not
+    fitted). metrics: figures on valid, and the course of training. state: what resuming needs.
+    """
+
+    path: Path
+    scorer: Scorer
+    dataset: Dataset
+    run: dict[str, Any]
+    temperature: float | None
+    metrics: dict[str, Any]
+    state: dict[str, Any]
+    manifest: dict[str, Any]
+
+    @classmethod
+    def load(cls, path: Path | str, device: torch.device | str = "cpu") -> "Bundle":
+        """The published generation of a model folder, every file checked against its sha256 first.
+
+        UserError if this is no model, a file is damaged (it is named), or another version of the format wrote it.
+        """
+        root = Path(path)
+        with generations.Reader(root, noun="model") as reader:
+            generations.verify(reader.path)
+            manifest = generations.read_manifest(reader.path)
+            if manifest.get("format") != FORMAT:
+                raise UserError(f"{root}: model format {manifest.get('format')}, this version reads format {FORMAT}")
+            return cls._read(root, reader.path, manifest, torch.device(device))
+
+    @classmethod
+    def _read(cls, root: Path, folder: Path, manifest: dict[str, Any], device: torch.device) -> "Bundle":
+        config = _read_json(folder / "config.json")
+        names = _read_json(folder / "vocabulary.json")
+        parts = load_file(folder / "dataset.safetensors")
+        train, valid, test = (parts[name] for name in PARTS)
+        dataset = Dataset(
+            train,
+            valid,
+            test,
+            Vocabulary(names["entities"], names["relations"]),
+            Schema.from_json(_read_json(folder / "schema.json")),
+            manifest["source"],
+            manifest["generation"],
+        )
+        described = config["run"]["scorer"]
+        made = scorer_class(described["name"])
+        scorer = made(dataset.num_entities, dataset.num_relations, **described["arguments"])
+        scorer.load_state_dict(load_file(folder / "model.safetensors"))
+        state = folder / "state"
+        return cls(
+            root,
+            scorer.to(device).eval(),
+            dataset,
+            config["run"],
+            _read_json(folder / "calibration.json")["temperature"],
+            _read_json(folder / "metrics.json"),
+            _joined(_read_json(state / "state.json"), load_file(state / "tensors.safetensors")),
+            manifest,
+        )
+
+
+def exists(path: Path | str) -> bool:
+    """Whether a model has been saved here."""
+    return (Path(path) / "CURRENT").exists()
+
+
+def save(
+    path: Path | str,
+    *,
+    dataset: Dataset,
+    run: dict[str, Any],
+    weights: Mapping[str, Tensor],
+    state: dict[str, Any],
+    metrics: dict[str, Any],
+    temperature: float | None = None,
+) -> None:
+    """Write the next generation of a model folder, whole or not at all.
+
+    weights: the scorer's parameters to answer with; state: tensors and plain values to resume with.
+    """
+    with generations.write(Path(path), noun="model") as draft:
+        folder = draft.path
+        for name in _CONSTANT:
+            if draft.previous:
+                generations.carry(draft.previous / name, folder / name)
+        if not draft.previous:
+            _save_dataset(folder, dataset)
+        save_file(_contiguous(weights), folder / "model.safetensors")
+        (folder / "state").mkdir()
+        tensors: dict[str, Tensor] = {}
+        _write_json(folder / "state" / "state.json", _split(state, "", tensors))
+        save_file(_contiguous(tensors), folder / "state" / "tensors.safetensors")
+        _write_json(folder / "config.json", {"run": run})
+        _write_json(folder / "calibration.json", {"temperature": temperature})
+        _write_json(folder / "metrics.json", metrics)
+        (folder / "README.md").write_text(_card(dataset, run, metrics), encoding="utf-8")
+        generations.write_manifest(folder, {**_provenance(dataset), "seed": run["seed"]}, previous=draft.previous)
+
+
+def _save_dataset(folder: Path, dataset: Dataset) -> None:
+    names = {"entities": dataset.vocabulary.entities, "relations": dataset.vocabulary.relations}
+    _write_json(folder / "vocabulary.json", names)
+    _write_json(folder / "schema.json", dataset.schema.to_json())
+    save_file({name: dataset.part(name).contiguous() for name in PARTS}, folder / "dataset.safetensors")
+
+
+def _provenance(dataset: Dataset) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "source": dataset.source,
+        "generation": dataset.generation,
+        "written": datetime.now(UTC).isoformat(timespec="seconds"),
+        **environment(),
+    }
+
+
+def environment() -> dict[str, Any]:
+    """What a training's last bits depend on."""
+    return {
+        "kg": kg.__version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "threads": torch.get_num_threads(),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+    }
+
+
+def _contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+
+
+def _write_json(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _read_json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _split(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
+    """The value as JSON, its tensors put aside under the path at which they stood."""
+    if isinstance(value, Tensor):
+        # Two names of one storage cannot be saved, and a 0-dimensional step counter is a tensor like any other.
+        tensors[name] = value.detach().clone()
+        return {"tensor": name}
+    if isinstance(value, dict):  # pairs, since an optimizer's keys are integers
+        return {"items": [[key, _split(item, f"{name}.{key}", tensors)] for key, item in value.items()]}
+    if isinstance(value, list | tuple):
+        return [_split(item, f"{name}.{i}", tensors) for i, item in enumerate(value)]
+    return value
+
+
+def _joined(value: Any, tensors: dict[str, Tensor]) -> Any:
+    """What `_split` took apart; tuples come back as lists."""
+    if isinstance(value, dict):
+        if "tensor" in value:
+            return tensors[value["tensor"]]
+        return {key: _joined(item, tensors) for key, item in value["items"]}
+    if isinstance(value, list):
+        return [_joined(item, tensors) for item in value]
+    return value
+
+
+def _card(dataset: Dataset, run: dict[str, Any], metrics: dict[str, Any]) -> str:
+    """The model card: what it is, what it was trained on, how good it is."""
+    arguments = ", ".join(f"{name}={value}" for name, value in run["scorer"]["arguments"].items())
+    valid = metrics.get("valid") or {}
+    figures = "\n".join(f"| {name} | {valid[name]:.4f} |" for name in _CARD_FIGURES if valid.get(name) is not None)
+    return f"""# {run["scorer"]["name"]}({arguments})
+
+A link predictor: it ranks tails for (head, relation, ?) and heads for (?, relation, tail).
+
+- trained with kg {kg.__version__} on {Path(dataset.source).name or "facts given in Python"}: {dataset.describe()}
+- objective {run["objective"]["name"]}, optimizer {run["optimizer"]["name"]}, seed {run["seed"]} (all: config.json)
+- epochs so far {metrics["epochs"]}, best at {metrics["best_epoch"]}
+
+Filtered ranking on its valid facts, both directions, all entities as candidates:
+
+| | valid |
+|---|---|
+{figures or "| not measured yet | |"}
+
+It knows nothing but these facts: its errors and gaps are theirs. A score is no probability.
+"""
+
+
+_CARD_FIGURES = ("mrr", "mean_rank", "amri", "hits_at_1", "hits_at_3", "hits_at_10", "perplexity")

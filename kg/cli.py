@@ -1,0 +1,389 @@
+"""The command line: one verb a function, thin over the library. Results go to stdout, all else to stderr."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+from typer.core import TyperGroup
+
+from kg.errors import UserError
+
+if TYPE_CHECKING:
+    from kg.evaluation.ranking import Metrics
+    from kg.graph.dataset import Dataset
+    from kg.query.predictor import Candidate, Predictor
+    from kg.training.run import Run
+
+out = Console()
+err = Console(stderr=True)
+
+
+class _Verbs(TyperGroup):
+    """A user's error is one line and exit 1, Ctrl-C is exit 130; only our own defects show a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except UserError as error:
+            err.print(f"[red]error:[/] {_plain(str(error))}", highlight=False, soft_wrap=True)
+            raise typer.Exit(1) from None
+        except KeyboardInterrupt:
+            raise typer.Exit(130) from None
+        except BrokenPipeError:  # the reader of our output has gone, as `| head` does
+            sys.stderr.close()
+            raise typer.Exit(1) from None
+
+
+app = typer.Typer(
+    cls=_Verbs,
+    help="Learns from a knowledge graph what it is missing: load RDF, train a link predictor, ask for candidate facts.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else on stdout.")]
+StorePath = Annotated[Path, typer.Argument(metavar="STORE", help="The store's folder.")]
+ModelPath = Annotated[Path, typer.Argument(metavar="MODEL", help="A trained model's folder.")]
+Device = Annotated[str, typer.Option(help="Where to compute: cpu, cuda, cuda:1 ...")]
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Argument(help="Where the store, the models and the candidates go.")] = Path("demo"),
+) -> None:
+    """Load the world graph, train three link predictors, compare them, show the ten best new facts."""
+    from kg.demo import run_demo
+
+    run_demo(folder, out, err)
+
+
+@app.command()
+def load(
+    store: StorePath,
+    files: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILE...", help="RDF or TSV/CSV files, plain or .gz .bz2 .xz .zst."),
+    ],
+    graph: Annotated[str | None, typer.Option(help="IRI of the graph for facts that stand outside any graph.")] = None,
+    base: Annotated[str | None, typer.Option(help="What relative IRIs and plain TSV names are relative to.")] = None,
+    syntax: Annotated[str | None, typer.Option(help="The files' syntax by name (turtle, ntriples, tsv ...).")] = None,
+    quarantine: Annotated[
+        Path | None, typer.Option(help="Put bad lines of N-Triples, N-Quads, TSV and CSV here and load the rest.")
+    ] = None,
+    json_: Json = False,
+) -> None:
+    """Load files into a store: all of them, or on an error none. The store is made if need be."""
+    from kg.store.store import Store
+
+    with Store(store, create=True) as opened:
+        with _facts_bar() as progress:
+            loaded = opened.load(
+                files, graph=graph, base=base, syntax=syntax, quarantine=quarantine, progress=progress
+            )
+        if json_:
+            _print_json(vars(loaded))
+            return
+        rate = loaded.read / max(loaded.seconds, 1e-9)
+        out.print(
+            f"{_plain(str(store))}: {loaded.read:,} facts read in {loaded.seconds:.1f} s ({rate:,.0f} facts/s), "
+            f"{loaded.added:,} of them new; generation {loaded.generation}",
+            highlight=False,
+            soft_wrap=True,
+        )
+        if loaded.quarantined:
+            err.print(f"{loaded.quarantined:,} bad lines are in {_plain(str(quarantine))}", highlight=False)
+
+
+@app.command()
+def info(store: StorePath, json_: Json = False) -> None:
+    """What a store holds."""
+    from kg.store.store import Store
+
+    with Store(store) as opened:
+        keys = ("facts", "entities", "relations", "literals")
+        counts = {key: opened.manifest[key] for key in keys} | {"generation": opened.generation}
+        if json_:
+            _print_json(counts)
+            return
+        table = Table(box=None, show_header=False)
+        for name, count in counts.items():
+            table.add_row(name, f"{count:,}")
+        out.print(table)
+
+
+@app.command()
+def sparql(
+    store: StorePath,
+    query: Annotated[str, typer.Argument(metavar="QUERY", help="SELECT, ASK, CONSTRUCT or DESCRIBE.")],
+    format: Annotated[Literal["table", "json", "csv"], typer.Option(help="How to print the results.")] = "table",
+    timeout: Annotated[float, typer.Option(help="Seconds after which the query is stopped.")] = 30.0,
+) -> None:
+    """Query a store. The default graph is the union of all graphs; the store's prefixes are declared."""
+    from kg.query.results import print_results
+    from kg.store.store import Store
+
+    with Store(store) as opened:
+        print_results(opened.sparql(query, timeout_seconds=timeout), format, opened.prefixes, out)
+
+
+@app.command()
+def train(
+    source: Annotated[Path, typer.Argument(metavar="STORE_OR_FOLDER", help="A store, or train/valid/test files.")],
+    model_out: Annotated[Path, typer.Argument(metavar="OUT", help="The folder to save the model in.")],
+    model: Annotated[str, typer.Option(help="rescal, transe, distmult or complex.")] = "complex",
+    dim: Annotated[int | None, typer.Option(help="Size of an entity's vector (complex numbers for complex).")] = None,
+    epochs: Annotated[int | None, typer.Option(help="At most so many.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Questions a step.")] = None,
+    lr: Annotated[float | None, typer.Option(help="Learning rate.")] = None,
+    seed: Annotated[int, typer.Option(help="Decides the split, the start and the order.")] = 0,
+    precision: Annotated[
+        Literal["fp32", "bf16"] | None, typer.Option(help="bf16: matrix products in bfloat16, faster.")
+    ] = None,
+    device: Device = "cpu",
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the model in OUT, with its own settings.")
+    ] = False,
+    relations: Annotated[
+        list[str] | None, typer.Option(help="Train on this predicate (repeat it); otherwise all but rdf:, rdfs:, owl:.")
+    ] = None,
+    graphs: Annotated[list[str] | None, typer.Option(help="Read this named graph (repeat it); otherwise all.")] = None,
+    valid: Annotated[float, typer.Option(help="Share of a store's facts held out to choose by.")] = 0.1,
+    test: Annotated[float, typer.Option(help="Share of a store's facts held out to measure by.")] = 0.1,
+    restrictions: Annotated[
+        bool, typer.Option("--restrictions", help="owl:someValuesFrom restrictions become facts between classes.")
+    ] = False,
+    json_: Json = False,
+) -> None:
+    """Train a link predictor on a store, or on a folder with train.tsv, valid.tsv and test.tsv (.txt, .gz).
+
+    Ctrl-C saves and exits 130; --resume continues as if nothing had happened.
+    """
+    from kg.training import train as training
+    from kg.training.defaults import default_run
+
+    try:
+        if resume:
+            bundle = training.resume(model_out, epochs=epochs, device=_device(device), console=err, quiet=json_)
+        else:
+            training.check_vacant(model_out)  # before a store is read and split
+            dataset = _dataset(source, relations, graphs, valid, test, seed, restrictions)
+            if not json_:
+                err.print(f"{_plain(str(source))}: {dataset.describe()}", highlight=False, soft_wrap=True)
+            run = _varied(default_run(model, dataset), dim, epochs, batch_size, lr, seed, precision)
+            bundle = training.train(dataset, run, model_out, device=_device(device), console=err, quiet=json_)
+    except training.Interrupted:
+        err.print(f"Stopped and saved: kg train {source} {model_out} --resume goes on", highlight=False, soft_wrap=True)
+        raise typer.Exit(130) from None
+    figures = bundle.metrics["valid"]
+    if json_:
+        _print_json({"model": str(model_out), "epochs": bundle.metrics["epochs"], "valid": figures})
+        return
+    measured = f"valid MRR {figures['mrr']:.4f}" if figures else "no valid facts to measure it on"
+    out.print(
+        f"{_plain(str(model_out))}: {bundle.run['scorer']['name']}, {bundle.metrics['epochs']} epochs, "
+        f"best at {bundle.metrics['best_epoch']}, {measured}",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+@app.command()
+def evaluate(
+    model: ModelPath,
+    split: Annotated[Literal["valid", "test"], typer.Option(help="Which held-out facts.")] = "test",
+    device: Device = "cpu",
+    json_: Json = False,
+) -> None:
+    """Filtered ranking of a model's held-out facts: both directions, against all entities."""
+    from kg.bundle import Bundle
+    from kg.evaluation import ranking
+
+    bundle = Bundle.load(model, _device(device))
+    if not len(bundle.dataset.part(split)):
+        raise UserError(f"{model} was trained without {split} facts: there is nothing to measure it on")
+    with _ranks_bar() as progress:
+        found = ranking.evaluate(
+            bundle.scorer, bundle.dataset, split, temperature=bundle.temperature, progress=progress
+        )
+    metrics = found.metrics(bundle.dataset.vocabulary.relations)
+    if json_:
+        _print_json(metrics.to_json())
+        return
+    out.print(_metrics_table(metrics, bundle.dataset.schema.label, split))
+
+
+@app.command()
+def ask(
+    model: ModelPath,
+    pattern: Annotated[str, typer.Argument(help='A question such as "(Germany, borders, ?)".')],
+    top: Annotated[int, typer.Option(help="How many answers.")] = 10,
+    new_only: Annotated[bool, typer.Option("--new-only", help="Leave known facts out.")] = False,
+    store: Annotated[
+        Path | None, typer.Option(help="The store to read known facts from; otherwise the one it was trained on.")
+    ] = None,
+    device: Device = "cpu",
+    json_: Json = False,
+) -> None:
+    """The most plausible answers: (subject, predicate, ?), (?, predicate, object) or (subject, ?, object)."""
+    from kg.query.pattern import parse
+    from kg.query.predictor import Predictor
+
+    question = parse(pattern)
+    predictor = Predictor.load(model, store, _device(device))
+    candidates = predictor.ask(question, top, new_only)
+    if json_:
+        _print_json([candidate.to_json() for candidate in candidates])
+        return
+    out.print(candidate_table(candidates, predictor))
+    err.print(f"known facts: {_plain(predictor.facts_from)}", highlight=False, soft_wrap=True)
+    if predictor.facts_left_out:
+        err.print(f"{predictor.facts_left_out:,} facts of relations it was not trained with were left out")
+
+
+@app.command()
+def export(
+    model: ModelPath,
+    file: Annotated[Path, typer.Argument(metavar="OUT", help="A .npz or .tsv file.")],
+) -> None:
+    """Write a model's embeddings with their terms, for other tools."""
+    from kg.bundle import Bundle
+    from kg.query.embeddings import write_embeddings
+
+    write_embeddings(Bundle.load(model), file)
+    out.print(f"wrote {_plain(str(file))}", highlight=False, soft_wrap=True)
+
+
+def main() -> None:
+    """The `kg` command."""
+    app()
+
+
+# What the verbs share
+
+
+def _print_json(value: Any) -> None:
+    sys.stdout.write(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def _plain(text: str) -> str:
+    """Text that rich must not read as markup: a path or a label may hold square brackets."""
+    return text.replace("[", "\\[")
+
+
+def _device(name: str) -> str:
+    import torch
+
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(f"--device {name}: {str(error).splitlines()[0]}") from None
+    return name
+
+
+def _dataset(
+    source: Path,
+    relations: list[str] | None,
+    graphs: list[str] | None,
+    valid: float,
+    test: float,
+    seed: int,
+    restrictions: bool,
+) -> "Dataset":
+    from kg.graph.dataset import Dataset
+    from kg.store.store import Store
+
+    if source.is_file():
+        raise UserError(f"{source} is a file: load it first (kg load STORE {source}), then train on the store")
+    if not (source / "CURRENT").exists():
+        return Dataset.from_folder(source)
+    with Store(source) as store:
+        named = relations and [store.term(name).value for name in relations]
+        return Dataset.from_store(store, named, graphs, valid, test, seed, restrictions)
+
+
+def _varied(
+    run: "Run",
+    dim: int | None,
+    epochs: int | None,
+    batch_size: int | None,
+    lr: float | None,
+    seed: int,
+    precision: Literal["fp32", "bf16"] | None,
+) -> "Run":
+    """The default run with what the user named in its place."""
+    from dataclasses import replace
+    from functools import partial
+
+    if dim is not None:
+        if dim < 1:
+            raise UserError(f"--dim must be at least 1: got {dim}")
+        run = replace(run, scorer=partial(run.scorer, dim=dim))
+    if lr is not None:
+        if lr <= 0:
+            raise UserError(f"--lr must be above 0: got {lr:g}")
+        run = replace(run, optimizer=partial(run.optimizer, lr=lr))
+    return replace(
+        run,
+        epochs=run.epochs if epochs is None else epochs,
+        batch_size=run.batch_size if batch_size is None else batch_size,
+        precision=precision or run.precision,
+        seed=seed,
+    )
+
+
+@contextmanager
+def _facts_bar() -> Iterator[Callable[[int], None]]:
+    text = TextColumn("{task.completed:,.0f} facts, {task.fields[rate]} facts/s")
+    with Progress(SpinnerColumn(), text, TimeElapsedColumn(), console=err, transient=True) as bar:
+        task = bar.add_task("", total=None, rate="-")
+
+        def progress(facts: int) -> None:
+            elapsed = bar.tasks[task].elapsed or 0.0
+            bar.update(task, completed=facts, rate=f"{facts / elapsed:,.0f}" if elapsed else "-")
+
+        yield progress
+
+
+@contextmanager
+def _ranks_bar() -> Iterator[Callable[[int, int], None]]:
+    columns = (TextColumn("ranking"), BarColumn(), TextColumn("{task.completed:,.0f} of {task.total:,.0f}"))
+    with Progress(*columns, TimeRemainingColumn(), console=err, transient=True) as bar:
+        task = bar.add_task("", total=1)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def candidate_table(candidates: "list[Candidate]", predictor: "Predictor") -> Table:
+    table = Table("rank", "subject", "predicate", "object", "score", "known")
+    for found in candidates:
+        labels = (_plain(predictor.label(term)) for term in (found.subject, found.predicate, found.object))
+        table.add_row(str(found.rank), *labels, f"{found.score:.3f}", "known" if found.known else "[bold]new[/]")
+    return table
+
+
+def _metrics_table(metrics: "Metrics", label: Callable[[str], str], split: str) -> Table:
+    names = ("mrr", "mean_rank", "amri", "hits_at_1", "hits_at_3", "hits_at_10", "perplexity", "num_ranks")
+    table = Table(split, "MRR", "mean rank", "AMRI", "Hits@1", "Hits@3", "Hits@10", "perplexity", "ranks")
+    rows = [("all", metrics), *((f"{side}s", figures) for side, figures in metrics.by_side.items())]
+    largest = sorted(metrics.by_relation.items(), key=lambda item: -item[1].num_ranks)
+    rows += [(_plain(label(name)), figures) for name, figures in largest]
+    for title, figures in rows:
+        values = [getattr(figures, name) for name in names]
+        table.add_row(title, *(_figure(value) for value in values), end_section=title == "tails")
+    return table
+
+
+def _figure(value: float) -> str:
+    if isinstance(value, int):
+        return f"{value:,}"
+    if value != value:
+        return "-"
+    return f"{value:.4f}" if abs(value) < 10 else f"{value:,.1f}"

@@ -1,0 +1,135 @@
+"""A graph of integers: compressed rows of edges, inverses included."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch_geometric.data import Data
+
+
+def with_inverses(hrt: Int[Tensor, "T 3"], num_relations: int) -> Int[Tensor, "D 3"]:
+    """The triples, then each one turned round: (t, r + R, h). (T, 3) -> (2T, 3)."""
+    head, relation, tail = hrt.unbind(1)
+    return torch.cat([hrt, torch.stack([tail, relation + num_relations, head], 1)])
+
+
+@dataclass(frozen=True, eq=False)
+class Neighbours:
+    """The edges that leave B entities, ragged: row b holds `offsets[b]:offsets[b + 1]`."""
+
+    relation: Int[Tensor, " M"]
+    tail: Int[Tensor, " M"]
+    offsets: Int[Tensor, " B1"]
+
+    def padded(self) -> tuple[Int[Tensor, "B K"], Int[Tensor, "B K"], Bool[Tensor, "B K"]]:
+        """(relation, tail, mask), each (B, K) with K the longest row; the mask is True on real edges, padding is 0."""
+        count = self.offsets.diff()
+        longest = int(count.max()) if len(count) else 0
+        mask = torch.arange(longest, device=count.device) < count[:, None]
+        relation = self.relation.new_zeros(mask.shape).masked_scatter_(mask, self.relation)
+        tail = self.tail.new_zeros(mask.shape).masked_scatter_(mask, self.tail)
+        return relation, tail, mask
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """N entities, R relations, and every edge with its inverse, sorted by (head, relation, tail).
+
+    Edge e of head h lies at `offsets[h] <= e < offsets[h + 1]`; relation r + R is the inverse of r. Each edge is held
+    once, however often it was given.
+    """
+
+    num_entities: int
+    num_relations: int
+    offsets: Int[Tensor, " N1"]
+    relation: Int[Tensor, " E"]
+    tail: Int[Tensor, " E"]
+
+    @classmethod
+    def from_triples(cls, hrt: Int[Tensor, "T 3"], num_entities: int, num_relations: int) -> "Graph":
+        """Edges and inverses of the triples. O(T log T)."""
+        directed = torch.unique(with_inverses(hrt, num_relations), dim=0) if len(hrt) else hrt
+        return cls._from_sorted(directed.T, num_entities, num_relations)
+
+    @classmethod
+    def _from_sorted(cls, hrt: Int[Tensor, "3 E"], num_entities: int, num_relations: int) -> "Graph":
+        head, relation, tail = hrt
+        offsets = torch.zeros(num_entities + 1, dtype=torch.long, device=head.device)
+        torch.cumsum(torch.bincount(head, minlength=num_entities), 0, out=offsets[1:])
+        return cls(num_entities, num_relations, offsets, relation.contiguous(), tail.contiguous())
+
+    @property
+    def num_edges(self) -> int:
+        """Edges with their inverses: twice the number of facts."""
+        return len(self.tail)
+
+    def degree(self) -> Int[Tensor, " N"]:
+        """Edges that leave each entity, inverses included."""
+        return self.offsets.diff()
+
+    def head(self) -> Int[Tensor, " E"]:
+        return torch.repeat_interleave(torch.arange(self.num_entities, device=self.tail.device), self.degree())
+
+    def to(self, device: torch.device | str) -> "Graph":
+        offsets, relation, tail = (x.to(device) for x in (self.offsets, self.relation, self.tail))
+        return Graph(self.num_entities, self.num_relations, offsets, relation, tail)
+
+    def hide(self, hrt: Int[Tensor, "T 3"], pairs: bool = False) -> "Graph":
+        """This graph without these edges and their inverses; with `pairs`, without any edge between the two ends.
+
+        A relation may be given in either direction. O(E + T log T), a new graph; this one is unchanged.
+        """
+        head, relation, tail = hrt.unbind(1)
+        turned = torch.stack([tail, (relation + self.num_relations) % (2 * self.num_relations), head], 1)
+        edges = torch.stack([self.head(), self.relation, self.tail], 1)
+        gone = self._keys(torch.cat([hrt, turned]), pairs)
+        kept = edges[~torch.isin(self._keys(edges, pairs), gone)]
+        return Graph._from_sorted(kept.T, self.num_entities, self.num_relations)
+
+    def _keys(self, hrt: Int[Tensor, "T 3"], pairs: bool) -> Int[Tensor, " T"]:
+        head, relation, tail = hrt.unbind(1)
+        pair = head * self.num_entities + tail
+        return pair if pairs else pair * (2 * self.num_relations) + relation
+
+    def neighbours(
+        self, head: Int[Tensor, " B"], limit: int | None = None, generator: torch.Generator | None = None
+    ) -> Neighbours:
+        """The edges that leave these entities, in order of (relation, tail).
+
+        With `limit`, at most so many a row, drawn without replacement by `generator` (required then). O(edges found).
+        """
+        start, count = self.offsets[head], self.degree()[head]
+        row = torch.repeat_interleave(torch.arange(len(head), device=head.device), count)
+        within = torch.arange(len(row), device=head.device) - (count.cumsum(0) - count)[row]
+        if limit is not None:
+            if generator is None:
+                raise ValueError("a limit on neighbours draws at random: give a generator")
+            chosen = _draw(row, count, limit, generator)
+            row, within, count = row[chosen], within[chosen], count.clamp(max=limit)
+        edge = start[row] + within
+        offsets = torch.cat([count.new_zeros(1), count.cumsum(0)])
+        return Neighbours(self.relation[edge], self.tail[edge], offsets)
+
+    def to_pyg(self) -> "Data":
+        """torch_geometric `Data`: `edge_index` (2, E), `edge_type` (E,), inverses included as types R ... 2R - 1."""
+        from torch_geometric.data import Data
+
+        return Data(
+            edge_index=torch.stack([self.head(), self.tail]),
+            edge_type=self.relation,
+            num_nodes=self.num_entities,
+        )
+
+
+def _draw(
+    row: Int[Tensor, " M"], count: Int[Tensor, " B"], limit: int, generator: torch.Generator
+) -> Int[Tensor, " S"]:
+    """Positions of at most `limit` entries a row, in their old order."""
+    key = row + torch.rand(len(row), generator=generator, device=row.device, dtype=torch.float64)
+    order = key.argsort()
+    place = torch.arange(len(row), device=row.device) - (count.cumsum(0) - count)[row]
+    return order[place < limit].sort().values

@@ -1,0 +1,65 @@
+"""Which answers are known: (head, relation) -> tails, for filtering and for telling known from new."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+from kg.graph.graph import with_inverses
+
+
+@dataclass(frozen=True, eq=False)
+class KnownAnswers:
+    """The tails of every (head, relation) that has one; relation r + R asks for the heads of r.
+
+    `questions` holds the M distinct keys head * 2R + relation, sorted; the answers of the i-th are
+    `tails[offsets[i]:offsets[i + 1]]`, sorted.
+    """
+
+    num_relations: int
+    questions: Int[Tensor, " M"]
+    offsets: Int[Tensor, " M1"]
+    tails: Int[Tensor, " F"]
+
+    @classmethod
+    def from_triples(cls, hrt: Int[Tensor, "T 3"], num_relations: int) -> "KnownAnswers":
+        """Both directions of every triple; a triple given twice counts once. O(T log T)."""
+        directed = torch.unique(with_inverses(hrt, num_relations), dim=0) if len(hrt) else hrt
+        key = directed[:, 0] * (2 * num_relations) + directed[:, 1]
+        questions, counts = torch.unique_consecutive(key, return_counts=True)
+        offsets = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
+        return cls(num_relations, questions, offsets, directed[:, 2].contiguous())
+
+    def to(self, device: torch.device | str) -> "KnownAnswers":
+        return KnownAnswers(
+            self.num_relations, self.questions.to(device), self.offsets.to(device), self.tails.to(device)
+        )
+
+    def heads_and_relations(self) -> tuple[Int[Tensor, " M"], Int[Tensor, " M"]]:
+        """Every question that has an answer."""
+        return self.questions // (2 * self.num_relations), self.questions % (2 * self.num_relations)
+
+    def lookup(
+        self, head: Int[Tensor, " B"], relation: Int[Tensor, " B"]
+    ) -> tuple[Int[Tensor, " K"], Int[Tensor, " K"]]:
+        """(row, tail) of every known answer to the B questions, in order of rows. O(B log M + K)."""
+        empty = head.new_zeros(0)
+        if not len(self.questions):
+            return empty, empty
+        key = head * (2 * self.num_relations) + relation
+        at = torch.searchsorted(self.questions, key).clamp_(max=len(self.questions) - 1)
+        found = self.questions[at] == key
+        start = self.offsets[at]
+        count = torch.where(found, self.offsets[at + 1] - start, 0)
+        row = torch.repeat_interleave(torch.arange(len(head), device=head.device), count)
+        within = torch.arange(len(row), device=head.device) - (count.cumsum(0) - count)[row]
+        return row, self.tails[start[row] + within]
+
+    def contains(
+        self, head: Int[Tensor, " B"], relation: Int[Tensor, " B"], tail: Int[Tensor, " B"]
+    ) -> Bool[Tensor, " B"]:
+        row, known = self.lookup(head, relation)
+        hit = torch.zeros_like(head, dtype=torch.bool)
+        hit[row[known == tail[row]]] = True
+        return hit

@@ -1,0 +1,46 @@
+"""The one border between RDF terms and tensors: no IRI reaches a model, no integer reaches a person."""
+
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+
+from kg.errors import UserError
+
+
+class Vocabulary:
+    """Entity and relation terms, each known by its position.
+
+    A term is a bare IRI, a blank node `_:label`, or the plain name that a benchmark file uses. Ids are positions:
+    entity 0 ... N - 1, relation 0 ... R - 1; relation r + R means the inverse of r and has no term of its own.
+
+    Raises UserError where a term stands twice.
+    """
+
+    def __init__(self, entities: Iterable[str], relations: Iterable[str]) -> None:
+        self.entities = tuple(entities)
+        self.relations = tuple(relations)
+        if len(self.entity_ids) < len(self.entities) or len(self.relation_ids) < len(self.relations):
+            raise UserError("a vocabulary holds each term once; some term stands twice")
+
+    @cached_property
+    def entity_ids(self) -> dict[str, int]:
+        return {term: i for i, term in enumerate(self.entities)}
+
+    @cached_property
+    def relation_ids(self) -> dict[str, int]:
+        return {term: i for i, term in enumerate(self.relations)}
+
+    def extended(self, entities: Sequence[str]) -> "Vocabulary":
+        """These entities appended after the known ones; those already known are skipped, and no id changes."""
+        fresh = dict.fromkeys(e for e in entities if e not in self.entity_ids)
+        return Vocabulary(self.entities + tuple(fresh), self.relations)
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, Vocabulary) and self.entities == other.entities and self.relations == other.relations
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.entities, self.relations))
+
+    def __repr__(self) -> str:
+        return f"Vocabulary({len(self.entities):,} entities, {len(self.relations):,} relations)"

@@ -1,0 +1,51 @@
+"""RESCAL: a matrix a relation."""
+
+from typing import final
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from kg.models.scorer import DotScorer, Queries, QueryVectors, dropout, tied_relation
+
+
+@final
+class RESCAL(DotScorer):
+    """score(h, r, t) = h^T W_r t (Nickel, Tresp and Kriegel, 2011, eq. 2). encode: (B,), (B,) -> (B, dim).
+
+    A tied inverse is the transpose: W_(r+R) = W_r^T; own inverses have matrices of their own.
+    init: the standard deviation of all parameters at the start.
+    """
+
+    def __init__(
+        self,
+        num_entities: int,
+        num_relations: int,
+        dim: int = 128,
+        tied: bool = False,
+        entity_dropout: float = 0.0,
+        relation_dropout: float = 0.0,
+        init: float = 0.1,
+    ) -> None:
+        super().__init__(num_entities, num_relations, dim, entity_dropout)
+        self.tied = tied
+        self.relation_dropout = relation_dropout
+        self.matrix = nn.Parameter(torch.empty(num_relations if tied else 2 * num_relations, dim, dim))
+        nn.init.normal_(self.table.weight, std=init)
+        nn.init.normal_(self.matrix, std=init)
+
+    def encode(self, queries: Queries) -> QueryVectors:
+        head = self.heads(queries)
+        matrix = dropout(self._matrices(queries.relation), self.relation_dropout, queries.generator)
+        return QueryVectors(torch.bmm(head[:, None, :], matrix)[:, 0], queries.graph)
+
+    def _matrices(self, relation: Int[Tensor, " B"]) -> Float[Tensor, "B D D"]:
+        if not self.tied:
+            return self.matrix[relation]
+        forward, inverse = tied_relation(relation, self.num_relations)
+        matrix = self.matrix[forward]
+        return torch.where(inverse[:, None, None], matrix.transpose(1, 2), matrix)
+
+    def factors(self, queries: Queries, tail: Int[Tensor, " B"]) -> tuple[Float[Tensor, "B _"], ...]:
+        head, last = (self.entities(queries.graph, ids) for ids in (queries.head, tail))
+        return head, self._matrices(queries.relation).flatten(1), last

@@ -1,0 +1,172 @@
+"""What every scorer is: a question in, one score a candidate out. Higher is more plausible, everywhere."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+from typing import Any, final
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from kg.errors import UserError
+from kg.graph.graph import Graph
+
+State = Any  # what encode hands to compare: each scorer's own business
+Tails = Int[Tensor, " K"] | Int[Tensor, "B K"] | slice | None
+
+WORST = torch.finfo(torch.float32).min  # the score of a candidate without a vector: it ties last
+
+
+@dataclass(frozen=True, eq=False)
+class Queries:
+    """B questions (head, relation, ?) and the graph they may look at; relation r + R asks for the heads of r.
+
+    generator: the source of randomness (dropout, sampled neighbours); None means that nothing is random.
+    """
+
+    head: Int[Tensor, " B"]
+    relation: Int[Tensor, " B"]
+    graph: Graph
+    generator: torch.Generator | None = None
+
+    def __len__(self) -> int:
+        return len(self.head)
+
+    def __getitem__(self, rows: slice) -> "Queries":
+        return replace(self, head=self.head[rows], relation=self.relation[rows])
+
+
+class Scorer(nn.Module, ABC):
+    """Scores of tails for (head, relation, ?). Encode once, compare with candidates as often as needed."""
+
+    def __init__(self, num_entities: int, num_relations: int) -> None:
+        super().__init__()
+        self.num_entities = num_entities
+        self.num_relations = num_relations
+
+    @abstractmethod
+    def encode(self, queries: Queries) -> State:
+        """What `compare` needs to know of the questions."""
+
+    @abstractmethod
+    def compare(self, state: State, tails: Tails = None) -> Float[Tensor, "B K"]:
+        """Scores of candidates. None: all N; (K,): the same for all rows; (B, K): its own; a slice: a block."""
+
+    @final
+    def score_tails(self, queries: Queries, tails: Tails = None) -> Float[Tensor, "B K"]:
+        """compare(encode(queries), tails)."""
+        scores: Tensor = self.compare(self.encode(queries), tails)
+        return scores
+
+    @final
+    def score_hrt(self, queries: Queries, tail: Int[Tensor, " B"]) -> Float[Tensor, " B"]:
+        """The score of one tail a question: a column of score_tails, never a formula of its own."""
+        return self.score_tails(queries, tail[:, None])[:, 0]
+
+    def score_relations(
+        self, head: Int[Tensor, " B"], tail: Int[Tensor, " B"], graph: Graph
+    ) -> Float[Tensor, "B R"]:
+        """score(h, r, t) of every relation r: by score_hrt; an override must equal it."""
+        rows, num = len(head), self.num_relations
+        relation = torch.arange(num, device=head.device).repeat(rows)
+        queries = Queries(head.repeat_interleave(num), relation, graph)
+        return self.score_hrt(queries, tail.repeat_interleave(num)).view(rows, num)
+
+    @abstractmethod
+    def factors(self, queries: Queries, tail: Int[Tensor, " B"]) -> tuple[Float[Tensor, "B _"], ...]:
+        """The parameters of each (head, relation, tail) that a regularizer may weigh: a row a triple."""
+
+
+@dataclass(frozen=True, eq=False)
+class QueryVectors:
+    """The state of an EmbeddingScorer: a vector a question, and the graph that candidates are read from."""
+
+    vector: Float[Tensor, "B D"]
+    graph: Graph
+
+
+class EmbeddingScorer(Scorer):
+    """A query vector against candidate vectors: the dot product, or the negative distance.
+
+    Candidate vectors come from `entities` alone, so that a table in pieces may replace that one module.
+    """
+
+    def __init__(self, num_entities: int, num_relations: int, size: int, entity_dropout: float) -> None:
+        super().__init__(num_entities, num_relations)
+        self.table = nn.Embedding(num_entities, size)
+        self.entity_dropout = entity_dropout
+
+    def entities(self, graph: Graph, ids: Int[Tensor, " K"] | slice | None = None) -> Float[Tensor, "K D"]:
+        """Candidate vectors of these ids; None: of every entity that has one (the first `num_entities`)."""
+        if ids is None:
+            return self.table.weight
+        return self.table.weight[ids] if isinstance(ids, slice) else self.table(ids)
+
+    def heads(self, queries: Queries) -> Float[Tensor, "B D"]:
+        """The vectors of the questions' heads, with dropout. UserError for an entity the table has no row for."""
+        if self._lacks_rows(queries.graph) and bool((queries.head >= self.num_entities).any()):
+            raise UserError(f"{type(self).__name__} has no vector for an entity it was not trained with: train again")
+        return dropout(self.entities(queries.graph, queries.head), self.entity_dropout, queries.generator)
+
+    def compare(self, state: QueryVectors, tails: Tails = None) -> Float[Tensor, "B K"]:
+        if tails is None:
+            scores = self.pairwise(state.vector, self.entities(state.graph))
+            return _without_vector(scores, state.graph.num_entities)
+        if isinstance(tails, slice):
+            start, stop, _ = tails.indices(state.graph.num_entities)
+            block = slice(min(start, self.num_entities), min(stop, self.num_entities))
+            return _without_vector(self.pairwise(state.vector, self.entities(state.graph, block)), stop - start)
+        if self._lacks_rows(state.graph):
+            known = tails.clamp(max=self.num_entities - 1)
+            return self._gathered(state, known).masked_fill(tails >= self.num_entities, WORST)
+        return self._gathered(state, tails)
+
+    def _gathered(self, state: QueryVectors, tails: Int[Tensor, "*shape"]) -> Float[Tensor, "B K"]:
+        vectors = self.entities(state.graph, tails.reshape(-1))
+        if tails.ndim == 1:
+            return self.pairwise(state.vector, vectors)
+        return self.rowwise(state.vector, vectors.view(*tails.shape, -1))
+
+    def _lacks_rows(self, graph: Graph) -> bool:
+        return graph.num_entities > self.num_entities
+
+    @abstractmethod
+    def pairwise(self, vector: Float[Tensor, "B D"], candidates: Float[Tensor, "K D"]) -> Float[Tensor, "B K"]:
+        """Every question against every candidate. Never a (B, K, D) tensor."""
+
+    @abstractmethod
+    def rowwise(self, vector: Float[Tensor, "B D"], candidates: Float[Tensor, "B K D"]) -> Float[Tensor, "B K"]:
+        """Each question against its own candidates: the same formula as `pairwise`."""
+
+
+class DotScorer(EmbeddingScorer, ABC):
+    """score = query vector . candidate vector."""
+
+    @final
+    def pairwise(self, vector: Float[Tensor, "B D"], candidates: Float[Tensor, "K D"]) -> Float[Tensor, "B K"]:
+        return vector @ candidates.T
+
+    @final
+    def rowwise(self, vector: Float[Tensor, "B D"], candidates: Float[Tensor, "B K D"]) -> Float[Tensor, "B K"]:
+        return torch.bmm(candidates, vector[:, :, None])[:, :, 0]
+
+
+def _without_vector(scores: Float[Tensor, "B K"], width: int) -> Float[Tensor, "B W"]:
+    """Columns for candidates that the table has no row for: they tie last."""
+    missing = width - scores.shape[1]
+    return nn.functional.pad(scores, (0, missing), value=WORST) if missing else scores
+
+
+def dropout(
+    x: Float[Tensor, "*shape"], share: float, generator: torch.Generator | None
+) -> Float[Tensor, "*shape"]:
+    """x with a share of its values set to 0 and the others scaled by 1 / (1 - share); x itself without a generator."""
+    if generator is None or share == 0:
+        return x
+    keep = torch.empty_like(x).bernoulli_(1 - share, generator=generator)
+    return x * keep.div_(1 - share)
+
+
+def tied_relation(relation: Int[Tensor, " B"], num_relations: int) -> tuple[Int[Tensor, " B"], Tensor]:
+    """(r, whether it is asked backwards) of directed relations 0 ... 2R - 1."""
+    return relation % num_relations, relation >= num_relations

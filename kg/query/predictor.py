@@ -1,0 +1,209 @@
+"""Predictor: questions in RDF terms in, ranked candidate facts out."""
+
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from kg.bundle import Bundle
+from kg.errors import UserError
+from kg.graph.graph import Graph
+from kg.graph.known import KnownAnswers
+from kg.graph.schema import Schema
+from kg.graph.vocabulary import Vocabulary
+from kg.models.scorer import Queries
+from kg.query.pattern import Names, Pattern
+from kg.store.store import Store
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A fact that the graph may be missing, or has: terms as the vocabulary writes them.
+
+    rank: 1 is the most plausible of the candidates asked for. score: the scorer's own, higher is more plausible; it
+    compares answers to one question, not questions. known: whether the fact is in the graph.
+    """
+
+    subject: str
+    predicate: str
+    object: str
+    rank: int
+    score: float
+    known: bool
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@final
+class Predictor:
+    """Answers questions with a trained model and what is known today.
+
+    facts_from says where known facts were read: the live store, or the model's own copy. Entities that only the store
+    has come after the model's own; facts of relations the model was not trained with are left out, and counted in
+    `facts_left_out`.
+    """
+
+    def __init__(
+        self, bundle: Bundle, vocabulary: Vocabulary, facts: Int[Tensor, "T 3"], schema: Schema, facts_from: str
+    ) -> None:
+        device = next(bundle.scorer.parameters()).device
+        self.bundle = bundle
+        self.scorer = bundle.scorer
+        self.vocabulary = vocabulary
+        self.schema = schema
+        self.facts_from = facts_from
+        self.facts_left_out = 0
+        self.facts = facts.to(device)
+        self.graph = Graph.from_triples(self.facts, len(vocabulary.entities), len(vocabulary.relations))
+        self.known = KnownAnswers.from_triples(self.facts, len(vocabulary.relations))
+
+    @classmethod
+    def load(
+        cls, model: Path | str, store: Path | str | None = None, device: torch.device | str = "cpu"
+    ) -> "Predictor":
+        """The model at this path, with the facts of `store`; None: of the store it was trained on, if it still opens,
+        else of the model's own copy. UserError if `store` is named and does not open.
+        """
+        bundle = Bundle.load(model, device)
+        recorded = Path(bundle.dataset.source)
+        if store is None and (bundle.dataset.generation is None or not (recorded / "CURRENT").exists()):
+            return cls._from_bundle(bundle)
+        with Store(store or recorded) as live:
+            return cls._from_store(bundle, live)
+
+    @classmethod
+    def _from_bundle(cls, bundle: Bundle) -> "Predictor":
+        data = bundle.dataset
+        facts = torch.cat([data.train, data.valid, data.test])
+        return cls(bundle, data.vocabulary, facts, data.schema, f"the model's own copy of {data.source or 'its facts'}")
+
+    @classmethod
+    def _from_store(cls, bundle: Bundle, store: Store) -> "Predictor":
+        terms, rows = store.terms(), np.unique(store.facts()[:, :3], axis=0)
+        relation_ids = bundle.dataset.vocabulary.relation_ids
+        relation_of = np.array([relation_ids.get(term, -1) for term in terms], dtype=np.int64)
+        chosen = rows[relation_of[rows[:, 1]] >= 0] if len(rows) else rows
+        vocabulary = bundle.dataset.vocabulary.extended([terms[i] for i in np.unique(chosen[:, [0, 2]]).tolist()])
+        entity_of = np.array([vocabulary.entity_ids.get(term, -1) for term in terms], dtype=np.int64)
+        facts = np.stack([entity_of[chosen[:, 0]], relation_of[chosen[:, 1]], entity_of[chosen[:, 2]]], 1)
+        said = f"the store {store.path}, generation {store.generation}"
+        made = cls(bundle, vocabulary, torch.from_numpy(facts), Schema.from_store(store), said)
+        made.facts_left_out = len(rows) - len(chosen)
+        return made
+
+    # Names
+
+    @cached_property
+    def entity_names(self) -> Names:
+        return Names(self.vocabulary.entities, self.schema, "entity")
+
+    @cached_property
+    def relation_names(self) -> Names:
+        return Names(self.vocabulary.relations, self.schema, "relation")
+
+    def label(self, term: str) -> str:
+        return self.schema.label(term)
+
+    def _entity(self, name: str) -> int:
+        return self.vocabulary.entity_ids[self.entity_names.term(name)]
+
+    def _relation(self, name: str) -> int:
+        return self.vocabulary.relation_ids[self.relation_names.term(name)]
+
+    # Questions
+
+    def ask(self, pattern: Pattern, top: int = 10, new_only: bool = False) -> list[Candidate]:
+        """The best answers to a pattern with one '?'."""
+        subject, predicate, object_ = pattern.subject, pattern.predicate, pattern.object
+        if predicate is None:
+            assert subject is not None and object_ is not None  # parse() leaves one place open
+            return self.relations(subject, object_, top, new_only)
+        if object_ is None:
+            assert subject is not None
+            return self.tails(subject, predicate, top, new_only)
+        return self.heads(predicate, object_, top, new_only)
+
+    def tails(self, subject: str, predicate: str, top: int = 10, new_only: bool = False) -> list[Candidate]:
+        """(subject, predicate, ?): the most plausible objects. Names are IRIs, prefix:name or labels."""
+        head, relation = self._entity(subject), self._relation(predicate)
+        order, scores, known = self._answers(head, relation, new_only, top)
+        return [
+            self._candidate(rank, head, relation, tail, scores[tail], known[tail]) for rank, tail in enumerate(order, 1)
+        ]
+
+    def heads(self, predicate: str, object: str, top: int = 10, new_only: bool = False) -> list[Candidate]:
+        """(?, predicate, object): the most plausible subjects, scored as tails of the inverse relation."""
+        tail, relation = self._entity(object), self._relation(predicate)
+        order, scores, known = self._answers(tail, relation + len(self.vocabulary.relations), new_only, top)
+        return [
+            self._candidate(rank, head, relation, tail, scores[head], known[head]) for rank, head in enumerate(order, 1)
+        ]
+
+    @torch.no_grad()
+    def relations(self, subject: str, object: str, top: int = 10, new_only: bool = False) -> list[Candidate]:
+        """(subject, ?, object): the most plausible relations, by the mean of the scores of both directions."""
+        head, tail = self._entity(subject), self._entity(object)
+        num = len(self.vocabulary.relations)
+        relation = torch.arange(num, device=self.facts.device)
+        one = torch.ones_like(relation)
+        there = self.scorer.score_relations(one[:1] * head, one[:1] * tail, self.graph)[0]
+        back = self.scorer.score_hrt(Queries(one * tail, relation + num, self.graph), one * head)
+        scores = (there + back) / 2
+        known = self.known.contains(one * head, relation, one * tail)
+        order = _best(scores, ~known if new_only else torch.ones_like(known), top)
+        return [
+            self._candidate(rank, head, best, tail, scores[best], known[best]) for rank, best in enumerate(order, 1)
+        ]
+
+    @torch.no_grad()
+    def score(self, subject: str, predicate: str, object: str) -> float:
+        """The score of one fact, asked as (subject, predicate, ?)."""
+        head, relation, tail = (
+            torch.tensor([i], device=self.facts.device)
+            for i in (self._entity(subject), self._relation(predicate), self._entity(object))
+        )
+        return self.scorer.score_hrt(Queries(head, relation, self.graph), tail).item()
+
+    @torch.no_grad()
+    def _answers(
+        self, head: int, relation: int, new_only: bool, top: int
+    ) -> tuple[list[int], Float[Tensor, " N"], Bool[Tensor, " N"]]:
+        """The best entity ids, then the scores of all entities, and which are known answers."""
+        asked = torch.tensor([[head], [relation]], device=self.facts.device)
+        queries = Queries(asked[0], asked[1], self.graph)
+        scores = self.scorer.score_tails(queries)[0]
+        known = torch.zeros_like(scores, dtype=torch.bool)
+        known[self.known.lookup(queries.head, queries.relation)[1]] = True
+        eligible = ~known if new_only else torch.ones_like(known)
+        if not self.loops[relation % len(self.vocabulary.relations)]:
+            eligible[head] = known[head] and not new_only
+        return _best(scores, eligible, top), scores, known
+
+    @cached_property
+    def loops(self) -> Bool[Tensor, " R"]:
+        """Which relations ever hold between an entity and itself: for the others that is no candidate."""
+        found = torch.zeros(len(self.vocabulary.relations), dtype=torch.bool, device=self.facts.device)
+        found[self.facts[self.facts[:, 0] == self.facts[:, 2], 1]] = True
+        return found
+
+    def _candidate(
+        self, rank: int, head: int, relation: int, tail: int, score: Tensor, known: Tensor
+    ) -> Candidate:
+        names = self.vocabulary
+        terms = names.entities[head], names.relations[relation], names.entities[tail]
+        return Candidate(*terms, rank, score.item(), bool(known))
+
+
+def _best(scores: Float[Tensor, " N"], eligible: Bool[Tensor, " N"], top: int) -> list[int]:
+    """Ids of the `top` highest eligible scores, best first."""
+    if top < 1:
+        raise UserError(f"--top must be at least 1: got {top}")
+    order = scores.masked_fill(~eligible, -torch.inf).topk(min(top, int(eligible.sum()))).indices
+    best: list[int] = order.tolist()
+    return best

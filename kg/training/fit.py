@@ -1,0 +1,195 @@
+"""Fit: the training loop, as something to iterate over."""
+
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from kg.errors import UserError
+from kg.graph.dataset import Dataset
+from kg.graph.graph import with_inverses
+from kg.models.scorer import Queries, Scorer
+from kg.training.objectives import Batch
+from kg.training.run import Run
+
+_CHECK_EVERY = 50  # steps between looks at the loss on a GPU, where each look waits for the device
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """number counts from 1; loss is the mean over the steps taken; queries those answered. Not complete: paused."""
+
+    number: int
+    loss: float
+    queries: int
+    complete: bool
+
+
+@final
+class Fit:
+    """Trains a scorer on a dataset as a Run says: `for epoch in fit`, after which the caller may save or report.
+
+    fit.report(valid_mrr) keeps the best weights, slows the learning rate on a plateau and ends the iteration when
+    patience is spent. fit.pause() (from a signal handler or another thread) ends the step, and the iteration gives an
+    Epoch that is not complete; going on with the iteration continues it.
+
+    Batches and dropout are a function of (seed, epoch, step), so state_dict() needs no random state and a resumed fit
+    takes bitwise the same steps (on the CPU, with the same number of threads and the same version of PyTorch).
+
+    Raises UserError with the step and the setting to change when a loss is not finite.
+    """
+
+    def __init__(self, scorer: Scorer, dataset: Dataset, run: Run, device: torch.device | str = "cpu") -> None:
+        self.run = run
+        self.device = torch.device(device)
+        self.scorer = scorer.to(self.device)
+        self.optimizer = run.new_optimizer(scorer)
+        self._schedule = run.schedule and torch.optim.lr_scheduler.ReduceLROnPlateau(
+            self.optimizer, mode="max", factor=run.schedule.factor, patience=run.schedule.patience
+        )
+        self._graph = dataset.graph().to(self.device)
+        self._known = dataset.known("train").to(self.device)
+        self._directed = with_inverses(dataset.train, dataset.num_relations).to(self.device)
+        self.num_queries = len(self._known.questions if run.objective.whole_questions else self._directed)
+        self.num_steps = -(-self.num_queries // run.batch_size)
+        self.epoch = 0  # epochs completed
+        self.step = 0  # steps taken in the epoch under way
+        self.best_mrr: float | None = None
+        self.best_epoch = 0
+        self._best_weights: dict[str, Tensor] = {}
+        self._without_gain = 0  # validations since the best
+        self._losses = torch.zeros(self.num_steps, device=self.device)
+        self._paused = False
+
+    @property
+    def finished(self) -> bool:
+        return self.epoch >= self.run.epochs or self._without_gain >= self.run.patience
+
+    def pause(self) -> None:
+        """Give a partial Epoch after the step under way."""
+        self._paused = True
+
+    def report(self, valid_mrr: float) -> None:
+        """The MRR on valid after the last epoch."""
+        if self.best_mrr is None or valid_mrr > self.best_mrr:
+            self.best_mrr, self.best_epoch, self._without_gain = valid_mrr, self.epoch, 0
+            self._best_weights = {name: value.clone() for name, value in self.scorer.state_dict().items()}
+        else:
+            self._without_gain += 1
+        if self._schedule:
+            self._schedule.step(valid_mrr)
+
+    def best_weights(self) -> dict[str, Tensor]:
+        """The weights with the best MRR reported, the present ones where none was."""
+        return self._best_weights or self.scorer.state_dict()
+
+    @property
+    def learning_rate(self) -> float:
+        return float(self.optimizer.param_groups[0]["lr"])
+
+    def loss(self) -> float:
+        """The mean loss over the steps of the present (or just completed) epoch."""
+        taken = self.step or self.num_steps
+        return float(self._losses[:taken].mean())
+
+    def __iter__(self) -> Iterator[Epoch]:
+        while not self.finished:
+            order = self._order()
+            while self.step < self.num_steps and not self._paused:
+                self._take_step(order)
+            self._check_losses(self.step)
+            if self.step < self.num_steps:
+                self._paused = False
+                yield Epoch(self.epoch + 1, self.loss(), self.step * self.run.batch_size, complete=False)
+                continue
+            self.step = 0
+            self.epoch += 1
+            yield Epoch(self.epoch, self.loss(), self.num_queries, complete=True)
+
+    def _order(self) -> Int[Tensor, " Q"]:
+        generator = self._generator(self.epoch, -1)
+        return torch.randperm(self.num_queries, generator=generator, device=self.device)
+
+    def _generator(self, epoch: int, step: int) -> torch.Generator:
+        mixed = np.random.SeedSequence((self.run.seed, epoch, step + 1)).generate_state(1, np.uint64)[0]
+        return torch.Generator(self.device).manual_seed(int(mixed) & (2**63 - 1))
+
+    def _take_step(self, order: Int[Tensor, " Q"]) -> None:
+        size = self.run.batch_size
+        batch = self._batch(order[self.step * size : (self.step + 1) * size], self._generator(self.epoch, self.step))
+        with self._precision():
+            loss = self.run.objective(self.scorer, batch)
+        if self.run.regularizer:
+            loss = loss + self.run.regularizer(self.scorer.factors(batch.queries, batch.tail))
+        self.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        self._losses[self.step] = loss.detach()
+        self.step += 1
+        if self.device.type == "cpu" or self.step % _CHECK_EVERY == 0:
+            self._check_losses(self.step)
+
+    def _batch(self, chosen: Int[Tensor, " B"], generator: torch.Generator) -> Batch:
+        if self.run.objective.whole_questions:
+            head, relation, tail = self._whole_questions(chosen, generator)
+        else:
+            head, relation, tail = self._directed[chosen].unbind(1)
+        graph = self._graph
+        if self.run.hide:
+            graph = graph.hide(torch.stack([head, relation, tail], 1), pairs=self.run.hide == "pair")
+        return Batch(Queries(head, relation, graph, generator), tail, self._known)
+
+    def _whole_questions(
+        self, chosen: Int[Tensor, " B"], generator: torch.Generator
+    ) -> tuple[Int[Tensor, " B"], Int[Tensor, " B"], Int[Tensor, " B"]]:
+        """Head and relation of these questions, and one answer each, drawn at random."""
+        known = self._known
+        width = 2 * known.num_relations
+        start, count = known.offsets[chosen], known.offsets.diff()[chosen]
+        drawn = torch.rand(len(chosen), generator=generator, device=self.device) * count
+        question = known.questions[chosen]
+        return question // width, question % width, known.tails[start + torch.minimum(drawn.long(), count - 1)]
+
+    def _precision(self) -> Any:
+        if self.run.precision == "bf16":
+            return torch.autocast(self.device.type, torch.bfloat16)
+        return nullcontext()
+
+    def _check_losses(self, taken: int) -> None:
+        losses = self._losses[:taken]
+        if bool(losses[-1:].isfinite().all()) and (self.device.type == "cpu" or bool(losses.isfinite().all())):
+            return
+        step = int((~losses.isfinite()).nonzero()[0]) + 1
+        raise UserError(
+            f"the loss is {float(losses[step - 1])} at step {step} of epoch {self.epoch + 1}: "
+            f"lower the learning rate (--lr, now {self.learning_rate:g})"
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Tensors and plain numbers: all that resuming needs beside the Run and the dataset."""
+        return {
+            "scorer": self.scorer.state_dict(),
+            "best_weights": self._best_weights,
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self._schedule and self._schedule.state_dict(),
+            "losses": self._losses,
+            **{name: getattr(self, name) for name in _COUNTERS},
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.scorer.load_state_dict(state["scorer"])
+        self._best_weights = {name: value.to(self.device) for name, value in state["best_weights"].items()}
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self._schedule:
+            self._schedule.load_state_dict(state["schedule"])
+        self._losses.copy_(state["losses"])
+        for name in _COUNTERS:
+            setattr(self, name, state[name])
+
+
+_COUNTERS = ("epoch", "step", "best_mrr", "best_epoch", "_without_gain")

@@ -1,0 +1,122 @@
+"""A Run: everything that decides what a training will do, as one frozen value that can be stored as JSON."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from kg.errors import UserError
+from kg.models import SCORERS, scorer_class
+from kg.models.scorer import Scorer
+from kg.training.objectives import OBJECTIVES, Objective, OneVsAll
+from kg.training.regularizers import REGULARIZERS, Regularizer
+
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "adagrad": torch.optim.Adagrad,
+}
+
+
+@dataclass(frozen=True)
+class Plateau:
+    """The learning rate is multiplied by `factor` after `patience` validations in a row without a better MRR."""
+
+    factor: float = 0.95
+    patience: int = 1
+
+
+@dataclass(frozen=True)
+class Run:
+    """How to train: `replace(run, seed=1)` is a variant.
+
+    scorer, optimizer: classes with their arguments, as in partial(ComplEx, dim=128), partial(Adam, lr=.001).
+    batch_size: questions (or facts) a step. epochs: at most so many; fewer when `patience` validations in a row, one
+    every `valid_every` epochs, bring no better MRR. schedule: None keeps the learning rate.
+    hide: what a scorer that looks at the graph must not see of the facts it is asked for: the 'exact' edges, or every
+    edge between the 'pair'. None shows all, which only scorers that never look may be given.
+    precision: 'bf16' multiplies matrices in bfloat16 (autocast); weights, sums and ranks stay float32.
+    """
+
+    scorer: "partial[Any]"
+    optimizer: "partial[Any]"
+    objective: Objective = field(default_factory=OneVsAll)
+    regularizer: Regularizer | None = None
+    schedule: Plateau | None = None
+    batch_size: int = 512
+    epochs: int = 100
+    valid_every: int = 5
+    patience: int = 10
+    hide: Literal["exact", "pair"] | None = None
+    precision: Literal["fp32", "bf16"] = "fp32"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "epochs", "valid_every", "patience"):
+            if getattr(self, name) < 1:
+                raise UserError(f"{name} must be at least 1: got {getattr(self, name)}")
+
+    def new_scorer(self, num_entities: int, num_relations: int) -> Scorer:
+        """A scorer with fresh weights, drawn from `seed`; the caller's random state is left as it was."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            made: Scorer = self.scorer(num_entities, num_relations)
+            return made
+
+    def new_optimizer(self, scorer: nn.Module) -> torch.optim.Optimizer:
+        """The optimizer over the scorer's parameters: fused, where the device has that kernel."""
+        on_cpu = next(scorer.parameters()).device.type == "cpu"
+        fused = on_cpu or self.optimizer.func is not torch.optim.Adagrad
+        made: torch.optim.Optimizer = self.optimizer(scorer.parameters(), fused=fused)
+        return made
+
+    def to_json(self) -> dict[str, Any]:
+        """Names and arguments alone: nothing that would have to be unpickled."""
+        parts = {
+            "scorer": _named(self.scorer.func, self.scorer.keywords, _scorer_name),
+            "objective": _named(type(self.objective), asdict(self.objective), _key_in(OBJECTIVES)),  # type: ignore[call-overload]
+            "optimizer": _named(self.optimizer.func, self.optimizer.keywords, _key_in(OPTIMIZERS)),
+            "regularizer": self.regularizer
+            and _named(type(self.regularizer), asdict(self.regularizer), _key_in(REGULARIZERS)),  # type: ignore[call-overload]
+            "schedule": self.schedule and asdict(self.schedule),
+        }
+        return {**{name: getattr(self, name) for name in _PLAIN}, **parts}
+
+    @classmethod
+    def from_json(cls, stored: dict[str, Any]) -> "Run":
+        """The Run that to_json() gave. UserError where a name or an argument is unknown."""
+        scorer, optimizer, regularizer = stored["scorer"], stored["optimizer"], stored["regularizer"]
+        try:
+            return cls(
+                scorer=partial(scorer_class(scorer["name"]), **scorer["arguments"]),
+                objective=_built(OBJECTIVES, stored["objective"]),
+                optimizer=partial(OPTIMIZERS[optimizer["name"]], **optimizer["arguments"]),
+                regularizer=regularizer and _built(REGULARIZERS, regularizer),
+                schedule=stored["schedule"] and Plateau(**stored["schedule"]),
+                **{name: stored[name] for name in _PLAIN},
+            )
+        except (KeyError, TypeError) as error:
+            raise UserError(f"the stored run cannot be read by this version: {error}") from error
+
+
+_PLAIN = ("batch_size", "epochs", "valid_every", "patience", "hide", "precision", "seed")
+
+
+def _named(made: Any, arguments: dict[str, Any], name_of: Callable[[Any], str]) -> dict[str, Any]:
+    return {"name": name_of(made), "arguments": dict(arguments)}
+
+
+def _built(table: dict[str, Any], stored: dict[str, Any]) -> Any:
+    return table[stored["name"]](**stored["arguments"])
+
+
+def _key_in(table: dict[str, Any]) -> Callable[[Any], str]:
+    return lambda made: next(name for name, other in table.items() if other is made)
+
+
+def _scorer_name(made: Any) -> str:
+    home = f"{made.__module__}:{made.__qualname__}"
+    return next((name for name, known in SCORERS.items() if known == home), home)

@@ -1,0 +1,222 @@
+"""train(): iterate a Fit, measure it on valid, save it, stop when asked."""
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, Progress, Task, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+from kg import bundle
+from kg.bundle import Bundle
+from kg.errors import UserError
+from kg.evaluation.calibration import fit_temperature
+from kg.evaluation.ranking import evaluate
+from kg.graph.dataset import Dataset
+from kg.training.fit import Epoch, Fit
+from kg.training.memory import keep_freed_memory
+from kg.training.run import Run
+
+_SAVE_EVERY_SECONDS = 60.0
+
+
+class Interrupted(Exception):
+    """Training was asked to stop, and has saved: `kg train --resume` goes on from here."""
+
+
+def train(
+    dataset: Dataset,
+    run: Run,
+    out: Path | str,
+    *,
+    device: torch.device | str = "cpu",
+    console: Console | None = None,
+    quiet: bool = False,
+) -> Bundle:
+    """Train a new model into the folder `out` and return it as saved: the weights with the best MRR on valid.
+
+    A checkpoint is written at least once a minute, and on SIGINT or SIGTERM, which then raise Interrupted.
+    UserError if `out` holds a model already.
+    """
+    check_vacant(out)
+    keep_freed_memory()
+    fit = Fit(run.new_scorer(dataset.num_entities, dataset.num_relations), dataset, run, device)
+    return _Training(fit, dataset, Path(out), []).finish(console or Console(stderr=True), quiet)
+
+
+def check_vacant(out: Path | str) -> None:
+    """UserError if `out` holds a model already."""
+    if bundle.exists(out):
+        raise UserError(f"{out} already holds a model: --resume goes on with it; or choose another folder")
+
+
+def resume(
+    out: Path | str,
+    *,
+    epochs: int | None = None,
+    device: torch.device | str = "cpu",
+    console: Console | None = None,
+    quiet: bool = False,
+) -> Bundle:
+    """Go on with the model in `out`, on the split it was trained on; with `epochs`, up to so many instead.
+
+    Takes bitwise the steps an uninterrupted training would have taken, where the environment (threads, PyTorch, kind of
+    CPU) is the same; a difference is said. A finished training is only returned.
+    """
+    console = console or Console(stderr=True)
+    saved = Bundle.load(out)
+    run = Run.from_json(saved.run)
+    run = replace(run, epochs=epochs) if epochs else run
+    keep_freed_memory()
+    fit = Fit(saved.scorer.train(), saved.dataset, run, device)
+    fit.load_state_dict(saved.state)
+    here = bundle.environment()
+    changed = [f"{name} {saved.manifest[name]} -> {here[name]}" for name in here if saved.manifest[name] != here[name]]
+    if changed and not quiet:
+        console.print(f"The continuation will differ in its last bits: {', '.join(changed)}")
+    if fit.finished and saved.metrics["finished"]:
+        return saved
+    return _Training(fit, saved.dataset, Path(out), saved.metrics["history"]).finish(console, quiet)
+
+
+@dataclass
+class _Training:
+    """One fit on its way into one folder. history: a row an epoch, with valid_mrr where it was measured."""
+
+    fit: Fit
+    dataset: Dataset
+    out: Path
+    history: list[dict[str, Any]]
+
+    def finish(self, console: Console, quiet: bool) -> Bundle:
+        self._spent = self.history[-1]["seconds"] if self.history else 0.0
+        self._began = self._saved = time.perf_counter()
+        with _progress(self.fit, console, quiet), _pausing(self.fit) as asked:
+            for epoch in self.fit:
+                if epoch.complete:
+                    self._record(epoch)
+                if asked.is_set() or self._due():
+                    self._save(finished=False)
+                if asked.is_set():
+                    raise Interrupted
+        return self._finished()
+
+    def _record(self, epoch: Epoch) -> None:
+        row = {"epoch": epoch.number, "loss": epoch.loss}
+        if len(self.dataset.valid) and epoch.number % self.fit.run.valid_every == 0:
+            ranking = evaluate(self.fit.scorer, self.dataset, "valid", temperature=None)
+            row["valid_mrr"] = ranking.metrics().mrr
+            self.fit.report(row["valid_mrr"])
+        self.history.append({**row, "seconds": self._spent + time.perf_counter() - self._began})
+
+    def _due(self) -> bool:
+        return time.perf_counter() - self._saved > _SAVE_EVERY_SECONDS
+
+    def _save(self, finished: bool, temperature: float | None = None, valid: dict[str, Any] | None = None) -> None:
+        metrics = {
+            "valid": valid,
+            "finished": finished,
+            "epochs": self.fit.epoch,
+            "best_epoch": self.fit.best_epoch or self.fit.epoch,
+            "history": self.history,
+        }
+        bundle.save(
+            self.out,
+            dataset=self.dataset,
+            run=self.fit.run.to_json(),
+            weights=self.fit.best_weights(),
+            state=self.fit.state_dict(),
+            metrics=metrics,
+            temperature=temperature,
+        )
+        self._saved = time.perf_counter()
+
+    def _finished(self) -> Bundle:
+        last = {name: value.clone() for name, value in self.fit.scorer.state_dict().items()}
+        self.fit.scorer.load_state_dict(self.fit.best_weights())
+        full = self.fit.run.objective.is_full_softmax
+        temperature = 1.0 if full else fit_temperature(self.fit.scorer, self.dataset)
+        valid = None
+        if len(self.dataset.valid):
+            ranking = evaluate(self.fit.scorer, self.dataset, "valid", temperature=temperature)
+            valid = ranking.metrics(self.dataset.vocabulary.relations).to_json()
+        self.fit.scorer.load_state_dict(last)
+        self._save(finished=True, temperature=temperature, valid=valid)
+        return Bundle.load(self.out, self.fit.device)
+
+
+@contextmanager
+def _pausing(fit: Fit) -> Iterator[threading.Event]:
+    """Pauses the fit on SIGINT and SIGTERM (the event is set), and once a minute for a checkpoint.
+
+    A second signal does what it would have done without us. Signals reach the main thread only; elsewhere (a notebook's
+    worker, a test) only the checkpoints are kept.
+    """
+    asked, over = threading.Event(), threading.Event()
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        asked.set()
+        fit.pause()
+        for name, handler in before.items():
+            signal.signal(name, handler)
+
+    def tick() -> None:
+        while not over.wait(_SAVE_EVERY_SECONDS):
+            fit.pause()
+
+    before: dict[signal.Signals, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        before = {name: signal.signal(name, stop) for name in (signal.SIGINT, signal.SIGTERM)}
+    ticker = threading.Thread(target=tick, daemon=True)
+    ticker.start()
+    try:
+        yield asked
+    finally:
+        over.set()
+        ticker.join()
+        for name, handler in before.items():
+            signal.signal(name, handler)
+
+
+class _Figures(TextColumn):
+    """Loss, speed, valid MRR and time to the end, read from the fit whenever the bar is drawn."""
+
+    def __init__(self, fit: Fit) -> None:
+        super().__init__("")
+        self._fit = fit
+        self._began = time.perf_counter()
+        self._first = self._done()
+
+    def _done(self) -> int:
+        fit = self._fit
+        return fit.epoch * fit.num_steps + fit.step
+
+    def render(self, task: Task) -> Text:
+        fit = self._fit
+        done = self._done()
+        task.completed = done
+        steps_a_second = (done - self._first) / max(time.perf_counter() - self._began, 1e-9)
+        queries = steps_a_second * fit.num_queries / fit.num_steps
+        left = (fit.run.epochs * fit.num_steps - done) / steps_a_second if steps_a_second else 0
+        best = "-" if fit.best_mrr is None else f"{fit.best_mrr:.4f}"
+        loss = f"{fit.loss():.4f}" if done else "-"
+        return Text(
+            f"epoch {fit.epoch}/{fit.run.epochs}  loss {loss}  {queries:,.0f} queries/s  "
+            f"best valid MRR {best}  at most {time.strftime('%H:%M:%S', time.gmtime(left))} left"
+        )
+
+
+def _progress(fit: Fit, console: Console, quiet: bool) -> Progress:
+    bar = Progress(
+        TextColumn("training"), BarColumn(20), _Figures(fit), TimeElapsedColumn(), console=console, disable=quiet
+    )
+    bar.add_task("", total=fit.run.epochs * fit.num_steps, completed=fit.epoch * fit.num_steps)
+    return bar
