@@ -6,3 +6,9 @@ class UserError(Exception):
 
     The command line prints it and exits 1; a traceback means a defect of ours instead.
     """
+
+
+def check_choice(name: str, value: object, choices: tuple[object, ...]) -> None:
+    """UserError unless the value is one of these: types say so too, but nothing reads them when it runs."""
+    if value not in choices:
+        raise UserError(f"{name} must be one of {', '.join(map(str, choices))}: got {value}")

@@ -12,6 +12,8 @@ from kg.graph.vocabulary import Vocabulary  # noqa: E402
 from kg.models.complex import ComplEx  # noqa: E402
 from kg.models.scorer import Scorer  # noqa: E402
 
+torch.set_num_threads(1)  # the tensors here are small: a second thread would cost more than it brings
+
 
 @pytest.fixture
 def random_dataset() -> Dataset:

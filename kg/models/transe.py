@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from kg.errors import check_choice
 from kg.models.scorer import EmbeddingScorer, Queries, QueryVectors, dropout, tied_relation
 
 
@@ -29,6 +30,7 @@ class TransE(EmbeddingScorer):
         init: float = 0.1,
     ) -> None:
         super().__init__(num_entities, num_relations, dim, entity_dropout)
+        check_choice("norm", norm, (1, 2))
         self.norm = norm
         self.tied = tied
         self.relation_dropout = relation_dropout

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from kg.errors import check_choice
 from kg.graph.known import KnownAnswers
 from kg.models.scorer import Queries, Scorer
 from kg.training import losses
@@ -76,6 +77,9 @@ class KvsAll(Objective):
     label_smoothing: float = 0.0
     whole_questions: ClassVar[bool] = True
 
+    def __post_init__(self) -> None:
+        check_choice("loss", self.loss, ("softmax", "bce"))
+
     @property
     def is_full_softmax(self) -> bool:
         return self.loss == "softmax"
@@ -106,6 +110,9 @@ class NegativeSampling(Objective):
     margin: float = 1.0
     adversarial_temperature: float = 1.0
     exclude_known: bool = False
+
+    def __post_init__(self) -> None:
+        check_choice("loss", self.loss, ("softmax", "margin", "logistic"))
 
     def __call__(self, scorer: Scorer, batch: Batch) -> Float[Tensor, ""]:
         positive, negative = self._scores(scorer, batch)

@@ -1,6 +1,7 @@
 """A Run: everything that decides what a training will do, as one frozen value that can be stored as JSON."""
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any, Literal
@@ -8,7 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from kg.errors import UserError
+from kg.errors import UserError, check_choice
 from kg.models import SCORERS, scorer_class
 from kg.models.scorer import Scorer
 from kg.training.objectives import OBJECTIVES, Objective, OneVsAll
@@ -58,6 +59,12 @@ class Run:
         for name in ("batch_size", "epochs", "valid_every", "patience"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} must be at least 1: got {getattr(self, name)}")
+        if self.seed < 0:
+            raise UserError(f"seed must be at least 0: got {self.seed}")
+        check_choice("hide", self.hide, (None, "exact", "pair"))
+        check_choice("precision", self.precision, ("fp32", "bf16"))
+        _check_arguments(self.scorer, "num_entities", "num_relations")
+        _check_arguments(self.optimizer, "params")
 
     def new_scorer(self, num_entities: int, num_relations: int) -> Scorer:
         """A scorer with fresh weights, drawn from `seed`; the caller's random state is left as it was."""
@@ -70,17 +77,23 @@ class Run:
         """The optimizer over the scorer's parameters: fused, where the device has that kernel."""
         on_cpu = next(scorer.parameters()).device.type == "cpu"
         fused = on_cpu or self.optimizer.func is not torch.optim.Adagrad
-        made: torch.optim.Optimizer = self.optimizer(scorer.parameters(), fused=fused)
+        try:
+            made: torch.optim.Optimizer = self.optimizer(scorer.parameters(), fused=fused)
+        except ValueError as error:
+            raise UserError(f"{self.optimizer.func.__name__}: {error}") from error
         return made
 
     def to_json(self) -> dict[str, Any]:
-        """Names and arguments alone: nothing that would have to be unpickled."""
+        """Names and arguments alone: nothing that would have to be unpickled.
+
+        UserError where a part stands in none of SCORERS, OBJECTIVES, OPTIMIZERS and REGULARIZERS.
+        """
+        home = f"{self.scorer.func.__module__}:{self.scorer.func.__qualname__}"
         parts = {
-            "scorer": _named(self.scorer.func, self.scorer.keywords, _scorer_name),
-            "objective": _named(type(self.objective), asdict(self.objective), _key_in(OBJECTIVES)),  # type: ignore[call-overload]
-            "optimizer": _named(self.optimizer.func, self.optimizer.keywords, _key_in(OPTIMIZERS)),
-            "regularizer": self.regularizer
-            and _named(type(self.regularizer), asdict(self.regularizer), _key_in(REGULARIZERS)),  # type: ignore[call-overload]
+            "scorer": {"name": _key(SCORERS, home), "arguments": self.scorer.keywords},
+            "objective": _named(OBJECTIVES, self.objective),
+            "optimizer": {"name": _key(OPTIMIZERS, self.optimizer.func), "arguments": self.optimizer.keywords},
+            "regularizer": self.regularizer and _named(REGULARIZERS, self.regularizer),
             "schedule": self.schedule and asdict(self.schedule),
         }
         return {**{name: getattr(self, name) for name in _PLAIN}, **parts}
@@ -88,8 +101,8 @@ class Run:
     @classmethod
     def from_json(cls, stored: dict[str, Any]) -> "Run":
         """The Run that to_json() gave. UserError where a name or an argument is unknown."""
-        scorer, optimizer, regularizer = stored["scorer"], stored["optimizer"], stored["regularizer"]
         try:
+            scorer, optimizer, regularizer = stored["scorer"], stored["optimizer"], stored["regularizer"]
             return cls(
                 scorer=partial(scorer_class(scorer["name"]), **scorer["arguments"]),
                 objective=_built(OBJECTIVES, stored["objective"]),
@@ -105,18 +118,27 @@ class Run:
 _PLAIN = ("batch_size", "epochs", "valid_every", "patience", "hide", "precision", "seed")
 
 
-def _named(made: Any, arguments: dict[str, Any], name_of: Callable[[Any], str]) -> dict[str, Any]:
-    return {"name": name_of(made), "arguments": dict(arguments)}
+def _named(table: Mapping[str, Any], part: Any) -> dict[str, Any]:
+    return {"name": _key(table, type(part)), "arguments": asdict(part)}
 
 
 def _built(table: dict[str, Any], stored: dict[str, Any]) -> Any:
     return table[stored["name"]](**stored["arguments"])
 
 
-def _key_in(table: dict[str, Any]) -> Callable[[Any], str]:
-    return lambda made: next(name for name, other in table.items() if other is made)
+def _key(table: Mapping[str, Any], value: Any) -> str:
+    for name, other in table.items():
+        if other == value:
+            return name
+    raise UserError(f"{value} has no name to be stored under: known are {', '.join(table)}")
 
 
-def _scorer_name(made: Any) -> str:
-    home = f"{made.__module__}:{made.__qualname__}"
-    return next((name for name, known in SCORERS.items() if known == home), home)
+def _check_arguments(made: "partial[Any]", *given: str) -> None:
+    """UserError where the class takes no such arguments: now, not at the first batch."""
+    name = made.func.__name__
+    if made.args:
+        raise UserError(f"{name}: give its arguments by name, so that they can be stored")
+    try:
+        inspect.signature(made.func).bind(*given, **made.keywords)
+    except TypeError as error:
+        raise UserError(f"{name}: {error}") from error

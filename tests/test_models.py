@@ -1,0 +1,365 @@
+"""One contract over all scorers, then each one's formula on paper."""
+
+import math
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.optim import Adam
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from kg.bundle import Bundle
+from kg.errors import UserError
+from kg.evaluation.ranking import evaluate
+from kg.graph.dataset import Dataset
+from kg.graph.graph import Graph
+from kg.graph.vocabulary import Vocabulary
+from kg.models import SCORERS, scorer_class
+from kg.models.complex import ComplEx
+from kg.models.distmult import DistMult
+from kg.models.rescal import RESCAL
+from kg.models.scorer import WORST, Queries, Scorer
+from kg.models.transe import TransE
+from kg.training.fit import Fit
+from kg.training.run import Run
+from kg.training.train import train
+
+N, R, B = 9, 3, 5  # entities, relations, questions
+
+
+@dataclass(frozen=True)
+class Made:
+    """A scorer of SCORERS and its arguments."""
+
+    name: str
+    arguments: dict[str, Any]
+
+    @property
+    def tied(self) -> bool:
+        return bool(self.arguments["tied"])
+
+    def __call__(self, entities: int = N, relations: int = R, **arguments: Any) -> Scorer:
+        torch.manual_seed(0)
+        return scorer_class(self.name)(entities, relations, **{"dim": 6, "init": 0.5, **self.arguments, **arguments})
+
+    def __str__(self) -> str:
+        return "-".join([self.name, *(f"{name}={value}" for name, value in self.arguments.items())])
+
+
+VARIANTS = [Made(name, {"tied": tied}) for name in SCORERS if name != "transe" for tied in (False, True)]
+VARIANTS += [Made("transe", {"tied": tied, "norm": norm}) for tied in (False, True) for norm in (1, 2)]
+every_scorer = pytest.mark.parametrize("make", VARIANTS, ids=str)
+
+
+def graph(entities: int = N, relations: int = R) -> Graph:
+    facts = [[h, r, (h + r + 1) % entities] for h in range(entities) for r in range(relations)]
+    return Graph.from_triples(torch.tensor(facts), entities, relations)
+
+
+def questions(where: Graph | None = None, generator: torch.Generator | None = None) -> Queries:
+    """Five questions, some of them backwards."""
+    return Queries(torch.tensor([0, 1, 2, 8, 4]), torch.tensor([0, 1, 2, 3, 5]), where or graph(), generator)
+
+
+def close(left: Tensor, right: Tensor) -> None:
+    torch.testing.assert_close(left, right, rtol=1e-4, atol=1e-4)
+
+
+@every_scorer
+def test_every_way_to_name_candidates_gives_the_same_scores(make: Made) -> None:
+    scorer = make()
+    everything = scorer.score_tails(questions())
+    assert everything.shape == (B, N)
+    shared = torch.tensor([3, 3, 0, 8])
+    close(scorer.score_tails(questions(), shared), everything[:, shared])
+    own = torch.arange(B * 4).view(B, 4) % N
+    close(scorer.score_tails(questions(), own), everything.gather(1, own))
+    for block in (slice(0, 4), slice(4, N), slice(7, 100), slice(3, 3), slice(None)):
+        close(scorer.score_tails(questions(), block), everything[:, block])
+    for tail in range(N):
+        close(scorer.score_hrt(questions(), torch.full((B,), tail)), everything[:, tail])
+
+
+@every_scorer
+def test_a_part_of_the_questions_gets_a_part_of_the_scores(make: Made) -> None:
+    scorer = make()
+    close(scorer.score_tails(questions()[1:3]), scorer.score_tails(questions())[1:3])
+    assert len(questions()[1:3]) == 2
+
+
+@every_scorer
+def test_relations_are_scored_as_facts_are(make: Made) -> None:
+    scorer = make()
+    head, tail = torch.tensor([0, 5, 8]), torch.tensor([3, 5, 1])
+    scores = scorer.score_relations(head, tail, graph())
+    assert scores.shape == (3, R)
+    for relation in range(R):
+        queries = Queries(head, torch.full((3,), relation), graph())
+        close(scores[:, relation], scorer.score_hrt(queries, tail))
+
+
+def both_ways(scorer: Scorer) -> tuple[Tensor, Tensor]:
+    head, relation, tail = (x.reshape(-1) for x in torch.meshgrid(*map(torch.arange, (N, R, N)), indexing="ij"))
+    forward = scorer.score_hrt(Queries(head, relation, graph()), tail)
+    return forward, scorer.score_hrt(Queries(tail, relation + R, graph()), head)
+
+
+@every_scorer
+def test_tied_inverses_agree_and_own_ones_do_not(make: Made) -> None:
+    forward, backward = both_ways(make())
+    assert torch.allclose(forward, backward, rtol=1e-4, atol=1e-5) == make.tied
+
+
+@every_scorer
+def test_tied_inverses_share_all_parameters(make: Made) -> None:
+    numbers = {tied: sum(p.numel() for p in make(tied=tied).parameters()) for tied in (False, True)}
+    of_entities = make().table.weight.numel()
+    assert numbers[False] - of_entities == 2 * (numbers[True] - of_entities)
+
+
+@every_scorer
+def test_factors_have_a_row_a_fact(make: Made) -> None:
+    scorer = make()
+    factors = scorer.factors(questions(), torch.arange(B))
+    assert len(factors) == 3 and all(len(factor) == B and factor.ndim == 2 for factor in factors)
+    sum(factor.square().sum() for factor in factors).backward()
+    assert all(p.grad is not None and bool(p.grad.any()) for p in scorer.parameters())
+
+
+@every_scorer
+def test_candidates_beyond_the_table_tie_last(make: Made) -> None:
+    scorer, grown = make(), questions(graph(N + 2))
+    everything = scorer.score_tails(grown)
+    close(everything[:, :N], scorer.score_tails(questions()))
+    assert everything.shape == (B, N + 2) and bool((everything[:, N:] == WORST).all())
+    assert bool((everything[:, :N] > WORST).all())
+    for tails in (torch.tensor([10, 0, 9]), slice(7, 11), slice(9, 11), slice(10, 11)):
+        close(scorer.score_tails(grown, tails), everything[:, tails])
+    own = torch.arange(B * 3).view(B, 3) % (N + 2)
+    close(scorer.score_tails(grown, own), everything.gather(1, own))
+
+
+@every_scorer
+def test_a_head_beyond_the_table_is_an_error(make: Made) -> None:
+    queries = Queries(torch.tensor([0, N]), torch.tensor([0, 0]), graph(N + 1))
+    with pytest.raises(UserError, match="no vector for an entity"):
+        make().score_tails(queries)
+
+
+@every_scorer
+def test_dropout_needs_a_generator_and_follows_it(make: Made) -> None:
+    def scores(seed: int | None, **shares: float) -> Tensor:
+        generator = None if seed is None else torch.Generator().manual_seed(seed)
+        return make(**shares).score_tails(questions(generator=generator))
+
+    for share in ("entity_dropout", "relation_dropout"):
+        plain = scores(None, **{share: 0.5})
+        assert torch.equal(plain, scores(None)) and torch.equal(plain, scores(1))
+        dropped = scores(1, **{share: 0.5})
+        assert torch.equal(dropped, scores(1, **{share: 0.5}))
+        assert not torch.equal(dropped, plain) and not torch.equal(dropped, scores(2, **{share: 0.5}))
+
+
+@every_scorer
+def test_a_constant_scorer_ranks_in_the_middle(make: Made, random_dataset: Dataset) -> None:
+    scorer = make(50, 3)
+    for parameter in scorer.parameters():
+        torch.nn.init.zeros_(parameter)
+    ranking = evaluate(scorer, random_dataset, "test")
+    assert torch.equal(ranking.rank, (ranking.candidates + 1) / 2)
+
+
+class Largest(TorchDispatchMode):
+    """How many numbers the largest tensor held that any operation made."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.numel = 0
+
+    def __torch_dispatch__(
+        self, func: Callable[..., Any], types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        made = func(*args, **(kwargs or {}))
+        for tensor in made if isinstance(made, tuple | list) else [made]:
+            if isinstance(tensor, Tensor):
+                self.numel = max(self.numel, tensor.numel())
+        return made
+
+
+@every_scorer
+def test_no_tensor_of_questions_times_entities_times_dim(make: Made) -> None:
+    entities, rows, dim = 500, 40, 16
+    scorer, where = make(entities, dim=dim), graph(entities)
+    for tails in (None, torch.arange(entities), slice(0, entities)):
+        with Largest() as largest:
+            scores = scorer.score_tails(Queries(torch.arange(rows), torch.zeros(rows, dtype=torch.long), where), tails)
+            scores.sum().backward()
+        assert rows * entities <= largest.numel < 2 * rows * entities
+
+
+RING = [[i, 0, (i + 1) % 6] for i in range(6)]
+MIRROR = [[i, 1, 5 - i] for i in range(6)]
+# What a formula cannot hold it need not learn: each DistMult relation is symmetric, own inverses or not, and no
+# translation leads round a ring or there and back.
+LEARNABLE = {"distmult": MIRROR, "transe": RING[:5] + [[0, 1, 5]]}
+
+
+def tiny(facts: list[list[int]]) -> Dataset:
+    nothing = torch.zeros(0, 3, dtype=torch.long)
+    names = Vocabulary([f"e{i}" for i in range(6)], ["next", "opposite"])
+    return Dataset(torch.tensor(facts), nothing, nothing, names)
+
+
+@every_scorer
+def test_a_tiny_graph_is_learned(make: Made) -> None:
+    data = tiny(LEARNABLE.get(make.name, RING + MIRROR))
+    arguments = {"dim": 16, **make.arguments}
+    run = Run(partial(scorer_class(make.name), **arguments), partial(Adam, lr=0.05), batch_size=16, epochs=150)
+    fit = Fit(run.new_scorer(6, 2), data, run)
+    losses = [epoch.loss for epoch in fit]
+    assert losses[-1] < losses[0]
+    assert evaluate(fit.scorer, data, "train").metrics().mrr == 1
+
+
+# The formulas, on paper
+
+
+def score(scorer: Scorer, head: int, relation: int, tail: int) -> float:
+    where = Graph.from_triples(torch.zeros(0, 3, dtype=torch.long), scorer.num_entities, scorer.num_relations)
+    return scorer.score_hrt(Queries(torch.tensor([head]), torch.tensor([relation]), where), torch.tensor([tail])).item()
+
+
+def fill(parameter: Tensor, rows: list[Any]) -> None:
+    with torch.no_grad():
+        parameter.copy_(torch.tensor(rows))
+
+
+def test_rescal_by_hand() -> None:
+    scorer = RESCAL(2, 1, dim=2, tied=True)
+    fill(scorer.table.weight, [[1.0, 2.0], [3.0, 5.0]])
+    fill(scorer.matrix, [[[1.0, 2.0], [0.0, -1.0]]])
+    # (1, 2) W = (1, 0), times (3, 5) is 3; (3, 5) W = (3, 1), times (1, 2) is 5
+    assert score(scorer, 0, 0, 1) == 3 and score(scorer, 1, 0, 0) == 5
+    assert score(scorer, 0, 1, 1) == 5 and score(scorer, 1, 1, 0) == 3  # the transpose
+    own = RESCAL(2, 1, dim=2)
+    fill(own.table.weight, [[1.0, 2.0], [3.0, 5.0]])
+    fill(own.matrix, [[[1.0, 2.0], [0.0, -1.0]], [[0.0, 1.0], [0.0, 0.0]]])
+    assert score(own, 0, 0, 1) == 3 and score(own, 0, 1, 1) == 5  # 1 * 1 * 5
+
+
+def test_distmult_by_hand() -> None:
+    scorer = DistMult(2, 1, dim=2, tied=True)
+    fill(scorer.table.weight, [[1.0, 2.0], [3.0, 5.0]])
+    fill(scorer.diagonal.weight, [[4.0, -1.0]])
+    assert score(scorer, 0, 0, 1) == 1 * 4 * 3 - 2 * 1 * 5 == 2
+    assert score(scorer, 1, 0, 0) == score(scorer, 1, 1, 0) == 2
+    assert score(scorer, 0, 0, 0) == 4 - 4
+    own = DistMult(2, 1, dim=2)
+    fill(own.table.weight, [[1.0, 2.0], [3.0, 5.0]])
+    fill(own.diagonal.weight, [[4.0, -1.0], [1.0, 1.0]])
+    assert score(own, 0, 0, 1) == 2 and score(own, 0, 1, 1) == 13
+
+
+def test_complex_by_hand() -> None:
+    """h = 1 + 2i, w = 3 - i, t = -1 + i: h w = 5 + 5i, and times conj(t) = -1 - i that is -10i: real part 0."""
+    scorer = ComplEx(2, 1, dim=1, tied=True)
+    fill(scorer.table.weight, [[1.0, 2.0], [-1.0, 1.0]])
+    fill(scorer.diagonal.weight, [[3.0, -1.0]])
+    numbers = [complex(1, 2), complex(-1, 1)]
+    assert score(scorer, 0, 0, 1) == 0
+    # t w conj(h) = (-1 + i)(3 - i)(1 - 2i) = (-2 + 4i)(1 - 2i) = 6 + 8i
+    assert score(scorer, 1, 0, 0) == 6
+    # h w conj(h) = 3 * 5, as the imaginary part of w falls away
+    assert score(scorer, 0, 0, 0) == 15
+    for head in (0, 1):
+        for tail in (0, 1):
+            back = numbers[head] * complex(3, 1) * numbers[tail].conjugate()  # the conjugate
+            assert score(scorer, head, 1, tail) == back.real
+    two = ComplEx(1, 1, dim=2)  # rows hold both real parts first: h = (1 + 3i, 2 + 4i), w = (1 + 0i, 0 + i)
+    fill(two.table.weight, [[1.0, 2.0, 3.0, 4.0]])
+    fill(two.diagonal.weight, [[1.0, 0.0, 0.0, 1.0], [0.0, 2.0, 0.0, 0.0]])
+    assert score(two, 0, 0, 0) == 10 and score(two, 0, 1, 0) == 40  # |1 + 3i|^2 + Re(i |h_2|^2); 2 |2 + 4i|^2
+
+
+@pytest.mark.parametrize(("norm", "expected"), [(1, -7.0), (2, -5.0)])
+def test_transe_by_hand(norm: int, expected: float) -> None:
+    scorer = TransE(2, 1, dim=2, norm=norm, tied=True)
+    fill(scorer.table.weight, [[1.0, 2.0], [3.0, -1.0]])
+    fill(scorer.translation.weight, [[5.0, 1.0]])
+    assert score(scorer, 0, 0, 1) == expected  # (1, 2) + (5, 1) - (3, -1) = (3, 4)
+    assert score(scorer, 1, 1, 0) == expected  # (3, -1) - (5, 1) - (1, 2) = (-3, -4)
+    assert score(scorer, 0, 0, 0) == pytest.approx(-6.0 if norm == 1 else -math.sqrt(26))
+    own = TransE(2, 1, dim=2, norm=norm)
+    fill(own.table.weight, [[1.0, 2.0], [3.0, -1.0]])
+    fill(own.translation.weight, [[5.0, 1.0], [1.0, -7.0]])
+    assert score(own, 0, 0, 1) == expected and score(own, 1, 1, 0) == pytest.approx(-13.0 if norm == 1 else -10.4403)
+
+
+def test_complex_factors_are_moduli() -> None:
+    scorer = ComplEx(2, 1, dim=2, tied=True)
+    fill(scorer.table.weight, [[3.0, 0.0, 4.0, 0.0], [0.0, 5.0, 1.0, 12.0]])  # (3 + 4i, 0), (i, 5 + 12i)
+    fill(scorer.diagonal.weight, [[8.0, 1.0, -6.0, 0.0]])
+    queries = Queries(torch.tensor([0]), torch.tensor([1]), graph(2, 1))
+    factors = scorer.factors(queries, torch.tensor([1]))
+    for factor, expected in zip(factors, ([5.0, 0.0], [10.0, 1.0], [1.0, 13.0]), strict=True):
+        close(factor, torch.tensor([expected]))
+    sum(factor.pow(3).sum() for factor in factors).backward()
+    assert bool(scorer.table.weight.grad.isfinite().all())  # the root at 0 included
+
+
+# A scorer of one's own
+
+
+def test_an_unknown_model_is_an_error() -> None:
+    with pytest.raises(UserError, match="rescal, transe, distmult, complex"):
+        scorer_class("rascal")
+
+
+POPULARITY = '''
+"""Popularity: a score a tail, whatever the question."""
+
+import torch
+from torch import nn
+
+from kg.models.scorer import EmbeddingScorer, QueryVectors
+
+
+class Popularity(EmbeddingScorer):
+    def __init__(self, num_entities, num_relations, start=0.0):
+        super().__init__(num_entities, num_relations, 1, 0.0)
+        nn.init.constant_(self.table.weight, start)
+
+    def encode(self, queries):
+        return QueryVectors(torch.ones(len(queries), 1), queries.graph)
+
+    def pairwise(self, vector, candidates):
+        return vector @ candidates.T
+
+    def rowwise(self, vector, candidates):
+        return (vector[:, None] * candidates).sum(2)
+
+    def factors(self, queries, tail):
+        return (self.entities(queries.graph, tail),)
+'''
+
+
+def test_a_new_scorer_is_one_file_and_one_entry(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, random_dataset: Dataset
+) -> None:
+    (tmp_path / "popularity.py").write_text(POPULARITY)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(SCORERS, "popularity", "popularity:Popularity")
+    monkeypatch.delitem(sys.modules, "popularity", raising=False)
+    run = Run(partial(scorer_class("popularity"), start=0.5), partial(Adam, lr=0.1), epochs=3, valid_every=1)
+    trained = train(random_dataset, run, tmp_path / "model", quiet=True)
+    stored = Bundle.load(tmp_path / "model")
+    assert stored.run["scorer"] == {"name": "popularity", "arguments": {"start": 0.5}}
+    ranking = evaluate(stored.scorer, stored.dataset, "test")
+    assert torch.equal(ranking.rank, evaluate(trained.scorer, random_dataset, "test").rank)
+    assert len(ranking.rank) == 2 * len(random_dataset.test)

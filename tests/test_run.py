@@ -1,0 +1,176 @@
+"""A Run: one value, stored as names and arguments."""
+
+import json
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+from torch.optim import SGD, Adagrad, Adam, AdamW
+
+from kg.errors import UserError
+from kg.models.complex import ComplEx
+from kg.models.distmult import DistMult
+from kg.models.rescal import RESCAL
+from kg.models.scorer import Scorer
+from kg.models.transe import TransE
+from kg.training.objectives import KvsAll, NegativeSampling, OneVsAll
+from kg.training.regularizers import F2, L1, N3, Regularizer
+from kg.training.run import Plateau, Run
+
+PLAIN = Run(partial(ComplEx, dim=4), partial(Adam, lr=0.01))
+VARIANTS = [
+    PLAIN,
+    Run(
+        partial(TransE, dim=3, norm=1, tied=True, entity_dropout=0.1),
+        partial(Adagrad, lr=0.1),
+        objective=NegativeSampling(64, shared=False, loss="logistic", margin=9.0, exclude_known=True),
+        regularizer=F2(0.5),
+        schedule=Plateau(factor=0.5, patience=2),
+        batch_size=7,
+        epochs=3,
+        valid_every=2,
+        patience=1,
+        precision="bf16",
+        seed=9,
+    ),
+    Run(partial(RESCAL), partial(AdamW), objective=KvsAll(loss="bce", label_smoothing=0.1), regularizer=N3(0.1)),
+    replace(PLAIN, hide="pair", regularizer=L1(0.1), objective=OneVsAll(label_smoothing=0.2)),
+    replace(PLAIN, hide="exact", scorer=partial(DistMult, dim=2), objective=KvsAll()),
+]
+
+
+def plain(run: Run) -> dict[str, Any]:
+    """All of a Run as values that compare: partials do not."""
+    made = {name: (made.func, made.keywords) for name, made in (("scorer", run.scorer), ("optimizer", run.optimizer))}
+    return {**vars(run), **made}
+
+
+@pytest.mark.parametrize("run", VARIANTS, ids=lambda run: run.scorer.func.__name__)
+def test_json_round_trip(run: Run) -> None:
+    stored = json.loads(json.dumps(run.to_json()))
+    assert plain(Run.from_json(stored)) == plain(run)
+    assert Run.from_json(stored).to_json() == stored
+
+
+def test_what_is_stored() -> None:
+    stored = PLAIN.to_json()
+    assert stored["scorer"] == {"name": "complex", "arguments": {"dim": 4}}
+    assert stored["optimizer"] == {"name": "adam", "arguments": {"lr": 0.01}}
+    assert stored["objective"] == {"name": "one_vs_all", "arguments": {"label_smoothing": 0.0}}
+    assert stored["regularizer"] is stored["schedule"] is stored["hide"] is None
+
+
+def test_a_variant_leaves_the_original() -> None:
+    other = replace(PLAIN, seed=1, batch_size=8)
+    assert (other.seed, other.batch_size) == (1, 8) and (PLAIN.seed, PLAIN.batch_size) == (0, 512)
+    assert other.scorer is PLAIN.scorer
+
+
+def test_a_typo_in_python_is_an_error() -> None:
+    with pytest.raises(TypeError, match="batchsize"):
+        replace(PLAIN, batchsize=8)
+    with pytest.raises(UserError, match="dims"):
+        replace(PLAIN, scorer=partial(ComplEx, dims=8))
+    with pytest.raises(UserError, match="learning_rate"):
+        replace(PLAIN, optimizer=partial(Adam, learning_rate=0.1))
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("scorer name", "complx", "no model 'complx'"),
+        ("scorer arguments dims", 8, "dims"),
+        ("optimizer name", "adagrat", "adagrat"),
+        ("optimizer arguments learning_rate", 0.1, "learning_rate"),
+        ("objective name", "one_vs_some", "one_vs_some"),
+        ("objective arguments smoothing", 0.1, "smoothing"),
+        ("regularizer", {"name": "n4", "arguments": {"weight": 0.1}}, "n4"),
+        ("schedule", {"factor": 0.5, "patients": 3}, "patients"),
+        ("hide", "pairs", "hide must be one of None, exact, pair: got pairs"),
+        ("precision", "fp16", "precision must be one of fp32, bf16: got fp16"),
+        ("objective", {"name": "k_vs_all", "arguments": {"loss": "hinge"}}, "one of softmax, bce: got hinge"),
+        ("objective", {"name": "negative_sampling", "arguments": {"loss": "hinge"}}, "margin, logistic: got hinge"),
+    ],
+)
+def test_a_typo_in_what_is_stored_is_an_error(path: str, value: object, message: str) -> None:
+    stored: dict[str, Any] = json.loads(json.dumps(PLAIN.to_json()))
+    *outer, last = path.split()
+    inner = stored
+    for name in outer:
+        inner = inner[name]
+    inner[last] = value
+    with pytest.raises(UserError, match=message):
+        Run.from_json(stored)
+
+
+@pytest.mark.parametrize("name", PLAIN.to_json())
+def test_a_missing_part_is_an_error(name: str) -> None:
+    stored = PLAIN.to_json()
+    del stored[name]
+    with pytest.raises(UserError, match=name):
+        Run.from_json(stored)
+
+
+@pytest.mark.parametrize("name", ["batch_size", "epochs", "valid_every", "patience"])
+def test_numbers_are_at_least_one(name: str) -> None:
+    with pytest.raises(UserError, match=f"{name} must be at least 1: got 0"):
+        replace(PLAIN, **{name: 0})
+
+
+def test_a_seed_is_not_negative() -> None:
+    with pytest.raises(UserError, match="seed must be at least 0: got -1"):
+        replace(PLAIN, seed=-1)
+
+
+class Nameless(Regularizer):
+    weight = 1.0
+
+    def norm(self, factor: torch.Tensor) -> torch.Tensor:
+        return factor.sum()
+
+
+class Unknown(ComplEx.__base__):  # type: ignore[misc, name-defined]
+    """A scorer that no dict names."""
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        replace(PLAIN, scorer=partial(Unknown, size=3, entity_dropout=0.0)),
+        replace(PLAIN, optimizer=partial(SGD, lr=0.1)),
+        replace(PLAIN, regularizer=Nameless()),
+    ],
+    ids=["scorer", "optimizer", "regularizer"],
+)
+def test_what_has_no_name_cannot_be_stored(run: Run) -> None:
+    """What could not be read again is not written."""
+    with pytest.raises(UserError, match="has no name"):
+        run.to_json()
+
+
+def test_arguments_need_names() -> None:
+    with pytest.raises(UserError, match="by name"):
+        replace(PLAIN, scorer=partial(ComplEx, 4))
+
+
+def test_new_scorers_are_drawn_from_the_seed_alone() -> None:
+    def weights(run: Run) -> torch.Tensor:
+        return run.new_scorer(5, 2).table.weight
+
+    torch.manual_seed(1)
+    first = weights(PLAIN)
+    after = torch.rand(1)
+    torch.manual_seed(1)
+    assert torch.equal(torch.rand(1), after)  # the caller's own random state was left alone
+    assert torch.equal(first, weights(PLAIN)) and not torch.equal(first, weights(replace(PLAIN, seed=1)))
+
+
+@pytest.mark.parametrize("made", [partial(Adam, lr=0.5), partial(AdamW, weight_decay=0.1), partial(Adagrad, lr=0.1)])
+def test_the_optimizer_gets_its_arguments(made: "partial[torch.optim.Optimizer]", random_scorer: Scorer) -> None:
+    optimizer = replace(PLAIN, optimizer=made).new_optimizer(random_scorer)
+    assert isinstance(optimizer, made.func)
+    group = optimizer.param_groups[0]
+    assert group["params"] == list(random_scorer.parameters())
+    assert {name: group[name] for name in made.keywords} == made.keywords
