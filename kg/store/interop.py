@@ -39,11 +39,12 @@ def to_rdflib_graph(store: "Store", graph: str | None = None) -> "rdflib.Graph":
 
     dataset = to_rdflib(store)
     if graph is None:
-        return dataset.default_graph
+        default: rdflib.Graph = dataset.default_graph  # a property that rdflib leaves untyped
+        return default
     name = store.term(graph)
     if not store.database.contains_named_graph(name):
         raise UserError(f"{store.path} has no graph {graph}")
-    return dataset.graph(URIRef(name.value) if isinstance(name, ox.NamedNode) else BNode(name.value))
+    return dataset.get_context(URIRef(name.value) if isinstance(name, ox.NamedNode) else BNode(name.value))
 
 
 def from_rdflib(source: "rdflib.Graph", *, graph: str | None = None) -> Iterator[ox.Quad]:

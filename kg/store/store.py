@@ -1,10 +1,10 @@
 """Store: RDF facts on disk, as a directory that changes by whole generations."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, final
+from typing import TYPE_CHECKING, Any, final
 
 import pyoxigraph as ox
 
@@ -40,7 +40,7 @@ class Loaded:
 class Store:
     """The published generation of the store at `path`: it stays the same until this object writes.
 
-    `create`: a path where nothing is yet is an empty store, made by the first write. Otherwise, and for a path that
+    `create`: a path where nothing is yet is an empty store, made by the first write. Without it, and for a path that
     holds something else, UserError. Any number of readers; one writer at a time, in whatever process (UserError "the
     store is in use by process N"). Close it, or use it in a `with`.
     """
@@ -49,7 +49,10 @@ class Store:
         self.path = Path(path)
         self._worker: sandbox.Worker | None = None
         self._reader: generations.Reader | None = None
-        self._open(empty=create and not (self.path / "CURRENT").exists())
+        empty = create and not (self.path / "CURRENT").exists()
+        if empty:
+            generations.check_root(self.path)
+        self._open(empty=empty)
 
     def _open(self, *, empty: bool = False) -> None:
         self.close()
@@ -71,7 +74,7 @@ class Store:
             self._reader.close()
             self._reader = None
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Store":
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -91,7 +94,7 @@ class Store:
 
     def load(
         self,
-        sources: "Source | list[Source] | list[str] | list[Path] | rdflib.Graph",
+        sources: "Source | Sequence[Source] | rdflib.Graph",
         *,
         graph: str | None = None,
         base: str | None = None,
@@ -109,7 +112,7 @@ class Store:
         started = time.monotonic()
         if isinstance(sources, (str, Path)):
             sources = [sources]
-        if isinstance(sources, list):
+        if isinstance(sources, Sequence):
             with generations.write(self.path) as new:
                 counts = sandbox.run(
                     f"{draft.__name__}:load",
@@ -216,7 +219,7 @@ class Store:
         except ValueError as error:
             raise UserError(f"{text!r} is no IRI, prefix:name or _:label ({error})") from None
 
-    def sparql(self, query: str, *, timeout_seconds: float = QUERY_SECONDS) -> sparql.Results:
+    def sparql(self, query: str, *, timeout_seconds: int | float = QUERY_SECONDS) -> sparql.Results:
         """Solutions for SELECT, a bool for ASK, a list of triples for CONSTRUCT and DESCRIBE.
 
         The default graph of a query is the union of all graphs, so that facts loaded into a named graph answer too;
@@ -229,15 +232,22 @@ class Store:
         if not self._worker:
             self._worker = sandbox.Worker(memory_bytes=sandbox.QUERY_MEMORY)
         arguments = {"database": str(self._reader.path / "rdf"), "query": query, "prefixes": self.prefixes}
-        answered = self._worker.call(f"{sparql.__name__}:answer", arguments, timeout_seconds=timeout_seconds)
+        answered = self._worker.call(f"{sparql.__name__}:answer", arguments, timeout_seconds=float(timeout_seconds))
         return sparql.results(answered)
 
     def dump(self, path: Source, *, syntax: str | None = None, graph: GraphName = None) -> int:
-        """Writes the facts (of one graph, if named) to a file and returns how many; the syntax is that of the suffix.
+        """Writes the facts (of one graph, if named) to a file, whole or not at all; returns how many were written.
 
-        UserError if the syntax holds one graph only and the facts are in several.
+        `syntax`: by name, else by suffix. UserError if there is no such graph, or the syntax cannot hold the facts: no
+        graph names in N-Triples, Turtle, RDF/XML and N3, unless the one graph is named here.
         """
-        raise NotImplementedError
+        name = self.term(graph) if isinstance(graph, str) else graph
+        if isinstance(name, (ox.NamedNode, ox.BlankNode)) and not self.database.contains_named_graph(name):
+            raise UserError(f"{self.path} has no graph {name}")
+        quads = self.match(graph=name)
+        if name is not None and not formats.syntax_of(path, syntax).graphs:
+            quads = (ox.Quad(quad.subject, quad.predicate, quad.object) for quad in quads)
+        return formats.write(quads, path, syntax=syntax, prefixes=self.prefixes)
 
     def facts(self) -> Rows:
         """(F, 4) int64: subject, predicate, object, graph of every fact between entities; the default graph is -1."""
@@ -251,7 +261,7 @@ class Store:
 
     def _verify(self, part: str) -> None:
         # One flipped byte here would be another fact, in silence: 0.1 s a million facts to know.
-        if self._reader and self._reader.path.exists():
+        if self._reader and self._reader.path.exists():  # a generation that someone removed is still mapped
             generations.verify(self._reader.path, under=part)
 
     def to_rdflib(self) -> "rdflib.Dataset":

@@ -1,0 +1,460 @@
+"""The store: what goes in comes out, from the database and from the arrays alike, and it is whole or as it was."""
+
+import gzip
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pyoxigraph import BlankNode, DefaultGraph, Literal, NamedNode, Quad, Triple
+
+from kg import generations
+from kg.errors import UserError
+from kg.store import draft, facts
+from kg.store.facts import Facts, FactsDraft
+from kg.store.sparql import Solutions
+from kg.store.store import Store
+
+EX = "http://example.org/"
+TURTLE = """
+@prefix ex: <http://example.org/> .
+@prefix rdfs: <http://www.w3.org/2000/01/rdf-schema#> .
+ex:ann ex:knows ex:bob ; rdfs:label "Ann"@en ; ex:age 007 .
+ex:bob ex:knows _:someone .
+_:someone ex:knows ex:ann .
+"""
+CROSS_PRODUCT = "SELECT (COUNT(*) AS ?n) { ?a ?b ?c . ?d ?e ?f . ?g ?h ?i . ?j ?k ?l . ?m ?n1 ?o . ?p ?q ?r }"
+
+
+def ex(name: str) -> NamedNode:
+    return NamedNode(EX + name)
+
+
+def fact(subject: str, predicate: str, object_: str, graph: str | None = None) -> Quad:
+    return Quad(ex(subject), ex(predicate), ex(object_), ex(graph) if graph else DefaultGraph())
+
+
+def decoded(store: Store) -> list[tuple[str, str, str, str]]:
+    """The rows as terms, without the namespace."""
+    terms = [*(term.removeprefix(EX) for term in store.terms()), "default"]
+    return [(terms[s], terms[p], terms[o], terms[g]) for s, p, o, g in store.facts().tolist()]
+
+
+def listing(store: Store) -> set[str]:
+    return {entry.name for entry in store.path.iterdir()}
+
+
+@pytest.fixture
+def turtle(tmp_path: Path) -> Path:
+    path = tmp_path / "people.ttl"
+    path.write_text(TURTLE)
+    return path
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store(tmp_path / "a.kg", create=True) as opened:
+        yield opened
+
+
+# ---- opening
+
+
+def test_a_store_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="there is no such directory"):
+        Store(tmp_path / "a.kg")
+
+
+def test_a_path_that_holds_something_else(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("mine")
+    for path in (tmp_path, tmp_path / "thesis.tex"):
+        with pytest.raises(UserError, match="is no store"):
+            Store(path, create=True)
+
+
+def test_an_empty_store_makes_no_directory(store: Store) -> None:
+    assert (store.generation, store.count(), store.prefixes, store.terms()) == (0, 0, {}, [])
+    assert list(store.match()) == []
+    assert store.facts().shape == (0, 4)
+    assert not store.path.exists()
+    store.verify()
+    with pytest.raises(UserError, match="is empty"):
+        store.sparql("ASK {}")
+
+
+def test_another_format_is_refused(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(draft, "FORMAT", 99)
+    store_later = draft.StoreDraft
+    with generations.write(store.path) as new:
+        store_later(new.path, new.number, None).finish({})
+    monkeypatch.undo()
+    with pytest.raises(UserError, match="format 99: this version reads format 1"):
+        Store(store.path)
+
+
+# ---- loading
+
+
+def test_one_file_by_hand(store: Store, turtle: Path) -> None:
+    loaded = store.load(turtle)
+    assert (loaded.read, loaded.added, loaded.quarantined, loaded.generation) == (5, 5, 0, 1)
+    assert store.generation == 1
+    someone = next(term for term in store.terms() if term.startswith("_:"))
+    assert decoded(store) == [
+        ("ann", "knows", "bob", "default"),
+        ("bob", "knows", someone, "default"),
+        (someone, "knows", "ann", "default"),
+    ]
+    assert store.facts().tolist() == [[0, 1, 2, -1], [2, 1, 3, -1], [3, 1, 0, -1]]
+    assert store.facts().dtype == np.int64
+    counts = {name: store.manifest[name] for name in ("facts", "literals", "entities", "relations")}
+    assert counts == {"facts": 5, "literals": 2, "entities": 3, "relations": 1}
+    assert store.prefixes == {"ex": EX, "rdfs": "http://www.w3.org/2000/01/rdf-schema#"}
+    store.verify()
+
+
+def test_a_file_twice_adds_nothing(store: Store, turtle: Path) -> None:
+    store.load(turtle)
+    before = (set(store.match()), store.facts().tolist(), store.terms())
+    again = store.load([turtle, turtle])
+    assert (again.read, again.added) == (10, 0)
+    assert (set(store.match()), store.facts().tolist(), store.terms()) == before
+    assert store.count() == 5
+
+
+@pytest.mark.parametrize("small", [1, 1000])
+def test_both_ways_in_count_the_same(tmp_path: Path, turtle: Path, monkeypatch: pytest.MonkeyPatch, small: int) -> None:
+    """One by one, and as a bulk; "7" and "007" are one integer to the database."""
+    monkeypatch.setattr(draft, "SMALL", small)
+    with Store(tmp_path / "b.kg", create=True) as store:
+        store.load(turtle)
+        seven = Quad(ex("ann"), ex("age"), Literal("7", datatype=NamedNode("http://www.w3.org/2001/XMLSchema#integer")))
+        new = fact("bob", "knows", "ann")
+        added = store.add([seven, fact("ann", "knows", "bob"), new, new])
+        assert (added, store.count(), store.manifest["literals"]) == (1, 6, 2)
+        assert len(list(store.match())) == 6
+        assert len(store.facts()) == 4
+
+
+def test_blank_nodes_of_two_files_never_meet(store: Store, turtle: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.ttl"
+    other.write_text(TURTLE.replace("007", "008"))
+    store.load([turtle, other])
+    assert len([term for term in store.terms() if term.startswith("_:")]) == 2
+
+
+def test_a_named_graph(store: Store, turtle: Path, tmp_path: Path) -> None:
+    quads = tmp_path / "quads.nq"
+    quads.write_text(f"<{EX}a> <{EX}p> <{EX}b> <{EX}own> .\n<{EX}a> <{EX}p> <{EX}b> .\n<{EX}a> <{EX}p> <{EX}b> _:g .\n")
+    store.load([turtle, quads], graph=f"{EX}people")
+    assert {graph for *_, graph in decoded(store)} >= {"people", "own"}
+    assert store.count(graph=f"{EX}people") == 6
+    assert store.count(graph=DefaultGraph()) == 0
+    assert store.count("ex:a", "ex:p", "ex:b") == 3
+    assert store.manifest["entities"] == 5
+
+
+def test_a_bad_file_changes_nothing(store: Store, turtle: Path, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.nt"
+    bad.write_text(f"<{EX}a> <{EX}p> <{EX}b> .\n<{EX}a> oops\n")
+    with pytest.raises(UserError, match=r"bad\.nt:2:"):
+        store.load([turtle, bad])
+    assert not store.path.exists()
+    store.load(turtle)
+    with pytest.raises(UserError, match=r"bad\.nt:2:"):
+        store.load(bad)
+    assert (store.generation, store.count(), listing(store)) == (1, 5, {"CURRENT", "LOCK", "1"})
+    with pytest.raises(UserError, match="missing"):
+        store.load(tmp_path / "missing.nt")
+
+
+def test_bad_lines_go_to_quarantine(store: Store, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.nt"
+    bad.write_text(f"<{EX}a> <{EX}p> <{EX}b> .\n<{EX}a> oops\n<{EX}b> <{EX}p> <{EX}c> .\n")
+    loaded = store.load(bad, quarantine=tmp_path / "quarantined")
+    assert (loaded.added, loaded.quarantined) == (2, 1)
+    assert "oops" in (tmp_path / "quarantined").read_text()
+
+
+def test_progress_tells_the_facts_so_far(store: Store, turtle: Path) -> None:
+    told: list[int] = []
+    store.load([turtle, turtle], progress=told.append)
+    assert told == [10]
+
+
+def test_a_compressed_table(store: Store, tmp_path: Path) -> None:
+    table = tmp_path / "facts.tsv.gz"
+    table.write_bytes(gzip.compress(b"ann\tknows\tbob\r\nbob\tknows\tann\r\n"))
+    store.load(table, base=EX)
+    assert decoded(store) == [("ann", "knows", "bob", "default"), ("bob", "knows", "ann", "default")]
+
+
+def test_a_prefix_that_means_two_things_gets_a_number() -> None:
+    old = {"ex": "http://one/"}
+    assert draft.merged_prefixes(old, {"ex": "http://one/"}) == old
+    assert draft.merged_prefixes(old, {"ex": "http://two/"}) == {**old, "ex1": "http://two/"}
+    assert draft.merged_prefixes({**old, "ex1": "http://two/"}, {"ex": "http://two/"}) == {**old, "ex1": "http://two/"}
+    assert draft.merged_prefixes(old, {"x": "http://one/"}) == {**old, "x": "http://one/"}
+    assert old == {"ex": "http://one/"}
+
+
+# ---- adding and removing
+
+
+def test_add_and_remove_by_hand(store: Store) -> None:
+    ann_bob = Triple(ex("ann"), ex("knows"), ex("bob"))
+    assert store.add([ann_bob, ann_bob, fact("bob", "knows", "cid", "g")]) == 2
+    assert store.add([ann_bob]) == 0
+    assert store.remove([ann_bob, ann_bob, fact("cid", "knows", "ann")]) == 1
+    assert decoded(store) == [("bob", "knows", "cid", "g")]
+    assert store.add([ann_bob]) == 1
+    assert decoded(store) == [("bob", "knows", "cid", "g"), ("ann", "knows", "bob", "default")]
+    assert (store.count(), store.manifest["entities"], store.generation) == (2, 3, 4)
+    assert store.remove([*store.match()]) == 2
+    assert (store.facts().shape, store.manifest["entities"], store.manifest["relations"]) == ((0, 4), 0, 0)
+
+
+def test_ids_are_never_reused(store: Store) -> None:
+    store.add([fact("ann", "knows", "bob")])
+    store.remove([fact("ann", "knows", "bob")])
+    store.add([fact("cid", "knows", "ann")])
+    assert store.terms() == [f"{EX}{name}" for name in ("ann", "knows", "bob", "cid")]
+
+
+def test_many_writes_are_merged(store: Store) -> None:
+    names = [f"e{count}" for count in range(18)]
+    for count in range(17):
+        store.add([fact(names[count], "knows", names[count + 1])])
+    store.remove([fact("e3", "knows", "e4")])
+    assert decoded(store) == [(names[i], "knows", names[i + 1], "default") for i in range(17) if i != 3]
+    directory = store.path / str(store.generation)
+    for part in ("facts", "terms"):
+        assert 1 <= len(list((directory / part).iterdir())) <= facts.MERGE_ABOVE
+    store.verify()
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.booleans(),
+        st.lists(
+            st.builds(
+                Quad,
+                st.sampled_from([ex("a"), ex("b"), BlankNode("x")]),
+                st.sampled_from([ex("p"), ex("q")]),
+                st.sampled_from([ex("a"), BlankNode("x"), Literal("a"), Triple(ex("a"), ex("p"), Literal("1"))]),
+                st.sampled_from([DefaultGraph(), ex("g"), BlankNode("g")]),
+            ),
+            max_size=6,
+        ),
+    ),
+    max_size=6,
+)
+
+
+def rows_of(quads: set[Quad]) -> set[tuple[str, str, str, str]]:
+    def text(term: object) -> str:
+        return term.value.removeprefix(EX) if isinstance(term, NamedNode) else str(term)
+
+    return {
+        (text(s), text(p), text(o), "default" if isinstance(g, DefaultGraph) else text(g))
+        for s, p, o, g in quads
+        if isinstance(o, (NamedNode, BlankNode))
+    }
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=STEPS, small=st.sampled_from([2, 1000]))
+def test_it_behaves_like_a_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: list[tuple[bool, list[Quad]]], small: int
+) -> None:
+    monkeypatch.setattr(draft, "SMALL", small)
+    model: set[Quad] = set()
+    with Store(tmp_path / "model.kg", create=True) as store:
+        for adding, quads in steps:
+            after = model | set(quads) if adding else model - set(quads)
+            changed = store.add(quads) if adding else store.remove(quads)
+            assert changed == len(after ^ model)
+            model = after
+            assert set(store.match()) == model
+            assert store.count() == len(model)
+            assert set(decoded(store)) == rows_of(model)
+            assert len(store.facts()) == len(rows_of(model)) == store.manifest["facts"] - store.manifest["literals"]
+    shutil.rmtree(tmp_path / "model.kg", ignore_errors=True)
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=st.lists(st.tuples(st.booleans(), st.sets(st.integers(0, 8), max_size=5)), min_size=20, max_size=30))
+def test_arrays_alone_behave_like_a_set(tmp_path: Path, steps: list[tuple[bool, set[int]]]) -> None:
+    """Through many merges, in the order in which facts came."""
+    model: dict[int, None] = {}
+    shutil.rmtree(tmp_path / "arrays", ignore_errors=True)
+    held = Facts(None)
+    for step, (adding, numbers) in enumerate(steps):
+        directory = tmp_path / "arrays" / str(step)
+        directory.mkdir(parents=True)
+        writing = FactsDraft(held)
+        assert len(list(writing.noted(fact(f"s{n}", "p", f"o{n}") for n in sorted(numbers)))) == len(numbers)
+        writing.write(directory, step, remove=not adding)
+        for number in sorted(numbers):
+            if adding:
+                model.setdefault(number)
+            else:
+                model.pop(number, None)
+        held = Facts(directory)
+        terms = held.terms()
+        assert [terms[row[0]] for row in held.rows().tolist()] == [f"{EX}s{number}" for number in model]
+        assert len(set(terms)) == len(terms)
+
+
+def test_among() -> None:
+    rows = np.array([[0, 1, 2, -1], [0, 1, 2, 5], [2, 1, 0, -1], [0, 3, 2, -1]])
+    assert facts.among(rows, rows[[2, 0]]).tolist() == [True, False, True, False]
+    assert facts.among(rows, rows[:0]).tolist() == [False] * 4
+    assert facts.among(rows[:0], rows).tolist() == []
+
+
+# ---- reading
+
+
+def test_match_takes_terms_and_strings(store: Store, turtle: Path) -> None:
+    store.load(turtle)
+    expected = [fact("ann", "knows", "bob")]
+    assert list(store.match(ex("ann"), ex("knows"))) == expected
+    assert list(store.match("ex:ann", "ex:knows")) == expected
+    assert list(store.match(f"{EX}ann", f"<{EX}knows>", "ex:bob")) == expected
+    someone = next(term for term in store.terms() if term.startswith("_:"))
+    assert store.count(someone) == 1
+    assert [quad.object for quad in store.match("ex:ann", object=Literal("Ann", language="en"))] == [
+        Literal("Ann", language="en")
+    ]
+    assert store.count(graph="ex:nothing") == 0
+    assert store.count(Literal("a")) == store.count(predicate=BlankNode("x")) == 0
+    for text in ("Ann", "", "ex:a b", "_:", "_:a b"):
+        with pytest.raises(UserError, match="is no IRI, prefix:name or _:label"):
+            store.match(text)
+
+
+def test_pairs_and_texts(store: Store, turtle: Path) -> None:
+    store.load(turtle)
+    assert (f"{EX}ann", f"{EX}bob") in set(store.entity_pairs("ex:knows"))
+    assert list(store.entity_pairs("rdfs:label")) == []
+    assert list(store.texts("rdfs:label")) == [(f"{EX}ann", "Ann", "en")]
+    assert list(store.texts("ex:age")) == [(f"{EX}ann", "7", None)]
+
+
+def test_a_reader_is_frozen(store: Store, turtle: Path) -> None:
+    store.load(turtle)
+    with Store(store.path) as reader:
+        for count in range(5):
+            store.add([fact("ann", "knows", f"e{count}")])
+        assert (reader.generation, reader.count(), len(list(reader.match())), len(reader.facts())) == (1, 5, 5, 3)
+        assert reader.sparql("ASK { ex:ann ex:knows ex:e0 }") is False
+        assert listing(store) == {"CURRENT", "LOCK", "1", "5", "6"}
+        shutil.rmtree(reader.path / "1")
+        assert (len(list(reader.match())), len(reader.facts()), len(reader.terms())) == (5, 3, 4)
+    assert store.sparql("ASK { ex:ann ex:knows ex:e0 }") is True
+
+
+def test_a_flipped_byte_in_the_arrays(store: Store, turtle: Path) -> None:
+    store.load(turtle)
+    path = store.path / "1" / "facts" / "+1.npy"
+    path.write_bytes(path.read_bytes()[:-1] + b"\x01")
+    with pytest.raises(UserError, match=r"\+1\.npy is damaged"):
+        store.facts()
+    with pytest.raises(UserError, match=r"\+1\.npy is damaged"):
+        store.verify()
+    assert len(store.terms()) == 4
+
+
+def test_a_second_process_is_told_who_writes(store: Store) -> None:
+    store.add([fact("a", "p", "b")])
+    script = (
+        "import sys; from kg.store.store import Store; from pyoxigraph import NamedNode, Triple; "
+        "n = NamedNode('a:a'); store = Store(sys.argv[1]); print(store.count()); store.add([Triple(n, n, n)])"
+    )
+    with generations.write(store.path) as new:
+        second = subprocess.run(
+            [sys.executable, "-c", script, str(store.path)], capture_output=True, text=True, check=False
+        )
+        draft.StoreDraft(new.path, new.number, new.previous).finish({})
+    assert second.stdout == "1\n"
+    assert "the store is in use by process " in second.stderr
+
+
+# ---- SPARQL
+
+
+def test_select_ask_construct(store: Store, turtle: Path) -> None:
+    store.load(turtle, graph=f"{EX}people")
+    found = store.sparql("SELECT ?who ?age { ?who ex:knows ex:bob OPTIONAL { ?who ex:years ?age } }")
+    assert found == Solutions(["who", "age"], [(ex("ann"), None)])
+    assert store.sparql("ASK { ex:ann ex:age 7 }") is True
+    assert store.sparql("ASK { ex:bob ex:age 7 }") is False
+    assert store.sparql("CONSTRUCT { ?b ex:knownBy ?a } WHERE { ?a ex:knows ?b FILTER(isIRI(?b) && ?b = ex:bob) }") == [
+        Triple(ex("bob"), ex("knownBy"), ex("ann"))
+    ]
+    blank = store.sparql("SELECT ?b { ?b ex:knows ex:ann }")
+    assert isinstance(blank, Solutions)
+    assert [str(row[0]) for row in blank.rows] == [term for term in store.terms() if term.startswith("_:")]
+
+
+def test_a_query_is_stopped_at_its_deadline_and_the_next_one_answers(store: Store) -> None:
+    store.add([fact(f"e{i}", "p", f"e{j}") for i in range(20) for j in range(20)])
+    with pytest.raises(UserError, match="stopped after 1 seconds"):
+        store.sparql(CROSS_PRODUCT, timeout_seconds=1)
+    assert store.sparql("ASK {}") is True
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("SELECT * " + "{" * 5000 + "}" * 5000, "nested"),
+        ("SELECT * { FILTER(" + "(" * 5000 + "1" + ")" * 5000 + ") }", "nested"),
+        ("SELECT * { SERVICE <http://localhost:1/> { ?s ?p ?o } }", "SERVICE"),
+        ("LOAD <http://localhost:1/>", "LOAD"),
+        ("INSERT DATA { <a:a> <a:a> <a:a> }", "query: "),
+        ("DELETE WHERE { ?s ?p ?o }", "query: "),
+        ("SELECT * { ?s ?p", "query: "),
+        ("SELECT * { ?s nope:p ?o }", "query: "),
+        ("SELECT (<http://example.org/f>(1) AS ?x) {}", "query: "),
+        ("", "query: "),
+    ],
+)
+def test_what_is_refused(store: Store, query: str, message: str) -> None:
+    store.add([fact("a", "p", "b")])
+    with pytest.raises(UserError, match=message) as error:
+        store.sparql(query)
+    assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 300
+    assert store.count() == 1
+
+
+# ---- dump
+
+
+@pytest.mark.parametrize("name", ["all.nq", "all.trig.gz", "all.jsonld"])
+def test_a_dump_holds_all_graphs(store: Store, turtle: Path, tmp_path: Path, name: str) -> None:
+    store.load(turtle, graph=f"{EX}people")
+    store.add([fact("ann", "knows", "bob")])
+    assert store.dump(tmp_path / name) == 6
+    with Store(tmp_path / "b.kg", create=True) as again:
+        assert again.load(tmp_path / name).added == 6
+        assert again.count(graph=f"{EX}people") == 5
+
+
+@pytest.mark.parametrize("name", ["one.nt", "one.ttl.xz", "one.rdf", "one.n3"])
+def test_a_dump_of_one_graph(store: Store, turtle: Path, tmp_path: Path, name: str) -> None:
+    store.load(turtle, graph=f"{EX}people")
+    assert store.dump(tmp_path / name, graph=f"{EX}people") == 5
+    with Store(tmp_path / "b.kg", create=True) as again:
+        assert again.load(tmp_path / name).added == 5
+        assert again.count(graph=DefaultGraph()) == 5
+    with pytest.raises(UserError, match="named graph"):
+        store.dump(tmp_path / name)
+    with pytest.raises(UserError, match="has no graph"):
+        store.dump(tmp_path / name, graph="ex:nobody")
