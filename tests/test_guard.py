@@ -89,7 +89,14 @@ def test_three_quotes_are_never_cut_in_two() -> None:
 def test_n3_operators_are_no_iris() -> None:
     deep = b"<=" + b"(" * 200 + b">"
     assert nested("turtle", deep) == ""  # a relative IRI
-    assert nested("n3", deep) != ""
+    assert nested("n3", b"e:a\n" + deep) == "2:1: write a space after the operator, or the IRI in full"
+    for honest in (
+        b"e:a <= e:b .",
+        b"{e:a e:b 'x'} <= {e:c e:d (1)} .",
+        b"<=a> <- <-b> .",
+        b"e:a <=(1) , <http://e/(>",
+    ):
+        assert nested("n3", honest + b"\n", b"(" * 128) == ""
 
 
 @given(st.text(alphabet="ab\n(é", max_size=20), st.text(alphabet="ab\n(é", max_size=20))

@@ -53,11 +53,13 @@ _BRACKET = rb"[()\[\]{}]|<<|>>"
 _TURTLE = _compiled(
     rb"[^\"'<>#()\[\]{}\\]++|" + _STRINGS + rb"|<(?!<)" + _IRI_BODY + rb"|>(?!>)|" + _COMMENT + rb"|\\.", _BRACKET
 )
-# N3 has the operators <= and <-: read as the start of an IRI they would hide what follows
+# N3 has the operators <= and <-, and an IRI may begin so, too: the parser takes what is the latter for one
 _N3 = _compiled(
-    rb"[^\"'<>#()\[\]{}\\]++|" + _STRINGS + rb"|<(?![<=-])" + _IRI_BODY + rb"|<[=-]|>(?!>)|" + _COMMENT + rb"|\\.",
+    rb"[^\"'<>#()\[\]{}\\]++|" + _STRINGS + rb"|<(?!<)" + _IRI_BODY + rb"|<[=-]|>(?!>)|" + _COMMENT + rb"|\\.",
     _BRACKET,
 )
+# the same with more in it that matters, where the parser may see an operator: only N3 has any, and nobody writes it
+_AMBIGUOUS = re.compile(rb"<[=-][^\x00-\x20<>\"{}|^`'()\[\]#\\]*+['()\[\]#\\]" + _IRI_BODY)
 _JSON = _compiled(rb'[^"\[\]{}]++|"(?:[^"\\]++|\\.)*+"', rb"[\[\]{}]")
 
 _DECLARATION = rb"<![A-Z]++(?:[^<>\"']++|\"[^\"<]*+\"|'[^'<]*+')*+>"
@@ -105,12 +107,17 @@ class Nesting:
 
     def __init__(self, syntax: str) -> None:
         (self._pieces, self._bracket), self._steps = _LEXERS[syntax]
+        self._is_n3 = syntax == "n3"
         self._rest = b""
         self._depth = 0
         self._line, self._column = 1, 1
 
     def feed(self, data: bytes) -> None:
         """Raises Refused where a bracket opens deeper than MAX_DEPTH, or a token is longer than MAX_TOKEN."""
+        ambiguous = _AMBIGUOUS.search(data) if self._is_n3 else None
+        if ambiguous is not None:
+            reason = "write a space after the operator, or the IRI in full"
+            raise Refused(reason, *after(self._line, self._column, self._rest + data[: ambiguous.start()]))
         start = 0
         while start < len(data):
             end = _QUOTES.match(data, start + _SLICE).end()  # type: ignore[union-attr]
