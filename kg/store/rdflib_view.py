@@ -47,6 +47,7 @@ class ReadOnlyOxigraphStore(OxigraphStore):
     def __init__(self, database: ox.Store, reified: ox.Store | None) -> None:
         super().__init__(store=database)
         self._database, self._reified = database, reified
+        self._named = any(True for _ in database.named_graphs())
 
     def triples(
         self, triple_pattern: TriplePattern, context: Graph | None = None
@@ -63,7 +64,7 @@ class ReadOnlyOxigraphStore(OxigraphStore):
                 if graph is not None:
                     yield _rdflib_triple(quad), iter((self._graph(graph),))
                     continue
-                names = _graphs_of(database, quad)
+                names = _graphs_of(database, quad) if self._named else [quad.graph_name]
                 if quad.graph_name == names[0]:
                     yield _rdflib_triple(quad), iter([self._graph(name) for name in names])
 

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import NoneType
 from typing import TYPE_CHECKING, Any, final
 
 import pyoxigraph as ox
@@ -174,13 +175,11 @@ class Store:
         A term is pyoxigraph's, or a string: an IRI, `prefix:name` with a prefix of this store, or `_:label`.
         UserError for a string that is none of them.
         """
-        pattern: Any = (
-            self.term(term) if isinstance(term, str) else term for term in (subject, predicate, object, graph)
-        )
-        try:
-            found: Iterator[ox.Quad] = self.database.quads_for_pattern(*pattern)
-        except TypeError:  # a literal as subject, a blank node as predicate: there is no such fact
-            return iter(())
+        terms = (subject, predicate, object, graph)
+        pattern: list[Any] = [self.term(term) if isinstance(term, str) else term for term in terms]
+        if isinstance(pattern[0], (ox.Literal, ox.Triple)) or not isinstance(pattern[1], (ox.NamedNode, NoneType)):
+            return iter(())  # in RDF there is no such fact
+        found: Iterator[ox.Quad] = self.database.quads_for_pattern(*pattern)
         return found
 
     def count(
