@@ -107,6 +107,7 @@ class Fit:
                 self._paused = False
                 yield Epoch(self.epoch + 1, self.loss(), self.step * self.run.batch_size, complete=False)
                 continue
+            self._check_weights()
             self.step = 0
             self.epoch += 1
             yield Epoch(self.epoch, self.loss(), self.num_queries, complete=True)
@@ -141,8 +142,17 @@ class Fit:
             head, relation, tail = self._directed[chosen].unbind(1)
         graph = self._graph
         if self.run.hide:
-            graph = graph.hide(torch.stack([head, relation, tail], 1), pairs=self.run.hide == "pair")
+            graph = graph.hide(self._answers(head, relation, tail), pairs=self.run.hide == "pair")
         return Batch(Queries(head, relation, graph, generator), tail, self._known)
+
+    def _answers(
+        self, head: Int[Tensor, " B"], relation: Int[Tensor, " B"], tail: Int[Tensor, " B"]
+    ) -> Int[Tensor, "A 3"]:
+        """The facts that the batch is asked for: of whole questions all their answers, not only the one drawn."""
+        if self.run.objective.whole_questions:
+            row, tail = self._known.lookup(head, relation)
+            head, relation = head[row], relation[row]
+        return torch.stack([head, relation, tail], 1)
 
     def _whole_questions(
         self, chosen: Int[Tensor, " B"], generator: torch.Generator
@@ -165,10 +175,16 @@ class Fit:
         if bool(losses[-1:].isfinite().all()) and (self.device.type == "cpu" or bool(losses.isfinite().all())):
             return
         step = int((~losses.isfinite()).nonzero()[0]) + 1
-        raise UserError(
-            f"the loss is {float(losses[step - 1])} at step {step} of epoch {self.epoch + 1}: "
-            f"lower the learning rate (--lr, now {self.learning_rate:g})"
-        )
+        raise self._diverged(f"the loss is {float(losses[step - 1])}", step)
+
+    def _check_weights(self) -> None:
+        """After the last step of an epoch no loss would tell; and the weights may be evaluated and saved next."""
+        if not all(bool(parameter.isfinite().all()) for parameter in self.scorer.parameters()):
+            raise self._diverged("the weights are not finite", self.step)
+
+    def _diverged(self, what: str, step: int) -> UserError:
+        place = f"step {step} of epoch {self.epoch + 1}"
+        return UserError(f"{what} at {place}: lower the learning rate (--lr, now {self.learning_rate:g})")
 
     def state_dict(self) -> dict[str, Any]:
         """Tensors and plain numbers: all that resuming needs beside the Run and the dataset."""
