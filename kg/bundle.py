@@ -1,6 +1,7 @@
 """A trained model on disk: everything needed to evaluate it, go on training it, and ask it, and nothing pickled."""
 
 import json
+import math
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -176,6 +177,8 @@ def _split(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
         return {"items": [[key, _split(item, f"{name}.{key}", tensors)] for key, item in value.items()]}
     if isinstance(value, list | tuple):
         return [_split(item, f"{name}.{i}", tensors) for i, item in enumerate(value)]
+    if isinstance(value, float) and not math.isfinite(value):  # JSON has no infinity
+        return {"float": str(value)}
     return value
 
 
@@ -184,6 +187,8 @@ def _joined(value: Any, tensors: dict[str, Tensor]) -> Any:
     if isinstance(value, dict):
         if "tensor" in value:
             return tensors[value["tensor"]]
+        if "float" in value:
+            return float(value["float"])
         return {key: _joined(item, tensors) for key, item in value["items"]}
     if isinstance(value, list):
         return [_joined(item, tensors) for item in value]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
@@ -168,17 +169,18 @@ def train(
     Ctrl-C saves and exits 130; --resume continues as if nothing had happened.
     """
     from kg.training import train as training
-    from kg.training.defaults import default_run
+    from kg.training.defaults import defaults
 
     try:
         if resume:
             bundle = training.resume(model_out, epochs=epochs, device=_device(device), console=err, quiet=json_)
         else:
-            training.check_vacant(model_out)  # before a store is read and split
+            training.check_vacant(model_out)  # this and the model's name before a store is read and split
+            settings = defaults(model)
             dataset = _dataset(source, relations, graphs, valid, test, seed, restrictions)
+            run = _varied(settings(dataset), dim, epochs, batch_size, lr, seed, precision)
             if not json_:
                 err.print(f"{_plain(str(source))}: {dataset.describe()}", highlight=False, soft_wrap=True)
-            run = _varied(default_run(model, dataset), dim, epochs, batch_size, lr, seed, precision)
             bundle = training.train(dataset, run, model_out, device=_device(device), console=err, quiet=json_)
     except training.Interrupted:
         err.print(f"Stopped and saved: kg train {source} {model_out} --resume goes on", highlight=False, soft_wrap=True)
@@ -371,7 +373,10 @@ def candidate_table(candidates: "list[Candidate]", predictor: "Predictor") -> Ta
 
 def _metrics_table(metrics: "Metrics", label: Callable[[str], str], split: str) -> Table:
     names = ("mrr", "mean_rank", "amri", "hits_at_1", "hits_at_3", "hits_at_10", "perplexity", "num_ranks")
-    table = Table(split, "MRR", "mean rank", "AMRI", "Hits@1", "Hits@3", "Hits@10", "perplexity", "ranks")
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column(split, overflow="fold")
+    for heading in ("MRR", "rank", "AMRI", "Hits@1", "Hits@3", "Hits@10", "perpl.", "ranks"):
+        table.add_column(heading, justify="right", no_wrap=True)
     rows = [("all", metrics), *((f"{side}s", figures) for side, figures in metrics.by_side.items())]
     largest = sorted(metrics.by_relation.items(), key=lambda item: -item[1].num_ranks)
     rows += [(_plain(label(name)), figures) for name, figures in largest]
@@ -387,3 +392,7 @@ def _figure(value: float) -> str:
     if value != value:
         return "-"
     return f"{value:.4f}" if abs(value) < 10 else f"{value:,.1f}"
+
+
+if __name__ == "__main__":
+    main()

@@ -14,7 +14,7 @@ from kg.graph.dataset import Dataset
 from kg.query.discovery import best_new_facts
 from kg.query.predictor import Candidate, Predictor
 from kg.store.store import Store
-from kg.training.defaults import default_run
+from kg.training.defaults import defaults
 from kg.training.train import train
 
 WORLD = Path(__file__).parents[1] / "data" / "world.ttl"
@@ -46,7 +46,7 @@ def run_demo(folder: Path, out: Console, err: Console) -> None:
 def _trained(name: str, dataset: Dataset, folder: Path, err: Console) -> dict[str, float]:
     shutil.rmtree(folder, ignore_errors=True)
     began = time.perf_counter()
-    bundle = train(dataset, default_run(name, dataset), folder, console=err)
+    bundle = train(dataset, defaults(name)(dataset), folder, console=err)
     seconds = time.perf_counter() - began
     test = evaluate(bundle.scorer, dataset, "test", temperature=bundle.temperature).metrics()
     return {

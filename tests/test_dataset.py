@@ -114,7 +114,7 @@ def broken_deflate(content: bytes) -> bytes:
 )
 def test_a_damaged_archive_is_named(tmp_path: Path, suffix: str, content: bytes) -> None:
     (tmp_path / f"train.tsv{suffix}").write_bytes(content)
-    with pytest.raises(UserError, match=rf"train\.tsv{suffix}: cannot be read to its end"):
+    with pytest.raises(UserError, match=rf"train\.tsv{suffix}: the {suffix} file is (damaged|cut short)"):
         Dataset.from_folder(tmp_path)
 
 

@@ -13,6 +13,7 @@ from rdflib.namespace import RDF, RDFS
 
 from kg.errors import UserError
 from kg.store import interop
+from kg.store.labels import local_name
 from kg.store.store import Store
 
 DEFAULT = rdflib.graph.DATASET_DEFAULT_GRAPH_ID
@@ -213,4 +214,4 @@ def test_networkx(store: Store) -> None:
 
 def test_no_label_but_the_end_of_the_iri() -> None:
     names = ["http://example.org/x#Berlin", "http://example.org/Berlin/", "urn:kg:Berlin", "_:b1"]
-    assert [interop.local_name(name) for name in names] == ["Berlin", "Berlin", "Berlin", "_:b1"]
+    assert [local_name(name) for name in names] == ["Berlin", "Berlin", "Berlin", "_:b1"]

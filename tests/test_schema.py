@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from kg.graph.schema import Schema, local_name, unique_labels
+from kg.graph.schema import Schema
+from kg.store.labels import local_name
 from kg.store.store import Store
 
 TURTLE = """
@@ -89,8 +90,3 @@ def test_json_round_trip(schema: Schema) -> None:
 )
 def test_local_name(term: str, name: str) -> None:
     assert local_name(term) == name
-
-
-def test_unique_labels() -> None:
-    schema = Schema(labels={"a": "Paris", "b": "Paris", "c": "Rome"})
-    assert unique_labels(["a", "b", "c", "d"], schema) == {"Paris": ["a", "b"], "Rome": ["c"], "d": ["d"]}

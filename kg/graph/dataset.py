@@ -1,11 +1,6 @@
 """Train, valid and test facts as integers, and how facts are held out without giving their answers away."""
 
-import bz2
-import gzip
-import lzma
-import zlib
-from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +14,7 @@ from kg.graph.graph import Graph
 from kg.graph.known import KnownAnswers
 from kg.graph.schema import OWL, RDF, RDFS, Schema
 from kg.graph.vocabulary import Vocabulary
+from kg.store.content import COMPRESSIONS, chunks
 from kg.store.store import Store
 
 PARTS = ("train", "valid", "test")
@@ -103,7 +99,7 @@ class Dataset:
 
     @classmethod
     def from_folder(cls, path: Path | str) -> "Dataset":
-        """train, valid and test as .tsv or .txt (plain, .gz, .bz2 or .xz): tab-separated head, relation, tail.
+        """train, valid and test as .tsv or .txt (plain, .gz, .bz2, .xz or .zst): tab-separated head, relation, tail.
 
         valid and test may be missing. Entities that only valid or test has stay: they count, and are ranked. Labels are
         read from entity_labels and relation_labels where these files lie beside them (name, label, ...).
@@ -290,17 +286,9 @@ def _restriction_facts(spo: _Triples, terms: list[str]) -> Int[np.ndarray, "C 3"
 
 # From a folder
 
-_OPENERS: dict[str, Callable[[Path], AbstractContextManager[Iterable[bytes]]]] = {
-    "": lambda path: path.open("rb"),
-    ".gz": gzip.GzipFile,
-    ".bz2": bz2.BZ2File,
-    ".xz": lzma.LZMAFile,
-}
-
-
 def _part_file(folder: Path, name: str) -> Path | None:
     for suffix in (".tsv", ".txt"):
-        for packed in _OPENERS:
+        for packed in ("", *COMPRESSIONS):
             file = folder / f"{name}{suffix}{packed}"
             if file.is_file():
                 return file
@@ -309,17 +297,15 @@ def _part_file(folder: Path, name: str) -> Path | None:
 
 def _rows(file: Path) -> Iterator[tuple[int, list[str]]]:
     """(line number, cells) of every line that is not blank."""
-    opener = _OPENERS.get(file.suffix, _OPENERS[""])
-    try:
-        with opener(file) as stream:
-            for number, line in enumerate(stream, 1):
-                text = line.decode("utf-8" if number > 1 else "utf-8-sig").rstrip("\r\n")
-                if text:
-                    yield number, text.split("\t")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{file}:{number}: not UTF-8: {error.reason}") from error
-    except (EOFError, OSError, lzma.LZMAError, zlib.error) as error:
-        raise UserError(f"{file}: cannot be read to its end: {error}") from error
+    if not file.stat().st_size:
+        return
+    for number, line in enumerate(b"".join(chunks(file)).split(b"\n"), 1):
+        try:
+            text = line.decode().rstrip("\r")
+        except UnicodeDecodeError as error:
+            raise UserError(f"{file}:{number}: not UTF-8: {error.reason}") from None
+        if text:
+            yield number, text.split("\t")
 
 
 def _lines(file: Path) -> Iterator[_Triple]:

@@ -1,17 +1,16 @@
 """What the graph says of its own words: labels, prefixes, domains, types, inverses."""
 
-import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from kg.store.labels import labels, local_name
 from kg.store.store import Store
 
 RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 RDFS = "http://www.w3.org/2000/01/rdf-schema#"
 OWL = "http://www.w3.org/2002/07/owl#"
-_SKOS_LABEL = "http://www.w3.org/2004/02/skos/core#prefLabel"
 
 _TermLists = Mapping[str, tuple[str, ...]]
 
@@ -43,7 +42,7 @@ class Schema:
                 inverse[right].add(left)
         types = _objects(store, RDF + "type")
         return cls(
-            labels=_labels(store),
+            labels=labels(store),
             prefixes=dict(store.prefixes),
             domain=_objects(store, RDFS + "domain"),
             range=_objects(store, RDFS + "range"),
@@ -71,13 +70,6 @@ class Schema:
         return cls(**{f.name: restored(stored[f.name]) for f in fields(cls)})
 
 
-def local_name(term: str) -> str:
-    """`http://example.org/x#Berlin` -> `Berlin`; a term that is no IRI stays as it is."""
-    if "://" not in term and not term.startswith("urn:"):
-        return term
-    return re.split(r"[/#:]", term.rstrip("/#"))[-1] or term
-
-
 def _objects(store: Store, predicate: str) -> dict[str, tuple[str, ...]]:
     found: dict[str, set[str]] = defaultdict(set)
     for subject, object_ in store.entity_pairs(predicate):
@@ -87,27 +79,3 @@ def _objects(store: Store, predicate: str) -> dict[str, tuple[str, ...]]:
 
 def _of_type(types: _TermLists, wanted: str) -> tuple[str, ...]:
     return tuple(sorted(term for term, classes in types.items() if wanted in classes))
-
-
-def _labels(store: Store) -> dict[str, str]:
-    best: dict[str, tuple[int, str]] = {}
-    for rank, predicate in enumerate((RDFS + "label", _SKOS_LABEL)):
-        for subject, value, language in store.texts(predicate):
-            preference = (10 * rank + _language_rank(language), value)
-            if subject not in best or preference < best[subject]:
-                best[subject] = preference
-    return {term: value for term, (_, value) in best.items()}
-
-
-def _language_rank(language: str | None) -> int:
-    if language is None:
-        return 1
-    return 0 if language.lower().split("-")[0] == "en" else 2
-
-
-def unique_labels(terms: Iterable[str], schema: Schema) -> dict[str, list[str]]:
-    """label -> the terms that carry it: one where the label is unique."""
-    found: dict[str, list[str]] = defaultdict(list)
-    for term in terms:
-        found[schema.label(term)].append(term)
-    return dict(found)

@@ -47,12 +47,13 @@ class TransE(EmbeddingScorer):
             found: Tensor = self.translation(relation)
             return found
         forward, inverse = tied_relation(relation, self.num_relations)
-        return self.translation(forward) * torch.where(inverse, -1.0, 1.0)[:, None]
+        steps: Tensor = self.translation(forward)
+        return steps * torch.where(inverse, -1.0, 1.0)[:, None]
 
     def pairwise(self, vector: Float[Tensor, "B D"], candidates: Float[Tensor, "K D"]) -> Float[Tensor, "B K"]:
         if self.norm == 1:
             distance: Tensor = torch.cdist(vector, candidates, p=1.0)
-            return -distance
+            return distance.neg()
         # |x - y|^2 = |x|^2 - 2 x.y + |y|^2: one matrix product; fp32, since the difference of large numbers is small
         with torch.autocast(vector.device.type, enabled=False):
             vector, candidates = vector.float(), candidates.float()

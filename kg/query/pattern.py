@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import final
 
 from kg.errors import UserError
-from kg.graph.schema import Schema, local_name
+from kg.graph.schema import Schema
+from kg.store.labels import local_name
 
 _LONGEST = 10_000  # characters of a question: three names and some brackets
 _TERM = re.compile(r'\s*(?:<([^<>]*)>\s*|"([^"]*)"\s*|([^,"<>]+))(?:,|$)')

@@ -1,20 +1,18 @@
 """rdflib and networkx, in and out. Both are imported on first use: they take longer than opening a store."""
 
-import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pyoxigraph as ox
 
 from kg.errors import UserError
+from kg.store.labels import labels, local_name
 
 if TYPE_CHECKING:
     import networkx
     import rdflib
 
     from kg.store.store import Store
-
-RDFS_LABEL = "http://www.w3.org/2000/01/rdf-schema#label"
 
 
 def to_rdflib(store: "Store") -> "rdflib.Dataset":
@@ -71,30 +69,17 @@ def from_rdflib(source: "rdflib.Graph", *, graph: str | None = None) -> Iterator
 def to_networkx(store: "Store") -> "networkx.MultiDiGraph":
     """The facts between entities. Nodes are terms as in Store.terms(), edges are keyed by their relation's.
 
-    Both carry `label`: rdfs:label (English, or else no language, first), else the last part of the IRI. A fact that is
+    Both carry `label`, as kg.store.labels has it, else the last part of the IRI. A fact that is
     in several graphs is one edge.
     """
     import networkx
 
-    terms, labels = store.terms(), _labels(store)
+    terms, named = store.terms(), labels(store)
     found = networkx.MultiDiGraph()
     rows = store.facts()
     for id in dict.fromkeys(rows[:, [0, 2]].ravel().tolist()):
-        found.add_node(terms[id], label=labels.get(terms[id]) or local_name(terms[id]))
+        found.add_node(terms[id], label=named.get(terms[id]) or local_name(terms[id]))
     for subject, predicate, object_, _ in rows.tolist():
         relation = terms[predicate]
-        found.add_edge(terms[subject], terms[object_], relation, label=labels.get(relation) or local_name(relation))
+        found.add_edge(terms[subject], terms[object_], relation, label=named.get(relation) or local_name(relation))
     return found
-
-
-def local_name(term: str) -> str:
-    """`http://example.org/x#Berlin` -> `Berlin`; a blank node stays as it is."""
-    return term if term.startswith("_:") else re.split(r"[/#:]", term.rstrip("/#"))[-1] or term
-
-
-def _labels(store: "Store") -> dict[str, str]:
-    best: dict[str, tuple[int, str]] = {}
-    for subject, value, language in store.texts(RDFS_LABEL):
-        preference = (1 if language is None else 0 if language.split("-")[0] == "en" else 2, value)
-        best[subject] = min(best.get(subject, preference), preference)
-    return {subject: value for subject, (_, value) in best.items()}

@@ -16,12 +16,12 @@ _SMALL = 5_000  # entities: below it a minute or two is enough for any of these,
 _SPARSE = 5.0  # training facts an entity: below it the nuclear norm has to do more
 
 
-def default_run(model: str, dataset: Dataset) -> Run:
-    """The Run for a model by its name, on a graph of this size. UserError where no defaults are known."""
-    if model not in DEFAULTS:
+def defaults(model: str) -> Callable[[Dataset], Run]:
+    """From a graph (its size decides) to the Run for this model. UserError where no defaults are known."""
+    if model not in _DEFAULTS:
         scorer_class(model)  # says which models there are
         raise UserError(f"{model} has no default settings yet: give a Run in Python")
-    return DEFAULTS[model](dataset)
+    return _DEFAULTS[model]
 
 
 def _is_small(dataset: Dataset) -> bool:
@@ -63,7 +63,7 @@ def _bilinear(model: str, dataset: Dataset) -> Run:
     )
 
 
-DEFAULTS: dict[str, Callable[[Dataset], Run]] = {
+_DEFAULTS: dict[str, Callable[[Dataset], Run]] = {
     "rescal": _rescal,
     "transe": _transe,
     "distmult": partial(_bilinear, "distmult"),

@@ -1,0 +1,200 @@
+"""The commands as a person runs them: what they print, where, and how they exit."""
+
+import csv
+import io
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[1]
+EX = "http://example.org/"
+TURTLE = """
+@prefix ex: <http://example.org/> .
+@prefix rdfs: <http://www.w3.org/2000/01/rdf-schema#> .
+@prefix owl: <http://www.w3.org/2002/07/owl#> .
+ex:borders a owl:SymmetricProperty ; rdfs:label "borders" .
+"""
+
+
+def kg(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "kg.cli", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=300)
+
+
+def fails(result: subprocess.CompletedProcess[str], code: int = 1) -> str:
+    """The one line on stderr of a user's error."""
+    assert result.returncode == code, result.stderr
+    assert "Traceback" not in result.stderr and result.stdout == ""
+    lines = result.stderr.strip().splitlines()
+    assert len(lines) == 1, lines
+    return lines[0]
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two rings of twelve countries that border their neighbours, each in one of two unions."""
+    folder = tmp_path_factory.mktemp("cli")
+    lines = [TURTLE]
+    for i in range(24):
+        ring, place = divmod(i, 12)
+        lines.append(f'ex:c{i} rdfs:label "Country {i}" ; ex:memberOf ex:union{ring} ; ex:population {i} .')
+        for step in (1, 2):
+            other = ring * 12 + (place + step) % 12
+            lines.append(f"ex:c{i} ex:borders ex:c{other} . ex:c{other} ex:borders ex:c{i} .")
+    (folder / "graph.ttl").write_text("\n".join(lines))
+    loaded = kg("load", folder / "graph.kg", folder / "graph.ttl")
+    assert loaded.returncode == 0, loaded.stderr
+    assert "facts read" in loaded.stdout
+    return folder / "graph.kg"
+
+
+@pytest.fixture(scope="module")
+def model(store: Path) -> Path:
+    out = store.parent / "model"
+    trained = kg("train", store, out, "--model", "complex", "--dim", 16, "--epochs", 10, "--seed", 3)
+    assert trained.returncode == 0, trained.stderr
+    assert re.search(r"complex, 10 epochs, best at \d+, valid MRR 0\.\d+", trained.stdout)
+    return out
+
+
+def test_info(store: Path) -> None:
+    info = json.loads(kg("info", store, "--json").stdout)
+    assert info == {"facts": 24 * 3 + 96 + 2, "entities": 28, "relations": 3, "literals": 49, "generation": 1}
+    assert "facts" in kg("info", store).stdout
+
+
+def test_load_again_adds_nothing(store: Path) -> None:
+    again = json.loads(kg("load", store.parent / "again.kg", store.parent / "graph.ttl", "--json").stdout)
+    assert again["added"] == again["read"] == 170
+    again = json.loads(kg("load", store.parent / "again.kg", store.parent / "graph.ttl", "--json").stdout)
+    assert again["added"] == 0
+
+
+def test_sparql(store: Path) -> None:
+    query = "SELECT ?c ?n WHERE { ?c ex:memberOf ex:union0 ; ex:population ?n } ORDER BY ?n LIMIT 2"
+    found = json.loads(kg("sparql", store, query, "--format", "json").stdout)
+    assert [row["c"]["value"] for row in found["results"]["bindings"]] == [EX + "c0", EX + "c1"]
+    assert found["results"]["bindings"][1]["n"]["datatype"].endswith("integer")
+    rows = list(csv.reader(io.StringIO(kg("sparql", store, query, "--format", "csv").stdout)))
+    assert rows == [["c", "n"], [EX + "c0", "0"], [EX + "c1", "1"]]
+    assert "ex:c1" in kg("sparql", store, query).stdout
+    asked = kg("sparql", store, "ASK { ex:c0 ex:borders ex:c1 }")
+    assert asked.stdout == "true\n"
+    query = "CONSTRUCT { ?a ex:near ?b } WHERE { ?a ex:borders ?b }"
+    assert len(kg("sparql", store, query, "--format", "csv").stdout.splitlines()) == 97
+
+
+def test_evaluate(model: Path) -> None:
+    result = kg("evaluate", model, "--json")
+    figures = json.loads(result.stdout)
+    names = {"mrr", "mean_rank", "amri", "hits_at_1", "hits_at_3", "hits_at_10", "perplexity", "num_ranks"}
+    assert names | {"by_relation"} <= set(figures)
+    assert 0 < figures["mrr"] <= 1 and figures["num_ranks"] % 2 == 0
+    assert set(figures["by_relation"]) <= {EX + "borders", EX + "memberOf"}
+    table = kg("evaluate", model, "--split", "valid").stdout
+    assert "MRR" in table and "borders" in table
+
+
+def test_ask(model: Path, store: Path) -> None:
+    found = json.loads(kg("ask", model, "(Country 3, borders, ?)", "--top", 4, "--json").stdout)
+    assert [candidate["rank"] for candidate in found] == [1, 2, 3, 4]
+    assert all(set(each) == {"subject", "predicate", "object", "rank", "score", "known"} for each in found)
+    assert all(each["subject"] == EX + "c3" and each["object"] != EX + "c3" for each in found)
+    scores = [each["score"] for each in found]
+    assert scores == sorted(scores, reverse=True)
+    new = json.loads(kg("ask", model, "(?, ex:borders, Country 3)", "--new-only", "--json", "--top", 100).stdout)
+    assert not any(each["known"] for each in new)
+    neighbours = {EX + f"c{i}" for i in (1, 2, 4, 5)}  # known in the store, held out of training or not
+    assert not neighbours & {each["subject"] for each in new}
+    relations = json.loads(kg("ask", model, "(Country 3, ?, Country 4)", "--json").stdout)
+    assert {each["predicate"]: each["known"] for each in relations} == {EX + "borders": True, EX + "memberOf": False}
+    table = kg("ask", model, "(Country 3, borders, ?)")
+    assert "Country" in table.stdout and f"the store {store}" in table.stderr.replace("\n", "")
+
+
+def test_ask_without_the_store(model: Path, store: Path) -> None:
+    hidden = store.with_name("hidden.kg")
+    store.rename(hidden)
+    try:
+        assert "own copy" in kg("ask", model, "(Country 3, borders, ?)").stderr
+        assert "hidden.kg" in kg("ask", model, "(Country 3, borders, ?)", "--store", hidden).stderr.replace("\n", "")
+        fails(kg("ask", model, "(Country 3, borders, ?)", "--store", store))
+    finally:
+        hidden.rename(store)
+
+
+def test_ask_about_the_unknown(model: Path) -> None:
+    assert "the nearest are Country" in fails(kg("ask", model, "(Countri 3, borders, ?)"))
+    assert "no relation" in fails(kg("ask", model, "(Country 3, likes, ?)"))
+    assert "expected (subject, predicate, object)" in fails(kg("ask", model, "(Country 3, borders)"))
+
+
+def test_ask_about_an_entity_that_came_later(model: Path, store: Path, tmp_path: Path) -> None:
+    (tmp_path / "more.ttl").write_text(TURTLE + 'ex:new rdfs:label "Newland" ; ex:borders ex:c0 .')
+    grown = tmp_path / "grown.kg"
+    assert kg("load", grown, store.parent / "graph.ttl", tmp_path / "more.ttl").returncode == 0
+    assert "no vector" in fails(kg("ask", model, "(Newland, borders, ?)", "--store", grown))
+    found = json.loads(kg("ask", model, "(?, borders, Country 0)", "--store", grown, "--top", 100, "--json").stdout)
+    assert found[-1]["subject"] == EX + "new" and found[-1]["known"]  # known, but without a vector it ranks last
+
+
+def test_export(model: Path, tmp_path: Path) -> None:
+    assert kg("export", model, tmp_path / "vectors.npz").returncode == 0
+    with np.load(tmp_path / "vectors.npz") as arrays:
+        assert arrays["table.weight"].shape == (len(arrays["entity_terms"]), 32)
+        assert EX + "c0" in arrays["entity_terms"]
+    assert kg("export", model, tmp_path / "vectors.tsv").returncode == 0
+    first = (tmp_path / "vectors.tsv").read_text().splitlines()[0].split("\t")
+    assert first[0] == "table.weight" and first[1].startswith(EX) and len(first) == 34
+    assert ".npz or .tsv" in fails(kg("export", model, tmp_path / "vectors.pickle"))
+
+
+def test_resume_and_interrupt(store: Path, tmp_path: Path) -> None:
+    arguments = ("train", store, tmp_path / "m", "--model", "transe", "--dim", "8", "--epochs")
+    command = [sys.executable, "-m", "kg.cli", *map(str, arguments), "1000000"]
+    training = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        time.sleep(12)
+        training.send_signal(signal.SIGINT)
+        _, stderr = training.communicate(timeout=60)
+    finally:
+        training.kill()
+    assert training.returncode == 130 and "--resume" in stderr and "Traceback" not in stderr
+    assert "already holds a model" in fails(kg(*arguments, 5))
+    resumed = kg("train", store, tmp_path / "m", "--resume", "--epochs", 1, "--json")
+    assert resumed.returncode == 0 and json.loads(resumed.stdout)["epochs"] > 1
+
+
+def test_users_errors(store: Path, model: Path, tmp_path: Path) -> None:
+    assert "no such directory" in fails(kg("info", tmp_path / "nothing"))
+    assert "missing.ttl" in fails(kg("load", tmp_path / "s.kg", tmp_path / "missing.ttl"))
+    (tmp_path / "bad.nt").write_text("<http://example.org/a> <http://example.org/b> .\n")
+    assert "bad.nt:1:" in fails(kg("load", tmp_path / "s.kg", tmp_path / "bad.nt"))
+    assert "SERVICE" in fails(kg("sparql", store, "SELECT * { SERVICE <http://example.org/> { ?s ?p ?o } }"))
+    assert "no model 'unknown'" in fails(kg("train", store, tmp_path / "m", "--model", "unknown"))
+    assert "load it first" in fails(kg("train", store.parent / "graph.ttl", tmp_path / "m"))
+    assert "no train.tsv" in fails(kg("train", tmp_path, tmp_path / "m"))
+    assert "must be above 0" in fails(kg("train", store, tmp_path / "m", "--lr", "-1"))
+    assert "--device nonsense" in fails(kg("ask", model, "(Country 3, borders, ?)", "--device", "nonsense"))
+
+
+def test_usage_errors_exit_2(store: Path) -> None:
+    for arguments in (["frobnicate"], ["ask"], ["info", store, "--frob"], ["train", store, "m", "--epochs", "many"]):
+        result = kg(*arguments)
+        assert result.returncode == 2 and "Traceback" not in result.stderr
+
+
+def test_every_command_has_help_and_stands_in_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text()
+    listed = kg("--help").stdout
+    for command in ("demo", "load", "info", "sparql", "train", "evaluate", "ask", "export"):
+        assert command in listed
+        assert f"kg {command}" in readme or f"make {command}" in readme
+        assert "Usage" in kg(command, "--help").stdout
