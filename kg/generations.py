@@ -128,6 +128,7 @@ def carry(source: Path, target: Path) -> None:
 def write_manifest(directory: Path, contents: dict[str, Any], *, previous: Path | None = None) -> dict[str, Any]:
     """Writes and returns `contents` with `files`: the sha256 of every file of the directory, by relative name.
 
+    The manifest carries a sha256 of itself, too.
     A file that `previous` has too (a hard link) is not read again.
     """
     before = read_manifest(previous)["files"] if previous else {}
@@ -136,19 +137,30 @@ def write_manifest(directory: Path, contents: dict[str, Any], *, previous: Path 
         name = path.relative_to(directory).as_posix()
         files[name] = before[name] if name in before and _is_carried(path, directory, previous) else sha256(path)
     manifest = {**contents, "files": files}
-    (directory / MANIFEST).write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    (directory / MANIFEST).write_text(_manifest_text(manifest), encoding="utf-8")
     return manifest
+
+
+def _manifest_text(manifest: dict[str, Any]) -> str:
+    def text(value: dict[str, Any]) -> str:
+        return json.dumps(value, indent=1, ensure_ascii=False) + "\n"
+
+    return text({**manifest, "sha256": hashlib.sha256(text(manifest).encode()).hexdigest()})
 
 
 def read_manifest(directory: Path) -> dict[str, Any]:
     """The manifest of a generation. UserError if it is missing or damaged."""
     path = directory / MANIFEST
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_bytes().decode()
+        manifest = json.loads(text)
     except (OSError, ValueError) as error:
         raise UserError(f"{path} cannot be read: {error}") from None
     if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
         raise UserError(f"{path} is no manifest: it lists no files")
+    manifest.pop("sha256", None)
+    if text != _manifest_text(manifest):
+        raise UserError(f"{path} is damaged: its sha256 is not the one it carries")
     return manifest
 
 

@@ -24,7 +24,7 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
 
 @dataclass(frozen=True)
 class Plateau:
-    """`patience` validations in a row without a better MRR are borne; after one more the rate falls to `factor` of it."""
+    """`patience` validations in a row without a better MRR are borne; at the next the rate falls to `factor` of it."""
 
     factor: float = 0.95
     patience: int = 1

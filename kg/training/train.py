@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, Task, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from kg import bundle
+from kg import bundle, generations
 from kg.bundle import Bundle
 from kg.errors import UserError
 from kg.evaluation.calibration import fit_temperature
@@ -47,15 +47,17 @@ def train(
     UserError if `out` holds a model already.
     """
     check_vacant(out)
+    run.to_json()  # what cannot be stored is an error before the first batch
     keep_freed_memory()
     fit = Fit(run.new_scorer(dataset.num_entities, dataset.num_relations), dataset, run, device)
     return _Training(fit, dataset, Path(out), []).finish(console or Console(stderr=True), quiet)
 
 
 def check_vacant(out: Path | str) -> None:
-    """UserError if `out` holds a model already."""
+    """UserError if `out` holds a model already, or other files: now, not at the first save."""
     if bundle.exists(out):
         raise UserError(f"{out} already holds a model: --resume goes on with it; or choose another folder")
+    generations.check_root(Path(out), noun="model")
 
 
 def resume(
@@ -103,7 +105,7 @@ class _Training:
             for epoch in self.fit:
                 if epoch.complete:
                     self._record(epoch)
-                if asked.is_set() or self._due():
+                if asked.is_set() or self._due() or not epoch.complete:
                     self._save(finished=False)
                 if asked.is_set():
                     raise Interrupted

@@ -1,0 +1,229 @@
+"""A model on disk: whole, checked, and without anything that could run."""
+
+import json
+import pickle
+import signal
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch.optim import Adagrad
+
+from kg import bundle
+from kg.bundle import Bundle
+from kg.errors import UserError
+from kg.graph.dataset import Dataset
+from kg.graph.schema import Schema
+from kg.graph.vocabulary import Vocabulary
+from kg.models.complex import ComplEx
+from kg.training.fit import Fit
+from kg.training.run import Plateau, Run
+
+RUN = Run(partial(ComplEx, dim=2, tied=True), partial(Adagrad, lr=0.1), schedule=Plateau(), batch_size=4, epochs=2)
+FILES = [
+    "README.md",
+    "calibration.json",
+    "config.json",
+    "dataset.safetensors",
+    "manifest.json",
+    "metrics.json",
+    "model.safetensors",
+    "schema.json",
+    "state/state.json",
+    "state/tensors.safetensors",
+    "vocabulary.json",
+]
+METRICS = {"valid": {"mrr": 0.25, "perplexity": None}, "finished": False, "epochs": 1, "best_epoch": 1, "history": []}
+
+
+@pytest.fixture(scope="module")
+def dataset() -> Dataset:
+    train, valid = torch.tensor([[0, 0, 1], [1, 1, 2], [2, 0, 0]]), torch.tensor([[0, 1, 2]])
+    names = Vocabulary(["http://x.example/ä", "_:b", 'a "name"'], ["r", "s"])
+    schema = Schema(labels={"r": "rings"}, inverse={"r": ("s",), "s": ("r",)}, symmetric=("s",))
+    return Dataset(train, valid, torch.zeros(0, 3, dtype=torch.long), names, schema, "/some/where.kg", 7)
+
+
+@pytest.fixture
+def fit(dataset: Dataset) -> Fit:
+    """One epoch of two."""
+    made = Fit(RUN.new_scorer(3, 2), dataset, RUN)
+    next(iter(made))
+    made.report(0.25)
+    return made
+
+
+def save(path: Path, fit: Fit, dataset: Dataset, **changed: Any) -> None:
+    given = {"weights": fit.best_weights(), "state": fit.state_dict(), "metrics": METRICS, "temperature": 1.5}
+    bundle.save(path, dataset=dataset, run=RUN.to_json(), **{**given, **changed})
+
+
+@pytest.fixture
+def model(tmp_path: Path, fit: Fit, dataset: Dataset) -> Path:
+    save(tmp_path / "model", fit, dataset)
+    return tmp_path / "model"
+
+
+def files_of(generation: Path) -> list[str]:
+    return sorted(path.relative_to(generation).as_posix() for path in generation.rglob("*") if path.is_file())
+
+
+def test_round_trip(model: Path, fit: Fit, dataset: Dataset) -> None:
+    assert bundle.exists(model) and not bundle.exists(model.parent)
+    read = Bundle.load(model)
+    assert all(torch.equal(read.scorer.state_dict()[name], value) for name, value in fit.best_weights().items())
+    assert isinstance(read.scorer, ComplEx) and read.scorer.tied and not read.scorer.training
+    for part in ("train", "valid", "test"):
+        assert torch.equal(read.dataset.part(part), dataset.part(part))
+    assert read.dataset.vocabulary == dataset.vocabulary and read.dataset.schema == dataset.schema
+    assert (read.dataset.source, read.dataset.generation) == ("/some/where.kg", 7)
+    assert (read.path, read.temperature, read.metrics, read.run) == (model, 1.5, METRICS, RUN.to_json())
+    assert read.manifest["seed"] == 0 and read.manifest["torch"] == torch.__version__
+
+
+def test_the_training_state_comes_back_as_it_was(model: Path, fit: Fit) -> None:
+    """Tensors bit by bit; plain values by value, infinities too; tuples as lists."""
+
+    def compare(left: Any, right: Any) -> None:
+        if isinstance(left, torch.Tensor):
+            assert left.dtype == right.dtype and torch.equal(left, right)
+        elif isinstance(left, dict):
+            assert list(left) == list(right)
+            for key in left:
+                compare(left[key], right[key])
+        elif isinstance(left, list | tuple):
+            assert len(left) == len(right)
+            for a, b in zip(left, right, strict=True):
+                compare(a, b)
+        else:
+            assert type(left) is type(right) and left == right
+
+    compare(fit.state_dict(), Bundle.load(model).state)
+    assert fit.state_dict()["schedule"]["mode_worse"] == -torch.inf
+
+
+def test_a_model_without_temperature(model: Path, fit: Fit, dataset: Dataset) -> None:
+    save(model, fit, dataset, temperature=None)
+    assert Bundle.load(model).temperature is None
+
+
+def test_what_a_generation_holds(model: Path) -> None:
+    assert files_of(model / "1") == FILES
+    assert set(json.loads((model / "1" / "manifest.json").read_text())["files"]) == {*FILES} - {"manifest.json"}
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("place", [0.0, 0.5, 1.0], ids=["first", "middle", "last"])
+def test_a_flipped_byte_is_an_error_that_names_the_file(model: Path, name: str, place: float) -> None:
+    file = model / "1" / name
+    content = bytearray(file.read_bytes())
+    content[round(place * (len(content) - 1))] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(UserError, match=f"1/{name}"):
+        Bundle.load(model)
+
+
+def test_every_byte_of_the_manifest_counts(model: Path) -> None:
+    file = model / "1" / "manifest.json"
+    content = file.read_bytes()
+    for place in range(0, len(content), 7):
+        for bit in (1, 2, 32):
+            flipped = bytearray(content)
+            flipped[place] ^= bit
+            file.write_bytes(flipped)
+            with pytest.raises(UserError, match=r"1/manifest\.json"):
+                Bundle.load(model)
+    file.write_bytes(content)
+    Bundle.load(model)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_missing_file_is_named(model: Path, name: str) -> None:
+    (model / "1" / name).unlink()
+    with pytest.raises(UserError, match=f"1/{name}"):
+        Bundle.load(model)
+
+
+def test_no_model(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(UserError, match="is no model"):
+            Bundle.load(path)
+
+
+def test_another_format_is_said(model: Path, fit: Fit, dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bundle, "FORMAT", 99)
+    with pytest.raises(UserError, match="model format 1, this version reads format 99"):
+        Bundle.load(model)
+
+
+def test_nothing_is_pickled(model: Path, fit: Fit, dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: object, **named: object) -> None:
+        raise AssertionError("a pickle")
+
+    for module, name in ((torch, "load"), (torch, "save"), (pickle, "load"), (pickle, "loads"), (pickle, "dumps")):
+        monkeypatch.setattr(module, name, refuse)
+    save(model, fit, dataset)
+    Bundle.load(model)
+    assert {Path(name).suffix for name in files_of(model / "2")} == {".json", ".safetensors", ".md"}
+    for name in FILES:
+        with (model / "2" / name).open("rb") as file, pytest.raises(pickle.UnpicklingError):
+            pickle.Unpickler(file).load()
+
+
+# Generations
+
+
+def test_a_new_generation_carries_what_does_not_change(model: Path, fit: Fit, dataset: Dataset) -> None:
+    save(model, fit, dataset, metrics={**METRICS, "epochs": 2})
+    assert (model / "CURRENT").read_text() == "2\n"
+    assert Bundle.load(model).metrics["epochs"] == 2
+    same = {name for name in FILES if (model / "1" / name).samefile(model / "2" / name)}
+    assert same == {"vocabulary.json", "schema.json", "dataset.safetensors"}
+
+
+def test_a_save_that_fails_leaves_the_model(model: Path, fit: Fit, dataset: Dataset) -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        save(model, fit, dataset, metrics={**METRICS, "epochs": float("nan")})
+    assert Bundle.load(model).metrics == METRICS
+    assert sorted(entry.name for entry in model.iterdir()) == ["1", "CURRENT", "LOCK"]
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from kg import bundle, generations
+from kg.bundle import Bundle
+
+module, name = {"generations": generations, "bundle": bundle}[sys.argv[2]], sys.argv[3]
+real = getattr(module, name)
+
+def dying(*arguments, **named):
+    real(*arguments, **named)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+setattr(module, name, dying)
+read = Bundle.load(sys.argv[1])
+bundle.save(
+    sys.argv[1], dataset=read.dataset, run=read.run, weights=read.scorer.state_dict(), state=read.state,
+    metrics={**read.metrics, "epochs": 2},
+)
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "survivor"),
+    [("bundle", "save_file", 1), ("generations", "write_manifest", 1), ("generations", "_publish", 2)],
+)
+def test_killed_at_any_moment_a_whole_model_is_left(
+    model: Path, fit: Fit, dataset: Dataset, module: str, name: str, survivor: int
+) -> None:
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(model), module, name])
+    assert killed.returncode == -signal.SIGKILL
+    assert Bundle.load(model).metrics["epochs"] == survivor
+    save(model, fit, dataset, metrics={**METRICS, "epochs": 3})
+    assert Bundle.load(model).metrics["epochs"] == 3
+    assert not list(model.glob("*.draft"))
