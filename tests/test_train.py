@@ -1,0 +1,293 @@
+"""train() and resume(): a folder that survives what happens to the process."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+import torch
+from rich.console import Console
+from torch.optim import SGD, Adagrad, Adam
+
+from kg import bundle
+from kg.bundle import Bundle
+from kg.errors import UserError
+from kg.evaluation.ranking import evaluate
+from kg.graph.dataset import Dataset
+from kg.models.complex import ComplEx
+from kg.models.distmult import DistMult
+from kg.training import train as training
+from kg.training.fit import Fit
+from kg.training.objectives import NegativeSampling
+from kg.training.run import Plateau, Run
+from kg.training.train import Interrupted, resume, train
+
+RUN = Run(
+    partial(ComplEx, dim=4, entity_dropout=0.2),
+    partial(Adagrad, lr=0.1),
+    objective=NegativeSampling(8),
+    schedule=Plateau(0.5, 1),
+    batch_size=50,
+    epochs=6,
+    valid_every=2,
+)
+
+
+def weights(model: Path) -> bytes:
+    return (model / (model / "CURRENT").read_text().strip() / "model.safetensors").read_bytes()
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    return tmp_path / "model"
+
+
+def test_a_model_as_it_was_trained(random_dataset: Dataset, model: Path) -> None:
+    trained = train(random_dataset, RUN, model, quiet=True)
+    fit = Fit(RUN.new_scorer(50, 3), random_dataset, RUN)
+    mrrs = {}
+    for epoch in fit:
+        if epoch.number % 2 == 0:
+            mrrs[epoch.number] = evaluate(fit.scorer, random_dataset, "valid").metrics().mrr
+            fit.report(mrrs[epoch.number])
+    expected = fit.best_weights()
+    assert all(torch.equal(value, expected[name]) for name, value in trained.scorer.state_dict().items())
+    history = trained.metrics["history"]
+    assert [row["epoch"] for row in history] == [1, 2, 3, 4, 5, 6]
+    assert {row["epoch"]: row["valid_mrr"] for row in history if "valid_mrr" in row} == mrrs
+    assert trained.metrics["valid"]["mrr"] == pytest.approx(max(mrrs.values()), rel=1e-6)
+    assert trained.metrics["best_epoch"] == max(mrrs, key=lambda number: mrrs[number])
+    assert trained.metrics["finished"] and trained.run == RUN.to_json()
+    assert trained.temperature is not None and trained.temperature != 1  # a sample trained it
+
+
+def test_a_full_softmax_needs_no_temperature(random_dataset: Dataset, model: Path) -> None:
+    run = Run(partial(DistMult, dim=4), partial(Adam, lr=0.01), epochs=1)
+    assert train(random_dataset, run, model, quiet=True).temperature == 1
+
+
+def test_without_valid_facts(random_dataset: Dataset, model: Path) -> None:
+    data = replace(random_dataset, valid=random_dataset.valid[:0])
+    trained = train(data, RUN, model, quiet=True)
+    assert trained.metrics["valid"] is None and trained.temperature is None and trained.metrics["best_epoch"] == 6
+
+
+def test_progress_can_be_shown(random_dataset: Dataset, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    train(random_dataset, replace(RUN, epochs=2), model, console=Console(stderr=True, force_terminal=True, width=160))
+    shown = capsys.readouterr()
+    assert shown.out == ""  # standard output belongs to the results
+    assert all(words in shown.err for words in ("epoch 2/2", "loss", "queries/s", "best valid MRR 0.", "left"))
+
+
+# What is refused, before the first batch
+
+
+@pytest.fixture
+def no_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    def step(*arguments: object) -> None:
+        raise AssertionError("a step was taken")
+
+    monkeypatch.setattr(Fit, "_take_step", step)
+
+
+def test_a_second_model_in_the_same_folder(random_dataset: Dataset, model: Path) -> None:
+    train(random_dataset, replace(RUN, epochs=1), model, quiet=True)
+    before = weights(model)
+    with pytest.raises(UserError, match="already holds a model: --resume"):
+        train(random_dataset, replace(RUN, seed=1), model, quiet=True)
+    assert weights(model) == before
+
+
+@pytest.mark.usefixtures("no_step")
+def test_a_folder_of_other_things(random_dataset: Dataset, tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("precious")
+    with pytest.raises(UserError, match=r"holds other files, such as thesis\.tex"):
+        train(random_dataset, RUN, tmp_path, quiet=True)
+    with pytest.raises(UserError, match="is a file"):
+        train(random_dataset, RUN, tmp_path / "thesis.tex", quiet=True)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+@pytest.mark.usefixtures("no_step")
+def test_a_run_that_cannot_be_stored(random_dataset: Dataset, model: Path) -> None:
+    with pytest.raises(UserError, match="has no name"):
+        train(random_dataset, replace(RUN, optimizer=partial(SGD, lr=0.1)), model, quiet=True)
+    assert not model.exists()
+
+
+def test_nothing_to_resume(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="is no model"):
+        resume(tmp_path, quiet=True)
+
+
+# Going on
+
+
+@pytest.fixture
+def whole(random_dataset: Dataset, tmp_path: Path) -> Path:
+    """The uninterrupted training that the others must equal."""
+    train(random_dataset, RUN, tmp_path / "whole", quiet=True)
+    return tmp_path / "whole"
+
+
+def without_seconds(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{name: value for name, value in row.items() if name != "seconds"} for row in history]
+
+
+def assert_same_model(model: Path, whole: Path) -> None:
+    left, right = Bundle.load(model), Bundle.load(whole)
+    assert weights(model) == weights(whole)
+    assert without_seconds(left.metrics.pop("history")) == without_seconds(right.metrics.pop("history"))
+    assert left.metrics == right.metrics and left.temperature == right.temperature
+
+
+class Signals:
+    """Sends this process a signal while it takes the n-th step of a fit."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, step: int, number: signal.Signals) -> None:
+        take = Fit._take_step
+        seen = iter(range(1, 1_000_000))
+
+        def stepping(fit: Fit, order: torch.Tensor) -> None:
+            take(fit, order)
+            if next(seen) == step:
+                os.kill(os.getpid(), number)
+
+        monkeypatch.setattr(Fit, "_take_step", stepping)
+
+
+# 400 facts are 800 questions, and 16 steps an epoch
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("step", [1, 16, 40, 96], ids=["first", "end of an epoch", "middle", "last"])
+def test_a_signal_saves_and_stops(
+    random_dataset: Dataset,
+    model: Path,
+    whole: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    step: int,
+    number: signal.Signals,
+) -> None:
+    before = {name: signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM)}
+    with monkeypatch.context() as patched:
+        Signals(patched, step, number)
+        with pytest.raises(Interrupted):
+            train(random_dataset, RUN, model, quiet=True)
+    assert {name: signal.getsignal(name) for name in before} == before
+    stopped = Bundle.load(model)
+    assert not stopped.metrics["finished"]
+    assert (stopped.state["epoch"], stopped.state["step"]) == divmod(step, 16)
+    resume(model, quiet=True)
+    assert_same_model(model, whole)
+
+
+def test_a_finished_training_is_only_returned(whole: Path) -> None:
+    generation = (whole / "CURRENT").read_text()
+    assert resume(whole, quiet=True).metrics["finished"]
+    assert (whole / "CURRENT").read_text() == generation
+
+
+def test_more_epochs_than_were_asked_for(random_dataset: Dataset, model: Path, whole: Path) -> None:
+    train(random_dataset, replace(RUN, epochs=2), model, quiet=True)
+    resumed = resume(model, epochs=6, quiet=True)
+    assert resumed.run["epochs"] == 6
+    assert_same_model(model, whole)
+
+
+def test_another_environment_is_said(
+    model: Path, random_dataset: Dataset, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(random_dataset, replace(RUN, epochs=1), model, quiet=True)
+    assert capsys.readouterr().err == ""
+    here = bundle.environment()
+    resume(model, console=Console(stderr=True, width=200))
+    assert "differ" not in capsys.readouterr().err
+    monkeypatch.setattr(bundle, "environment", lambda: {**here, "threads": 99})
+    resume(model, console=Console(stderr=True, width=200))
+    assert f"will differ in its last bits: threads {here['threads']} -> 99" in capsys.readouterr().err
+
+
+def test_every_pause_is_saved(random_dataset: Dataset, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock pauses the fit for a checkpoint; whether another is due by the clock since the last does not matter."""
+    monkeypatch.setattr(training._Training, "_due", lambda self: False)
+    take = Fit._take_step
+
+    def pausing(fit: Fit, order: torch.Tensor) -> None:
+        take(fit, order)
+        if fit.step in (4, 9):
+            fit.pause()
+
+    monkeypatch.setattr(Fit, "_take_step", pausing)
+    train(random_dataset, replace(RUN, epochs=1), model, quiet=True)
+    assert (model / "CURRENT").read_text() == "3\n"  # two pauses and the end
+
+
+def test_a_fit_in_another_thread_leaves_signals_alone(random_dataset: Dataset, model: Path) -> None:
+    thread = Thread(target=train, args=(random_dataset, replace(RUN, epochs=1), model), kwargs={"quiet": True})
+    thread.start()
+    thread.join()
+    assert Bundle.load(model).metrics["finished"]
+
+
+# Killed
+
+CHILD = """
+import json
+import sys
+
+import torch
+
+torch.set_num_threads(1)
+from kg.bundle import Bundle
+from kg.training import train as training
+from kg.training.run import Run
+
+training._SAVE_EVERY_SECONDS = 0.02
+dataset = Bundle.load(sys.argv[1]).dataset
+training.train(dataset, Run.from_json(json.loads(sys.argv[2])), sys.argv[3], quiet=True)
+"""
+
+
+@pytest.fixture
+def child(random_dataset: Dataset, model: Path, tmp_path: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """A process that trains `model` for a long time and saves all the while."""
+    train(random_dataset, replace(RUN, epochs=1), tmp_path / "data", quiet=True)  # the facts travel in it
+    long = json.dumps(replace(RUN, epochs=100_000, patience=100_000).to_json())
+    with subprocess.Popen([sys.executable, "-c", CHILD, tmp_path / "data", long, model]) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def wait_for_generation(model: Path, number: int, process: "subprocess.Popen[bytes]") -> None:
+    while process.poll() is None:
+        if (model / "CURRENT").exists() and int((model / "CURRENT").read_text()) >= number:
+            return
+        time.sleep(0.002)
+    raise AssertionError("the child ended before it was killed")
+
+
+@pytest.mark.parametrize("generation", [1, 4])
+def test_killed_and_resumed_bitwise(
+    random_dataset: Dataset, model: Path, tmp_path: Path, child: "subprocess.Popen[bytes]", generation: int
+) -> None:
+    wait_for_generation(model, generation, child)
+    child.kill()
+    assert child.wait() == -signal.SIGKILL
+    stopped = Bundle.load(model)
+    assert not stopped.metrics["finished"]
+    epochs = stopped.state["epoch"] + 2  # the rest of the epoch under way, and one more
+    resumed = resume(model, epochs=epochs, quiet=True)
+    run = replace(RUN, epochs=epochs, patience=100_000)
+    train(random_dataset, run, tmp_path / "whole", quiet=True)
+    assert resumed.run == run.to_json()
+    assert_same_model(model, tmp_path / "whole")
