@@ -90,7 +90,8 @@ class Bundle:
 
 
 def exists(path: Path | str) -> bool:
-    """Whether a model has been saved here."""
+    """Whether a model has been saved here. UserError where something else lies, and none could be."""
+    generations.check_root(Path(path), noun="model")
     return (Path(path) / "CURRENT").exists()
 
 

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, Task, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from kg import bundle, generations
+from kg import bundle
 from kg.bundle import Bundle
 from kg.errors import UserError
 from kg.evaluation.calibration import fit_temperature
@@ -57,7 +57,6 @@ def check_vacant(out: Path | str) -> None:
     """UserError if `out` holds a model already, or other files: now, not at the first save."""
     if bundle.exists(out):
         raise UserError(f"{out} already holds a model: --resume goes on with it; or choose another folder")
-    generations.check_root(Path(out), noun="model")
 
 
 def resume(

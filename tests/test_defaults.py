@@ -1,0 +1,44 @@
+"""What a newcomer gets: it exists for every model, can be stored, and trains."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from kg.errors import UserError
+from kg.graph.dataset import Dataset
+from kg.graph.vocabulary import Vocabulary
+from kg.models import SCORERS
+from kg.training.defaults import defaults
+from kg.training.fit import Fit
+from kg.training.run import Run
+
+
+@pytest.fixture
+def large() -> Dataset:
+    """As many entities as a large graph, and next to no facts."""
+    facts, names = torch.tensor([[0, 0, 1]]), Vocabulary([f"e{i}" for i in range(50_000)], ["r"])
+    return Dataset(facts, facts[:0], facts[:0], names)
+
+
+@pytest.mark.parametrize("model", SCORERS)
+def test_a_default_can_be_stored_for_any_graph(model: str, random_dataset: Dataset, large: Dataset) -> None:
+    for data in (random_dataset, large):
+        stored = defaults(model)(data).to_json()
+        assert stored["scorer"]["name"] == model
+        assert Run.from_json(stored).to_json() == stored
+
+
+@pytest.mark.parametrize("model", SCORERS)
+def test_a_default_learns(model: str, random_dataset: Dataset) -> None:
+    run = replace(defaults(model)(random_dataset), epochs=5)
+    losses = [epoch.loss for epoch in Fit(run.new_scorer(50, 3), random_dataset, run)]
+    assert losses[-1] < losses[0]
+
+
+def test_a_model_without_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UserError, match="no model 'rascal': choose one of rescal"):
+        defaults("rascal")
+    monkeypatch.setitem(SCORERS, "mine", "kg.models.distmult:DistMult")
+    with pytest.raises(UserError, match="mine has no default settings yet"):
+        defaults("mine")

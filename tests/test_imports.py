@@ -1,0 +1,202 @@
+"""The map of who may import whom, held by reading the sources; and what an import must not bring along."""
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+TESTS = Path(__file__).parent
+
+# A room is a folder of kg/ or a module beside them. Each may import itself and these rooms (design.md), and errors.
+ROOMS: dict[str, set[str]] = {
+    "errors": set(),
+    "generations": set(),
+    "attention": set(),
+    "store": {"generations"},
+    "graph": {"store"},
+    "rules": {"graph"},
+    "models": {"graph", "attention", "rules"},
+    "evaluation": {"graph", "models"},
+    "bundle": {"generations", "graph", "models", "evaluation"},
+    "training": {"graph", "models", "evaluation", "bundle"},
+    "query": {"store", "graph", "rules", "models", "evaluation", "bundle"},
+    "serve": {"query", "store"},
+}
+ROOMS["demo"] = set(ROOMS)  # what `kg demo` runs: thin over the library, as the command line is
+ROOMS["cli"] = set(ROOMS)
+READ_THE_VERSION = {"bundle", "cli"}  # `import kg`, whose __version__ they tell
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_name(path): path for path in sorted((ROOT / "kg").rglob("*.py"))}
+
+
+def room(module: str) -> str:
+    """'store' for kg.store.facts, 'bundle' for kg.bundle, '' for kg itself."""
+    return module.partition(".")[2].partition(".")[0]
+
+
+class Imports(ast.NodeVisitor):
+    """The modules of kg that a source names, wherever it does: at its top, in a function, as "kg.module:name".
+
+    Those that are there for the eyes of a type checker are kept apart: they never run.
+    """
+
+    def __init__(self, source: str) -> None:
+        self.run: set[str] = set()
+        self.typed: set[str] = set()
+        self.named: set[str] = set()
+        self._found = self.run
+        self.visit(ast.parse(source))
+
+    def visit_If(self, node: ast.If) -> None:
+        if ast.unparse(node.test) not in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
+            return self.generic_visit(node)
+        before, self._found = self._found, self.typed
+        self.generic_visit(node)
+        self._found = before
+
+    def visit_Import(self, node: ast.Import) -> None:
+        self._found.update(alias.name for alias in node.names if alias.name.split(".")[0] == "kg")
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
+        assert node.level == 0, "relative imports are not used here"
+        module = node.module or ""
+        if module.split(".")[0] != "kg":
+            return
+        for alias in node.names:
+            inner = f"{module}.{alias.name}"
+            self._found.add(inner if inner in MODULES else module)
+
+    def visit_Constant(self, node: ast.Constant) -> None:
+        if isinstance(node.value, str) and re.fullmatch(r"kg(\.\w+)+:\w+", node.value):
+            self.named.add(node.value.partition(":")[0])
+
+
+def imports(module: str) -> Imports:
+    return Imports(MODULES[module].read_text(encoding="utf-8"))
+
+
+def test_how_imports_are_read() -> None:
+    source = """
+import os, kg.bundle
+from typing import TYPE_CHECKING
+if TYPE_CHECKING:
+    from kg.store.store import Store
+from kg import generations, __version__
+def f():
+    if f:
+        from kg.graph import dataset
+    return {"x": "kg.models.rescal:RESCAL", "y": "no kg.module:here"}
+"""
+    found = Imports(source)
+    assert found.run == {"kg.bundle", "kg.generations", "kg", "kg.graph.dataset"}
+    assert (found.typed, found.named) == ({"kg.store.store"}, {"kg.models.rescal"})
+
+
+def strangers(module: str, source: str) -> Iterator[str]:
+    """The modules that the map does not let this one import, for types only or not."""
+    here = room(module)
+    found = Imports(source)
+    for other in sorted(found.run | found.typed | found.named):
+        if other == "kg":
+            if here not in READ_THE_VERSION:
+                yield other
+        elif room(other) not in ROOMS[here] | {here, "errors"}:
+            yield other
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if name != "kg"])
+def test_the_map(module: str) -> None:
+    assert room(module) in ROOMS, f"{module} lies in no room of the map"
+    assert list(strangers(module, MODULES[module].read_text(encoding="utf-8"))) == []
+
+
+def test_the_map_is_held() -> None:
+    assert list(strangers("kg.store.facts", "from kg.graph.graph import Graph")) == ["kg.graph.graph"]
+    assert list(strangers("kg.graph.graph", "def f():\n from kg.models import scorer")) == ["kg.models.scorer"]
+    assert list(strangers("kg.models.rescal", "import kg")) == ["kg"]
+    assert list(strangers("kg.generations", "from kg.errors import UserError")) == []
+
+
+def test_the_map_has_no_cycle() -> None:
+    TopologicalSorter(ROOMS).prepare()
+
+
+def test_no_module_imports_itself_in_the_end() -> None:
+    try:
+        TopologicalSorter({name: imports(name).run - {"kg"} for name in MODULES if name != "kg"}).prepare()
+    except CycleError as error:
+        raise AssertionError(" -> ".join(error.args[1])) from None
+
+
+def test_the_front_names_all_it_gives() -> None:
+    import kg
+
+    assert sorted(kg.__all__) == sorted([*kg._HOMES, "UserError"])
+    for name in kg.__all__:
+        assert getattr(kg, name).__name__ == name
+    with pytest.raises(AttributeError, match="no attribute 'Stoer'"):
+        _ = kg.Stoer
+
+
+def loaded_by(*statements: str) -> set[str]:
+    """What a fresh Python has imported after these statements."""
+    program = "; ".join([*statements, "import sys", "print(*sys.modules)"])
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize("module", ["kg", "kg.cli", "kg.store.store", "kg.store.worker"])
+def test_what_answers_at_once_imports_nothing_slow(module: str) -> None:
+    assert loaded_by(f"import {module}") & {"torch", "torch_geometric", "rdflib", "networkx", "sklearn"} == set()
+
+
+def test_naming_one_scorer_imports_that_one() -> None:
+    loaded = loaded_by("from kg.models import scorer_class", "scorer_class('transe')")
+    assert {name for name in loaded if re.fullmatch(r"kg\.models\.\w+", name)} == {
+        "kg.models.scorer",
+        "kg.models.transe",
+    }
+    assert "torch_geometric" not in loaded
+
+
+# Modules that are tested under another name, and where.
+TESTED_BY = {
+    "errors": "run",
+    "scorer": "models",
+    "rescal": "models",
+    "transe": "models",
+    "distmult": "models",
+    "complex": "models",
+    "memory": "train",
+    "content": "formats",
+    "tables": "formats",
+    "draft": "store",
+    "facts": "store",
+    "sparql": "store",
+    "labels": "schema",
+    "rdflib_view": "interop",
+    "worker": "sandbox",
+    "predictor": "cli",
+    "discovery": "cli",
+    "demo": "cli",
+    "results": "cli",
+    "embeddings": "cli",
+}
+
+
+@pytest.mark.parametrize("module", [name for name, path in MODULES.items() if path.name != "__init__.py"])
+def test_every_module_has_its_tests(module: str) -> None:
+    name = module.rpartition(".")[2]
+    assert (TESTS / f"test_{TESTED_BY.get(name, name)}.py").exists()
