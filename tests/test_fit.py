@@ -274,6 +274,18 @@ def test_resumed_between_epochs_bitwise(random_dataset: Dataset, run: Run, tmp_p
     assert_same_end(again, whole)
 
 
+def test_patience_is_counted_across_a_stop(random_dataset: Dataset, tmp_path: Path) -> None:
+    run = replace(PLAIN, epochs=100, patience=2)
+    mrrs = iter([0.3, 0.2, 0.1])
+    first = new_fit(random_dataset, run)
+    for _ in islice(first, 2):
+        first.report(next(mrrs))
+    again = stored_and_read(first, run, random_dataset, tmp_path / "model")
+    for _ in again:
+        again.report(next(mrrs))
+    assert (again.epoch, again.best_epoch, again.finished) == (3, 1, True)
+
+
 @pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
 def test_resumed_within_an_epoch_bitwise(random_dataset: Dataset, run: Run, tmp_path: Path) -> None:
     whole = new_fit(random_dataset, run)

@@ -1,7 +1,6 @@
 """train() and resume(): a folder that survives what happens to the process."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -9,6 +8,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
+from itertools import count
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -51,6 +51,7 @@ def model(tmp_path: Path) -> Path:
     return tmp_path / "model"
 
 
+@pytest.mark.usefixtures("handlers")
 def test_a_model_as_it_was_trained(random_dataset: Dataset, model: Path) -> None:
     trained = train(random_dataset, RUN, model, quiet=True)
     fit = Fit(RUN.new_scorer(50, 3), random_dataset, RUN)
@@ -150,24 +151,32 @@ def assert_same_model(model: Path, whole: Path) -> None:
     assert left.metrics == right.metrics and left.temperature == right.temperature
 
 
-class Signals:
-    """Sends this process a signal while it takes the n-th step of a fit."""
+def send(monkeypatch: pytest.MonkeyPatch, step: int, *numbers: signal.Signals) -> None:
+    """Sends this process these signals while it takes the n-th step of a fit."""
+    take = Fit._take_step
+    seen = count(1)
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, step: int, number: signal.Signals) -> None:
-        take = Fit._take_step
-        seen = iter(range(1, 1_000_000))
+    def stepping(fit: Fit, order: torch.Tensor) -> None:
+        take(fit, order)
+        if next(seen) == step:
+            for number in numbers:
+                signal.raise_signal(number)
 
-        def stepping(fit: Fit, order: torch.Tensor) -> None:
-            take(fit, order)
-            if next(seen) == step:
-                os.kill(os.getpid(), number)
+    monkeypatch.setattr(Fit, "_take_step", stepping)
 
-        monkeypatch.setattr(Fit, "_take_step", stepping)
+
+@pytest.fixture
+def handlers() -> Iterator[None]:
+    """After the test the signals mean what they did before it."""
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    yield
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
 
 
 # 400 facts are 800 questions, and 16 steps an epoch
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("step", [1, 16, 40, 96], ids=["first", "end of an epoch", "middle", "last"])
+@pytest.mark.usefixtures("handlers")
 def test_a_signal_saves_and_stops(
     random_dataset: Dataset,
     model: Path,
@@ -176,17 +185,25 @@ def test_a_signal_saves_and_stops(
     step: int,
     number: signal.Signals,
 ) -> None:
-    before = {name: signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM)}
     with monkeypatch.context() as patched:
-        Signals(patched, step, number)
+        send(patched, step, number)
         with pytest.raises(Interrupted):
             train(random_dataset, RUN, model, quiet=True)
-    assert {name: signal.getsignal(name) for name in before} == before
     stopped = Bundle.load(model)
     assert not stopped.metrics["finished"]
     assert (stopped.state["epoch"], stopped.state["step"]) == divmod(step, 16)
     resume(model, quiet=True)
     assert_same_model(model, whole)
+
+
+@pytest.mark.usefixtures("handlers")
+def test_a_second_signal_does_what_it_always_did(
+    random_dataset: Dataset, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send(monkeypatch, 3, signal.SIGINT, signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        train(random_dataset, RUN, model, quiet=True)
+    assert not model.exists()
 
 
 def test_a_finished_training_is_only_returned(whole: Path) -> None:
@@ -196,7 +213,9 @@ def test_a_finished_training_is_only_returned(whole: Path) -> None:
 
 
 def test_more_epochs_than_were_asked_for(random_dataset: Dataset, model: Path, whole: Path) -> None:
-    train(random_dataset, replace(RUN, epochs=2), model, quiet=True)
+    """It goes on from the last weights, not from the best ones, which answer."""
+    first = train(random_dataset, replace(RUN, epochs=5), model, quiet=True)
+    assert first.metrics["best_epoch"] < 5
     resumed = resume(model, epochs=6, quiet=True)
     assert resumed.run["epochs"] == 6
     assert_same_model(model, whole)
