@@ -2,7 +2,7 @@
 
 from jaxtyping import install_import_hook
 
-install_import_hook("kg", "beartype.beartype")
+install_import_hook("kg", "checker.check")
 
 import pytest  # noqa: E402
 import torch  # noqa: E402

@@ -173,6 +173,7 @@ def test_naming_one_scorer_imports_that_one() -> None:
 
 # Modules that are tested under another name, and where.
 TESTED_BY = {
+    "discovery": "predictor",
     "errors": "run",
     "scorer": "models",
     "rescal": "models",
@@ -188,8 +189,6 @@ TESTED_BY = {
     "labels": "schema",
     "rdflib_view": "interop",
     "worker": "sandbox",
-    "predictor": "cli",
-    "discovery": "cli",
     "demo": "cli",
     "results": "cli",
     "embeddings": "cli",

@@ -14,7 +14,6 @@ from kg.graph.vocabulary import Vocabulary
 from kg.models.distmult import DistMult
 from kg.models.scorer import Scorer
 
-
 Facts = list[list[int]]
 
 

@@ -75,7 +75,7 @@ class Predictor:
         if store is None and (bundle.dataset.generation is None or not (recorded / "CURRENT").exists()):
             return cls._from_bundle(bundle)
         with Store(store or recorded) as live:
-            return cls._from_store(bundle, live)
+            return cls.from_store(bundle, live)
 
     @classmethod
     def _from_bundle(cls, bundle: Bundle) -> "Predictor":
@@ -84,7 +84,8 @@ class Predictor:
         return cls(bundle, data.vocabulary, facts, data.schema, f"the model's own copy of {data.source or 'its facts'}")
 
     @classmethod
-    def _from_store(cls, bundle: Bundle, store: Store) -> "Predictor":
+    def from_store(cls, bundle: Bundle, store: Store) -> "Predictor":
+        """A loaded model with the facts of an open store."""
         terms, rows = store.terms(), np.unique(store.facts()[:, :3], axis=0)
         relation_ids = bundle.dataset.vocabulary.relation_ids
         relation_of = np.array([relation_ids.get(term, -1) for term in terms], dtype=np.int64)

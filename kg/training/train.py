@@ -26,6 +26,7 @@ from kg.training.memory import keep_freed_memory
 from kg.training.run import Run
 
 _SAVE_EVERY_SECONDS = 60.0
+_FEW_SCORES = 1_000_000
 
 
 class Interrupted(Exception):
@@ -49,8 +50,9 @@ def train(
     check_vacant(out)
     run.to_json()  # what cannot be stored is an error before the first batch
     keep_freed_memory()
-    fit = Fit(run.new_scorer(dataset.num_entities, dataset.num_relations), dataset, run, device)
-    return _Training(fit, dataset, Path(out), []).finish(console or Console(stderr=True), quiet)
+    with _threads_for(dataset, run):
+        fit = Fit(run.new_scorer(dataset.num_entities, dataset.num_relations), dataset, run, device)
+        return _Training(fit, dataset, Path(out), []).finish(console or Console(stderr=True), quiet)
 
 
 def check_vacant(out: Path | str) -> None:
@@ -77,15 +79,32 @@ def resume(
     run = Run.from_json(saved.run)
     run = replace(run, epochs=epochs) if epochs else run
     keep_freed_memory()
-    fit = Fit(saved.scorer.train(), saved.dataset, run, device)
-    fit.load_state_dict(saved.state)
-    here = bundle.environment()
-    changed = [f"{name} {saved.manifest[name]} -> {here[name]}" for name in here if saved.manifest[name] != here[name]]
-    if changed and not quiet:
-        console.print(f"The continuation will differ in its last bits: {', '.join(changed)}")
-    if fit.finished and saved.metrics["finished"]:
-        return saved
-    return _Training(fit, saved.dataset, Path(out), saved.metrics["history"]).finish(console, quiet)
+    with _threads_for(saved.dataset, run):
+        fit = Fit(saved.scorer.train(), saved.dataset, run, device)
+        fit.load_state_dict(saved.state)
+        here = bundle.environment()
+        changed = [f"{key} {saved.manifest[key]} -> {here[key]}" for key in here if saved.manifest[key] != here[key]]
+        if changed and not quiet:
+            console.print(f"The continuation will differ in its last bits: {', '.join(changed)}")
+        if fit.finished and saved.metrics["finished"]:
+            return saved
+        return _Training(fit, saved.dataset, Path(out), saved.metrics["history"]).finish(console, quiet)
+
+
+@contextmanager
+def _threads_for(dataset: Dataset, run: Run) -> Iterator[None]:
+    """One thread while the scores of a step are few, as many as there were otherwise.
+
+    On such a step a second thread gains nothing, and where the cores have other work to do each of its hundred
+    meeting points waits for the scheduler: the demo then took ten times as long.
+    """
+    before = torch.get_num_threads()
+    if dataset.num_entities * run.batch_size < _FEW_SCORES:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @dataclass
@@ -210,14 +229,14 @@ class _Figures(TextColumn):
         best = "-" if fit.best_mrr is None else f"{fit.best_mrr:.4f}"
         loss = f"{fit.loss():.4f}" if done else "-"
         return Text(
-            f"epoch {fit.epoch}/{fit.run.epochs}  loss {loss}  {queries:,.0f} queries/s  "
-            f"best valid MRR {best}  at most {time.strftime('%H:%M:%S', time.gmtime(left))} left"
+            f"{fit.epoch}/{fit.run.epochs} epochs, loss {loss}, {queries:,.0f} queries/s, valid MRR {best}, "
+            f"<= {time.strftime('%H:%M:%S', time.gmtime(left))} left"
         )
 
 
 def _progress(fit: Fit, console: Console, quiet: bool) -> Progress:
     bar = Progress(
-        TextColumn("training"), BarColumn(20), _Figures(fit), TimeElapsedColumn(), console=console, disable=quiet
+        BarColumn(10), _Figures(fit), TimeElapsedColumn(), console=console, disable=quiet
     )
     bar.add_task("", total=fit.run.epochs * fit.num_steps, completed=fit.epoch * fit.num_steps)
     return bar

@@ -1,0 +1,119 @@
+"""Questions in terms, answers in terms: what is known, what is new, and where that was read."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from kg.bundle import Bundle
+from kg.errors import UserError
+from kg.graph.dataset import Dataset
+from kg.models.complex import ComplEx
+from kg.query.discovery import best_new_facts
+from kg.query.pattern import parse
+from kg.query.predictor import Predictor
+from kg.store.store import Store
+
+EX = "http://example.org/"
+TURTLE = """
+@prefix ex: <http://example.org/> .
+@prefix rdfs: <http://www.w3.org/2000/01/rdf-schema#> .
+ex:a ex:likes ex:b, ex:c ; rdfs:label "Ann" .
+ex:b ex:likes ex:a ; rdfs:label "Ben" .
+ex:c ex:likes ex:c .
+ex:a ex:knows ex:b . ex:b ex:knows ex:c .
+"""
+#                    Ann             Ben             c
+HEADS = torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    (tmp_path / "graph.ttl").write_text(TURTLE)
+    with Store(tmp_path / "graph.kg", create=True) as store:
+        store.load(tmp_path / "graph.ttl")
+    return tmp_path / "graph.kg"
+
+
+def predictor(store: Path, like: float = 1.0) -> Predictor:
+    """A ComplEx of three real dimensions, one an entity: score(h, r, t) = `like` * weight of r where h is t, else 0."""
+    with Store(store) as opened:
+        dataset = Dataset.from_store(opened, valid=0, test=0)
+    scorer = ComplEx(3, 2, dim=3)
+    with torch.no_grad():
+        scorer.table.weight.copy_(torch.cat([HEADS, torch.zeros(3, 3)], 1))
+        scorer.diagonal.weight.copy_(torch.cat([like * torch.ones(4, 3), torch.zeros(4, 3)], 1))
+    bundle = Bundle(store, scorer, dataset, {}, 1.0, {}, {}, {})
+    with Store(store) as opened:
+        return Predictor.from_store(bundle, opened)
+
+
+def test_tails_known_and_new(store: Path) -> None:
+    found = predictor(store).ask(parse("(Ann, likes, ?)"))
+    assert {each.object: each.known for each in found} == {EX + "a": False, EX + "b": True, EX + "c": True}
+    assert found[0].object == EX + "a" and found[0].score == 1  # likes has a loop, so Ann herself is a candidate
+    assert [each.rank for each in found] == [1, 2, 3]
+
+
+def test_an_entity_is_no_candidate_for_itself_where_no_fact_is_like_that(store: Path) -> None:
+    found = predictor(store).tails("Ann", "knows")
+    assert [each.object for each in found] == [EX + "b", EX + "c"]
+
+
+def test_new_only(store: Path) -> None:
+    found = predictor(store).tails("Ann", "knows", new_only=True)
+    assert [(each.object, each.rank, each.known) for each in found] == [(EX + "c", 1, False)]
+
+
+def test_heads_are_asked_by_the_inverse(store: Path) -> None:
+    found = predictor(store).heads("likes", "c")
+    assert found[0].subject == EX + "c" and found[0].known
+    assert {each.subject: each.known for each in found} == {EX + "a": True, EX + "b": False, EX + "c": True}
+    assert all(each.object == EX + "c" for each in found)
+
+
+def test_relations_and_score(store: Path) -> None:
+    asked = predictor(store, like=2.0)
+    assert {each.predicate: (each.score, each.known) for each in asked.relations("Ann", "Ann")} == {
+        EX + "likes": (2.0, False),
+        EX + "knows": (2.0, False),
+    }
+    assert asked.score("Ann", "likes", "Ann") == 2 and asked.score("Ann", "likes", "Ben") == 0
+    known = {each.predicate for each in asked.relations("Ann", "Ben") if each.known}
+    assert known == {EX + "likes", EX + "knows"}
+
+
+def test_what_the_store_learned_later(store: Path, tmp_path: Path) -> None:
+    before = predictor(store)
+    (tmp_path / "more.ttl").write_text(TURTLE + "ex:b ex:likes ex:new . ex:b ex:hates ex:a . ex:a ex:knows ex:c .")
+    with Store(store) as opened:
+        opened.load(tmp_path / "more.ttl")
+        after = Predictor.from_store(before.bundle, opened)
+    assert after.facts_left_out == 1  # hates was not trained
+    assert [each.known for each in after.tails("Ann", "knows")] == [True, True, False]  # and the new one
+    ranked = after.tails("Ben", "likes", top=10)
+    assert ranked[-1].object == EX + "new" and ranked[-1].known  # no vector: it ties last
+    with pytest.raises(UserError, match="no vector"):
+        after.tails("new", "likes")
+
+
+def test_top_must_be_positive(store: Path) -> None:
+    with pytest.raises(UserError, match="--top"):
+        predictor(store).tails("Ann", "likes", top=0)
+
+
+def test_best_new_facts_leave_out_what_is_known_and_what_the_relation_never_saw(store: Path) -> None:
+    found = best_new_facts(predictor(store), top=100)
+    triples = [(each.subject[-1], each.predicate.removeprefix(EX), each.object[-1]) for each in found]
+    # likes: subjects a b c, objects a b c, less the four known; knows: subjects a b, objects b c, less two and b-b.
+    assert sorted(triples) == [
+        ("a", "knows", "c"),
+        ("a", "likes", "a"),
+        ("b", "likes", "b"),
+        ("b", "likes", "c"),
+        ("c", "likes", "a"),
+        ("c", "likes", "b"),
+    ]
+    assert {triples[0], triples[1]} == {("a", "likes", "a"), ("b", "likes", "b")}  # the two of score 1
+    assert [each.rank for each in found] == [1, 2, 3, 4, 5, 6] and not any(each.known for each in found)
+    assert found[0].score == pytest.approx(torch.log_softmax(torch.tensor([1.0, 0.0, 0.0]), 0)[0].item(), abs=1e-6)
