@@ -1,10 +1,13 @@
 """Filtered ranking: where does the true answer stand among all candidates?"""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -14,7 +17,7 @@ from kg.graph.graph import Graph, with_inverses
 from kg.graph.known import KnownAnswers
 from kg.models.scorer import WORST, Queries, Scorer
 
-_CACHE = 1 << 18  # scores that one pass of comparisons touches: 1 MB of fp32 stays in a core's second-level cache
+_CACHE = 1 << 17  # scores compared at once on a CPU: 512 KB of fp32 stay in a core's second-level cache
 _FILTERS = {"train": ("train",), "valid": ("train", "valid"), "test": ("train", "valid", "test")}
 
 Progress = Callable[[int, int], None]  # (ranks so far, ranks in all)
@@ -25,13 +28,14 @@ def ranks(
 ) -> Float[Tensor, "B T"]:
     """Filtered ranks of T targets a row: rank 1 is best, ties count half.
 
-    rank = 1 + greater + ties / 2 = 1 + (N + sum_c sign(s_c - s_target)) / 2, over the candidates c that are not known
-    to be true themselves; `known` holds (row, tail) of those, every target among them. A row with fewer targets is
-    filled up with -1 (its rank there is NaN), and rows come in order of falling numbers of targets.
+    rank = 1 + greater + ties / 2 = 1 + N - (count(s_c < s_target) + count(s_c <= s_target)) / 2, over the N candidates
+    c, those that are known to be true themselves set to -inf; `known` holds (row, tail) of these, every target among
+    them. A row with fewer targets is filled up with -1 (its rank there is NaN), and rows come in order of falling
+    numbers of targets. A rival whose score is NaN counts as above.
 
     The target is read from the matrix its rivals stand in: a score computed apart differs in its last bits and hides
-    ties. One pass of N a target, in blocks that stay in the cache. `scores` is used up: known answers become -inf.
-    Raises ValueError where a target's score is NaN or the rows are out of order.
+    ties. `scores` is used up: known answers become -inf there. Raises ValueError where a target's score is NaN or the
+    rows are out of order.
     """
     given = tail >= 0
     counts = given.sum(0).tolist()
@@ -42,17 +46,42 @@ def ranks(
     if bool((target.isnan() & given).any()):
         raise ValueError("the score of a true answer is NaN")
     scores[known[0], known[1]] = -torch.inf
-    sums = torch.full_like(target, torch.nan)
-    height = max(1, _CACHE // scores.shape[1])
-    buffer = torch.empty_like(scores[:height])
+    below = torch.full_like(target, torch.nan)
+    if scores.is_cpu:
+        _count_in_cache(scores.numpy(), target.numpy(), counts, below.numpy())
+    else:
+        for turn, count in enumerate(counts):
+            rivals, own = scores[:count], target[:count, turn, None]
+            below[:count, turn] = ((rivals < own).sum(1) + (rivals <= own).sum(1)).float()
+    return 1 + scores.shape[1] - below / 2
+
+
+def _count_in_cache(
+    scores: Float[np.ndarray, "B N"],
+    target: Float[np.ndarray, "B T"],
+    counts: list[int],
+    below: Float[np.ndarray, "B T"],
+) -> None:
+    """below[b, t] = count(scores[b] < target[b, t]) + count(scores[b] <= target[b, t]) in the first counts[t] rows.
+
+    On a CPU NumPy compares two to four times as fast as PyTorch. Its booleans are bytes: added as words of eight, 255
+    words at a time, no byte runs over. To count them one by one would take longer than to compare.
+    """
+    num_candidates = scores.shape[1]
+    height = max(1, _CACHE // num_candidates)
+    num_words = -(-num_candidates // (8 * 255)) * 255
+    is_below = np.zeros((height, 2, 8 * num_words), dtype=bool)  # less, and less or equal; the rest stays False
+    less, at_most = (is_below[:, i, :num_candidates] for i in range(2))
+    words = is_below.view(np.uint64).reshape(height, -1, 255)
     for start in range(0, len(scores), height):
         for turn, count in enumerate(counts):
-            rows = slice(start, min(start + height, count))
-            if rows.stop <= start:
+            size = min(height, count - start)
+            if size <= 0:
                 break
-            work = torch.sub(scores[rows], target[rows, turn, None], out=buffer[: rows.stop - start])
-            torch.sum(work.sign_(), 1, out=sums[rows, turn])
-    return 1 + (scores.shape[1] + sums) / 2
+            rows = slice(start, start + size)
+            np.less(scores[rows], target[rows, turn, None], out=less[:size])
+            np.less_equal(scores[rows], target[rows, turn, None], out=at_most[:size])
+            below[rows, turn] = words[:size].sum(2).view(np.uint8).sum(1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,7 +178,7 @@ def evaluate(
 
     Known answers are those of train and valid (for 'valid'), of all three (for 'test'). Questions that several facts
     share are scored once. temperature divides the scores in the cross-entropy; None leaves the cross-entropy out.
-    batch_size: questions scored at once; memory is batch_size * N scores.
+    batch_size: questions that each of at most two threads scores at once; memory is 2 * batch_size * N scores.
     """
     device = next(scorer.parameters()).device
     known = dataset.known(*_FILTERS[part]).to(device)
@@ -157,7 +186,6 @@ def evaluate(
     return rank_facts(scorer, dataset.part(part).to(device), graph, known, temperature, batch_size, progress)
 
 
-@torch.no_grad()
 def rank_facts(
     scorer: Scorer,
     hrt: Int[Tensor, "T 3"],
@@ -173,29 +201,56 @@ def rank_facts(
     directed = with_inverses(hrt, graph.num_relations)
     question, order, counts = _by_question(directed, graph.num_relations)
     directed = directed[order]  # the targets of a question together, questions with most targets first
+    row, answer = known.lookup(question[:, 0], question[:, 1])
+    num_known = torch.bincount(row, minlength=len(question))
+    first_target, first_known = ([0, *count.cumsum(0).tolist()] for count in (counts, num_known))
     rank, entropy = torch.empty(len(directed), device=hrt.device), torch.empty(len(directed), device=hrt.device)
-    candidates = torch.empty(len(directed), dtype=torch.long, device=hrt.device)
-    done = 0
-    for start in range(0, len(question), batch_size):
-        rows, count = question[start : start + batch_size], counts[start : start + batch_size]
-        targets = slice(done, done := done + int(count.sum()))
-        tail = _padded(directed[targets, 2], count)
+
+    @torch.no_grad()
+    def rank_batch(start: int) -> int:
+        """Fill in the ranks of the questions from `start` on; how many ranks these are."""
+        stop = min(start + batch_size, len(question))
+        targets = slice(first_target[start], first_target[stop])
+        filtered = slice(first_known[start], first_known[stop])
+        tail = _padded(directed[targets, 2], counts[start:stop])
         given = tail >= 0
-        queries = Queries(rows[:, 0], rows[:, 1], graph)
-        scores = scorer.score_tails(queries).float()
-        filtered = known.lookup(queries.head, queries.relation)
+        scores = scorer.score_tails(Queries(question[start:stop, 0], question[start:stop, 1], graph)).float()
         target = scores.gather(1, tail.clamp(min=0))
-        rank[targets] = ranks(scores, tail, torch.stack(filtered))[given]  # rivals only are left in scores
-        if temperature is not None:
+        rank[targets] = ranks(scores, tail, torch.stack([row[filtered] - start, answer[filtered]]))[given]
+        if temperature is not None:  # rivals only are left in scores
             entropy[targets] = _cross_entropy(scores, target, temperature)[given]
-        rivals = graph.num_entities - torch.bincount(filtered[0], minlength=len(rows))
-        candidates[targets] = (rivals + 1).repeat_interleave(count)
-        if progress:
-            progress(done, len(directed))
+        return len(rank[targets])
+
+    done = 0
+    with _two_threads(hrt.device) as run:
+        for count in run(rank_batch, range(0, len(question), batch_size)):
+            done += count
+            if progress:
+                progress(done, len(directed))
+    candidates = (graph.num_entities + 1 - num_known).repeat_interleave(counts)
     if temperature is None:
         entropy = entropy[:0]
-    head, relation, answer = directed.unbind(1)
-    return Ranking(head, relation, answer, rank, candidates, entropy, graph.num_relations)
+    head, relation, tail = directed.unbind(1)
+    return Ranking(head, relation, tail, rank, candidates, entropy, graph.num_relations)
+
+
+@contextmanager
+def _two_threads(device: torch.device) -> Iterator[Callable[..., Iterator[int]]]:
+    """A `map` over two threads, each with half of PyTorch's own; the plain one where there is nothing to halve.
+
+    Threads that share every operation wait for each other in each; those that take batches in turn do not.
+    """
+    num_threads = torch.get_num_threads()
+    if device.type != "cpu" or num_threads == 1:
+        yield map
+        return
+    pool = ThreadPoolExecutor(2)
+    torch.set_num_threads(num_threads // 2)
+    try:
+        yield pool.map
+    finally:
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(num_threads)
 
 
 def _by_question(

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,7 @@ class Dataset:
     schema: Schema = field(default_factory=Schema)
     source: str = ""
     generation: int | None = None
+    _known: dict[tuple[str, ...], KnownAnswers] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def num_entities(self) -> int:
@@ -55,13 +57,19 @@ class Dataset:
         return part
 
     def graph(self) -> Graph:
-        """The training facts as a graph: all that a scorer may look at while it is trained and evaluated."""
+        """The training facts as a graph: all a scorer may look at while it is trained and evaluated. Built once."""
+        return self._graph
+
+    @cached_property
+    def _graph(self) -> Graph:
         return Graph.from_triples(self.train, self.num_entities, self.num_relations)
 
     def known(self, *parts: str) -> KnownAnswers:
-        """Known answers of these parts together."""
-        facts = torch.cat([self.part(name) for name in parts])
-        return KnownAnswers.from_triples(facts, self.num_relations)
+        """Known answers of these parts together. Built once, as sorting takes as long as ranking."""
+        if parts not in self._known:
+            facts = torch.cat([self.part(name) for name in parts])
+            self._known[parts] = KnownAnswers.from_triples(facts, self.num_relations)
+        return self._known[parts]
 
     @classmethod
     def from_store(

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from kg.graph.graph import with_inverses
+from kg.graph.graph import distinct, with_inverses
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +25,7 @@ class KnownAnswers:
     @classmethod
     def from_triples(cls, hrt: Int[Tensor, "T 3"], num_relations: int) -> "KnownAnswers":
         """Both directions of every triple; a triple given twice counts once. O(T log T)."""
-        directed = torch.unique(with_inverses(hrt, num_relations), dim=0) if len(hrt) else hrt
+        directed = distinct(with_inverses(hrt, num_relations), num_relations)
         key = directed[:, 0] * (2 * num_relations) + directed[:, 1]
         questions, counts = torch.unique_consecutive(key, return_counts=True)
         offsets = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
