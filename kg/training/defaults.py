@@ -31,11 +31,12 @@ def _is_small(dataset: Dataset) -> bool:
 def _rescal(dataset: Dataset) -> Run:
     dim = 64 if _is_small(dataset) else 128
     return Run(
-        partial(scorer_class("rescal"), dim=dim, entity_dropout=0.3, relation_dropout=0.1),
+        partial(scorer_class("rescal"), dim=dim, entity_dropout=0.5),
         partial(Adam, lr=0.001),
         OneVsAll(),
         schedule=Plateau(),
         epochs=100,
+        patience=5,
     )
 
 
@@ -46,6 +47,7 @@ def _transe(dataset: Dataset) -> Run:
         OneVsAll(),
         schedule=Plateau(),
         epochs=100,
+        patience=5,
     )
 
 
@@ -59,6 +61,7 @@ def _bilinear(model: str, dataset: Dataset) -> Run:
         OneVsAll(),
         N3(weight),
         epochs=100 if _is_small(dataset) else 50,
+        patience=5,
     )
 
 
