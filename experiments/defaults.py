@@ -1,7 +1,7 @@
 """What `kg train FOLDER OUT --model NAME` reaches with no other flag.
 
 Each model is trained by the command itself, in a process of its own, then measured on test by `kg evaluate`.
-Results go to experiments/defaults.json.
+Results go to experiments/defaults_<folder>.json.
 
     python experiments/defaults.py [FOLDER] [--models complex rescal transe distmult] [--seed 0]
 """
@@ -48,7 +48,7 @@ def main() -> None:
     for model in arguments.models:
         rows[model] = row = measured(arguments.folder, model, arguments.seed)
         print(f"{model:10} test MRR {row['mrr']:.4f}  {row['seconds']:.0f} s", flush=True)
-    print(report.write(__file__, arguments.seed, dataset=arguments.folder.name, models=rows))
+    print(report.write(__file__, arguments.seed, variant=arguments.folder.name, models=rows))
 
 
 if __name__ == "__main__":

@@ -13,9 +13,12 @@ from typing import Any
 _PACKAGES = ("kg", "torch", "numpy", "pyoxigraph", "rdflib")
 
 
-def write(script: str, seed: int, **results: Any) -> Path:
-    """Write `results` to the .json beside a script (its __file__), with command, seed, versions and hardware."""
-    path = Path(script).with_suffix(".json")
+def write(script: str, seed: int, variant: str = "", **results: Any) -> Path:
+    """Write `results` beside a script (its __file__), with command, seed, versions and hardware: to <script>.json, or
+    <script>_<variant>.json.
+    """
+    name = Path(script).stem
+    path = Path(script).with_name(f"{name}_{variant}.json" if variant else f"{name}.json")
     report = {
         "command": shlex.join(["python", f"experiments/{Path(script).name}", *sys.argv[1:]]),
         "date": datetime.now(UTC).date().isoformat(),

@@ -103,7 +103,7 @@ class Dataset:
         group = twins(facts, vocabulary, schema)
         part = _hold_out(facts, group, len(entities), len(predicates), (valid, test), seed)
         train, held_valid, held_test = (torch.from_numpy(facts[part == i]) for i in range(3))
-        return cls(train, held_valid, held_test, vocabulary, schema, str(store.path), store.generation)
+        return cls(train, held_valid, held_test, vocabulary, schema, str(store.path.resolve()), store.generation)
 
     @classmethod
     def from_folder(cls, path: Path | str) -> "Dataset":

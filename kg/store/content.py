@@ -54,7 +54,7 @@ def one_line(text: str) -> str:
     return line if len(line) <= 300 else f"{line[:300]}..."
 
 
-def _identity(path: Path) -> tuple[int, int, int]:
+def check_regular(path: Path) -> tuple[int, int, int]:
     """What changes when a file is replaced or written. UserError: it is no regular file."""
     try:
         status = path.stat()
@@ -88,7 +88,7 @@ def _damage(path: Path, error: Exception) -> UserError:
 
 def chunks(path: Path) -> Iterator[bytes]:
     """The decompressed content, less a byte order mark. UserError: not readable, damaged, empty, changed by the end."""
-    before = _identity(path)
+    before = check_regular(path)
     empty = True
     with opened(path, "rb") as stream:
         while True:
@@ -104,7 +104,7 @@ def chunks(path: Path) -> Iterator[bytes]:
             yield chunk
     if empty:
         raise UserError(f"{path}: the file is empty")
-    if _identity(path) != before:
+    if check_regular(path) != before:
         raise UserError(f"{path}: the file changed while it was read")
 
 

@@ -22,7 +22,17 @@ from typing import IO, cast
 from pyoxigraph import DefaultGraph, Literal, NamedNode, Quad, RdfFormat, Triple, parse, serialize
 
 from kg.errors import UserError
-from kg.store.content import COMPRESSIONS, Block, blocks, check_utf8, chunks, failing_as, one_line, opened
+from kg.store.content import (
+    COMPRESSIONS,
+    Block,
+    blocks,
+    check_regular,
+    check_utf8,
+    chunks,
+    failing_as,
+    one_line,
+    opened,
+)
 from kg.store.guard import MAX_TOKEN, Entities, Nesting, Refused, after
 from kg.store.tables import BASE as BASE
 from kg.store.tables import Table, write_table
@@ -144,6 +154,7 @@ def read(
     to undo. Text that could crash a parser is refused before the parser sees it (kg/store/guard.py).
     """
     path = Path(path)
+    check_regular(path)  # before its suffix: a directory and a missing file have none that matters
     kind = syntax_of(path, syntax)
     target = None if graph is None else _node(graph, "graph")
     if base is not None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, Progress, Task, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, Task, TextColumn
 from rich.text import Text
 
 from kg import bundle
@@ -229,14 +229,12 @@ class _Figures(TextColumn):
         best = "-" if fit.best_mrr is None else f"{fit.best_mrr:.4f}"
         loss = f"{fit.loss():.4f}" if done else "-"
         return Text(
-            f"{fit.epoch}/{fit.run.epochs} epochs, loss {loss}, {queries:,.0f} queries/s, valid MRR {best}, "
-            f"<= {time.strftime('%H:%M:%S', time.gmtime(left))} left"
+            f"epoch {fit.epoch}/{fit.run.epochs}, loss {loss}, {queries:,.0f} queries/s, valid MRR {best}, "
+            f"{time.strftime('%H:%M:%S', time.gmtime(left))} left"
         )
 
 
 def _progress(fit: Fit, console: Console, quiet: bool) -> Progress:
-    bar = Progress(
-        BarColumn(10), _Figures(fit), TimeElapsedColumn(), console=console, disable=quiet
-    )
+    bar = Progress(BarColumn(6), _Figures(fit), console=console, disable=quiet)
     bar.add_task("", total=fit.run.epochs * fit.num_steps, completed=fit.epoch * fit.num_steps)
     return bar
