@@ -90,3 +90,9 @@ def test_json_round_trip(schema: Schema) -> None:
 )
 def test_local_name(term: str, name: str) -> None:
     assert local_name(term) == name
+
+
+def test_the_name_of_a_table_is_its_label() -> None:
+    names = {"urn:kg:An%20odd%20%5Bone%5D": "An odd [one]", "urn:kg:/m/1": "/m/1"}
+    for term, name in names.items():
+        assert Schema().label(term) == name

@@ -3,6 +3,8 @@
 import re
 from typing import TYPE_CHECKING
 
+from kg.store.tables import BASE, name_of
+
 if TYPE_CHECKING:
     from kg.store.store import Store
 
@@ -26,7 +28,9 @@ def _language_rank(language: str | None) -> int:
 
 
 def local_name(term: str) -> str:
-    """`http://example.org/x#Berlin` -> `Berlin`; a blank node or a plain name stays as it is."""
+    """`http://example.org/x#Berlin` -> `Berlin`; a blank node or a plain name, also one of a table, stays as it is."""
+    if term.startswith(BASE):
+        return name_of(term)
     if "://" not in term and not term.startswith("urn:"):
         return term
     return re.split(r"[/#:]", term.rstrip("/#"))[-1] or term
