@@ -181,6 +181,13 @@ def test_bad_lines_go_to_quarantine(store: Store, tmp_path: Path) -> None:
     assert "oops" in (tmp_path / "quarantined").read_text()
 
 
+def test_a_quarantine_is_none_of_the_sources(store: Store, turtle: Path) -> None:
+    before = turtle.read_bytes()
+    with pytest.raises(UserError, match="would overwrite"):
+        store.load(turtle, quarantine=turtle.parent / "." / turtle.name)
+    assert turtle.read_bytes() == before
+
+
 def test_progress_tells_the_facts_so_far(store: Store, turtle: Path) -> None:
     told: list[int] = []
     store.load([turtle, turtle], progress=told.append)
@@ -369,6 +376,25 @@ def test_a_flipped_byte_in_the_arrays(store: Store, turtle: Path) -> None:
     with pytest.raises(UserError, match=r"\+1\.npy is damaged"):
         store.verify()
     assert len(store.terms()) == 4
+
+
+def test_a_damaged_database_is_an_error_of_one_line(store: Store, tmp_path: Path) -> None:
+    table = tmp_path / "many.tsv"
+    table.write_text("".join(f"e{i}\tp\te{i + 1}\n" for i in range(1000)))
+    store.load(table)
+    for path in (store.path / "1" / "rdf").glob("*.sst"):
+        data = path.read_bytes()
+        path.unlink()  # the file may be the database's own of another generation
+        path.write_bytes(data[:100] + bytes([data[100] ^ 1]) + data[101:])
+    with pytest.raises(UserError, match=r"a\.kg/1: the database cannot be read"), Store(store.path) as other:
+        list(other.match())
+
+
+def test_a_directory_of_generations_without_a_database(tmp_path: Path) -> None:
+    with generations.write(tmp_path / "m", noun="model") as new:
+        generations.write_manifest(new.path, {"format": draft.FORMAT})
+    with pytest.raises(UserError, match="no store: it holds no database"):
+        Store(tmp_path / "m")
 
 
 def test_a_second_process_is_told_who_writes(store: Store) -> None:

@@ -1,8 +1,10 @@
 """SPARQL: the answer is computed in a worker process, and comes back as text in the standard result formats."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from pyoxigraph import (
@@ -39,17 +41,29 @@ def answer(
     progress: Callable[[dict[str, Any]], None], database: str, query: str, prefixes: dict[str, str]
 ) -> dict[str, Any]:
     """What the worker does: the results as SPARQL JSON, or N-Triples for a CONSTRUCT or DESCRIBE."""
+    with damage_named(database):
+        opened = _opened(database)
     try:
-        found = _opened(database).query(query, prefixes=prefixes, use_default_graph_as_union=True)
+        found = opened.query(query, prefixes=prefixes, use_default_graph_as_union=True)
     except SyntaxError as error:
         raise UserError(f"query: {_brief(str(error))}") from None
     except (ValueError, RuntimeError) as error:  # a prefix that is no IRI, a function that does not exist
         raise UserError(f"query: {error}") from None
-    if isinstance(found, QueryBoolean):
-        return {"boolean": bool(found)}
-    if isinstance(found, QuerySolutions):
-        return {"solutions": _text(found.serialize(format=QueryResultsFormat.JSON))}
-    return {"triples": _text(found.serialize(format=RdfFormat.N_TRIPLES))}
+    with damage_named(database):
+        if isinstance(found, QueryBoolean):
+            return {"boolean": bool(found)}
+        if isinstance(found, QuerySolutions):
+            return {"solutions": _text(found.serialize(format=QueryResultsFormat.JSON))}
+        return {"triples": _text(found.serialize(format=RdfFormat.N_TRIPLES))}
+
+
+@contextmanager
+def damage_named(place: str | Path) -> Iterator[None]:
+    """What the database says of its own damaged or missing files, as a UserError."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        raise UserError(f"{place}: the database cannot be read: {' '.join(str(error).split())}") from None
 
 
 def results(answered: dict[str, Any]) -> Results:

@@ -114,6 +114,8 @@ class Store:
         if isinstance(sources, (str, Path)):
             sources = [sources]
         if isinstance(sources, Sequence):
+            if quarantine and any(Path(quarantine).resolve() == Path(source).resolve() for source in sources):
+                raise UserError(f"{quarantine}: the quarantine would overwrite a file that is to be loaded")
             with generations.write(self.path) as new:
                 counts = sandbox.run(
                     f"{draft.__name__}:load",
@@ -179,8 +181,11 @@ class Store:
         pattern: list[Any] = [self.term(term) if isinstance(term, str) else term for term in terms]
         if isinstance(pattern[0], (ox.Literal, ox.Triple)) or not isinstance(pattern[1], (ox.NamedNode, NoneType)):
             return iter(())  # in RDF there is no such fact
-        found: Iterator[ox.Quad] = self.database.quads_for_pattern(*pattern)
-        return found
+        return self._matched(pattern)
+
+    def _matched(self, pattern: list[Any]) -> Iterator[ox.Quad]:
+        with sparql.damage_named(self.path):
+            yield from self.database.quads_for_pattern(*pattern)
 
     def count(
         self, subject: Pattern = None, predicate: Pattern = None, object: Pattern = None, graph: GraphName = None
@@ -286,7 +291,7 @@ def _quad(fact: ox.Quad | ox.Triple) -> ox.Quad:
 
 
 def _read_only(directory: Path) -> ox.Store:
-    try:
+    if not (directory / "rdf").is_dir():
+        raise UserError(f"{directory.parent} is no store: it holds no database (a trained model, perhaps?)")
+    with sparql.damage_named(directory):
         return ox.Store.read_only(str(directory / "rdf"))
-    except OSError as error:
-        raise UserError(f"{directory / 'rdf'} cannot be opened: {error}") from None
