@@ -1,5 +1,6 @@
 """Questions in terms, answers in terms: what is known, what is new, and where that was read."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,16 @@ def test_what_the_store_learned_later(store: Path, tmp_path: Path) -> None:
         after.tails("new", "likes")
 
 
+def test_a_store_that_does_not_open_any_more(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle = predictor(store).bundle
+    monkeypatch.setattr(Bundle, "load", lambda path, device: bundle)
+    assert Predictor.load("m").facts_from.startswith("the store ")
+    (store / "1" / "manifest.json").write_text("{}")
+    assert "own copy" in Predictor.load("m").facts_from
+    with pytest.raises(UserError, match="lists no files"):
+        Predictor.load("m", store)
+
+
 def test_top_must_be_positive(store: Path) -> None:
     with pytest.raises(UserError, match="--top"):
         predictor(store).tails("Ann", "likes", top=0)
@@ -116,4 +127,8 @@ def test_best_new_facts_leave_out_what_is_known_and_what_the_relation_never_saw(
     ]
     assert {triples[0], triples[1]} == {("a", "likes", "a"), ("b", "likes", "b")}  # the two of score 1
     assert [each.rank for each in found] == [1, 2, 3, 4, 5, 6] and not any(each.known for each in found)
+    cool = predictor(store)
+    cool.bundle = replace(cool.bundle, temperature=0.5)
+    expected = torch.log_softmax(torch.tensor([2.0, 0.0, 0.0]), 0)[0].item()
+    assert best_new_facts(cool)[0].score == pytest.approx(expected, abs=1e-6)
     assert found[0].score == pytest.approx(torch.log_softmax(torch.tensor([1.0, 0.0, 0.0]), 0)[0].item(), abs=1e-6)

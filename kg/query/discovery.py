@@ -15,8 +15,8 @@ def best_new_facts(predictor: Predictor, top: int = 10) -> list[Candidate]:
     """The `top` facts not known, over all relations, best first.
 
     Candidates of a relation are the pairs of a known subject of it and a known object of it. Their score is the mean of
-    log softmax over all entities in both directions, (h, r, ?) and (?, r, t): raw scores do not compare across
-    questions. Costs 2 R scorings of the N entities; memory is one (N, N) matrix.
+    log softmax over all entities, at the model's temperature, in both directions, (h, r, ?) and (?, r, t): raw scores
+    do not compare across questions. Costs 2 R scorings of the N entities; memory is one (N, N) matrix.
     """
     num_relations = len(predictor.vocabulary.relations)
     found: list[tuple[float, int, int, int]] = []
@@ -46,8 +46,9 @@ def _seen(facts: Int[Tensor, "T 3"], relation: int) -> tuple[Int[Tensor, " H"], 
 
 def _log_probabilities(predictor: Predictor, heads: Int[Tensor, " H"], relation: int) -> Float[Tensor, "H N"]:
     queries = Queries(heads, torch.full_like(heads, relation), predictor.graph)
+    temperature = predictor.bundle.temperature or 1.0
     rows = [
-        torch.log_softmax(predictor.scorer.score_tails(queries[start : start + _BATCH]), 1)
+        torch.log_softmax(predictor.scorer.score_tails(queries[start : start + _BATCH]) / temperature, 1)
         for start in range(0, max(len(heads), 1), _BATCH)
     ]
     return torch.cat(rows)

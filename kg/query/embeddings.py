@@ -1,11 +1,14 @@
 """A model's parameters beside their terms, for other tools."""
 
+import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from kg.bundle import Bundle
 from kg.errors import UserError
+from kg.store.content import failing_as
 
 
 def write_embeddings(bundle: Bundle, out: Path | str) -> None:
@@ -13,20 +16,33 @@ def write_embeddings(bundle: Bundle, out: Path | str) -> None:
 
     .npz: `entity_terms` (N,), `relation_terms` (R or 2R), and every parameter under its name, rows in that order.
     .tsv: a line a row: parameter, term, values. Where a scorer has own inverses, relation rows R ... 2R - 1 are theirs,
-    their terms marked `^`. UserError for another suffix.
+    their terms marked `^`. UserError for another suffix, or where the file cannot be written.
     """
     path = Path(out)
-    names = bundle.dataset.vocabulary
-    relations = names.relations + tuple(f"^{term}" for term in names.relations)
-    parameters = {name: value.detach().cpu().numpy() for name, value in bundle.scorer.named_parameters()}
-    if path.suffix == ".npz":
-        terms = {"entity_terms": np.array(names.entities), "relation_terms": np.array(relations)}
-        np.savez(path, **terms, **parameters)  # type: ignore[arg-type]
-    elif path.suffix == ".tsv":
-        with path.open("w", encoding="utf-8") as file:
-            for name, rows in parameters.items():
-                for term, row in zip(names.entities if name.startswith("table") else relations, rows, strict=False):
-                    values = "\t".join(f"{value:.7g}" for value in row.reshape(-1).tolist())
-                    file.write(f"{name}\t{term}\t{values}\n")
-    else:
+    if path.suffix not in (".npz", ".tsv"):
         raise UserError(f"{path}: embeddings are written as .npz or .tsv")
+    names = bundle.dataset.vocabulary
+    parameters = {name: value.detach().cpu().numpy() for name, value in bundle.scorer.named_parameters()}
+    num_rows = max((len(rows) for name, rows in parameters.items() if not name.startswith("table")), default=0)
+    relations = (names.relations + tuple(f"^{term}" for term in names.relations))[:num_rows]
+    temporary = path.with_name(f".{os.getpid()}.{path.name}")  # the file appears whole or not at all
+    try:
+        with failing_as(path):
+            if path.suffix == ".npz":
+                terms = {"entity_terms": np.array(names.entities), "relation_terms": np.array(relations)}
+                np.savez(temporary, **terms, **parameters)  # type: ignore[arg-type]
+            else:
+                _write_tsv(temporary, names.entities, relations, parameters)
+            temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _write_tsv(
+    path: Path, entities: tuple[str, ...], relations: tuple[str, ...], parameters: dict[str, Any]
+) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        for name, rows in parameters.items():
+            for term, row in zip(entities if name.startswith("table") else relations, rows, strict=False):
+                values = "\t".join(f"{value:.7g}" for value in row.reshape(-1).tolist())
+                file.write(f"{name}\t{term}\t{values}\n")

@@ -71,10 +71,15 @@ class Predictor:
         else of the model's own copy. UserError if `store` is named and does not open.
         """
         bundle = Bundle.load(model, device)
-        recorded = Path(bundle.dataset.source)
-        if store is None and (bundle.dataset.generation is None or not (recorded / "CURRENT").exists()):
+        if store is None and bundle.dataset.generation is None:  # it was trained on a folder, or on facts in Python
             return cls._from_bundle(bundle)
-        with Store(store or recorded) as live:
+        try:
+            live = Store(store or bundle.dataset.source)
+        except UserError:
+            if store is not None:
+                raise
+            return cls._from_bundle(bundle)
+        with live:
             return cls.from_store(bundle, live)
 
     @classmethod
