@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from kg import bundle as bundles
 from kg.errors import UserError
 from kg.evaluation.ranking import evaluate
 from kg.graph.dataset import Dataset
@@ -24,7 +25,8 @@ _MODELS = ("rescal", "transe", "complex")
 def run_demo(folder: Path, out: Console, err: Console) -> None:
     """Load data/world.ttl into folder/world.kg, train each model into folder/<model>, show the best and what it says.
 
-    Run again, it loads nothing twice and trains anew. UserError where data/world.ttl does not lie beside the package.
+    Run again, it loads nothing twice and trains anew. UserError where data/world.ttl does not lie beside the package,
+    or a model's folder holds something else.
     """
     if not WORLD.exists():
         raise UserError(f"{WORLD} is missing: the demo runs from a checkout of the project")
@@ -44,7 +46,8 @@ def run_demo(folder: Path, out: Console, err: Console) -> None:
 
 
 def _trained(name: str, dataset: Dataset, folder: Path, err: Console) -> dict[str, float]:
-    shutil.rmtree(folder, ignore_errors=True)
+    if bundles.exists(folder):  # UserError where the folder holds something else
+        shutil.rmtree(folder)
     began = time.perf_counter()
     bundle = train(dataset, defaults(name)(dataset), folder, console=err)
     seconds = time.perf_counter() - began
