@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 from typer.core import TyperGroup
 
@@ -39,6 +47,10 @@ class _Verbs(TyperGroup):
             raise typer.Exit(130) from None
         except BrokenPipeError:  # the reader of our output has gone, as `| head` does
             sys.stderr.close()
+            raise typer.Exit(1) from None
+        except OSError as error:  # no permission, no such folder, no space left
+            place = f"{error.filename}: " if error.filename else ""
+            err.print(f"[red]error:[/] {_plain(f'{place}{error.strerror or error}')}", highlight=False, soft_wrap=True)
             raise typer.Exit(1) from None
 
 
@@ -157,8 +169,12 @@ def train(
         list[str] | None, typer.Option(help="Train on this predicate (repeat it); otherwise all but rdf:, rdfs:, owl:.")
     ] = None,
     graphs: Annotated[list[str] | None, typer.Option(help="Read this named graph (repeat it); otherwise all.")] = None,
-    valid: Annotated[float, typer.Option(help="Share of a store's facts held out to choose by.")] = 0.1,
-    test: Annotated[float, typer.Option(help="Share of a store's facts held out to measure by.")] = 0.1,
+    valid: Annotated[
+        float | None, typer.Option(help="Share of a store's facts held out to choose by (0.1).", show_default=False)
+    ] = None,
+    test: Annotated[
+        float | None, typer.Option(help="Share of a store's facts held out to measure by (0.1).", show_default=False)
+    ] = None,
     restrictions: Annotated[
         bool, typer.Option("--restrictions", help="owl:someValuesFrom restrictions become facts between classes.")
     ] = False,
@@ -171,9 +187,10 @@ def train(
     from kg.training import train as training
     from kg.training.defaults import defaults
 
+    device = _device(device)
     try:
         if resume:
-            bundle = training.resume(model_out, epochs=epochs, device=_device(device), console=err, quiet=json_)
+            bundle = training.resume(model_out, epochs=epochs, device=device, console=err, quiet=json_)
         else:
             training.check_vacant(model_out)  # this and the model's name before a store is read and split
             settings = defaults(model)
@@ -181,7 +198,7 @@ def train(
             run = _varied(settings(dataset), dim, epochs, batch_size, lr, seed, precision)
             if not json_:
                 err.print(f"{_plain(str(source))}: {dataset.describe()}", highlight=False, soft_wrap=True)
-            bundle = training.train(dataset, run, model_out, device=_device(device), console=err, quiet=json_)
+            bundle = training.train(dataset, run, model_out, device=device, console=err, quiet=json_)
     except training.Interrupted:
         err.print(f"Stopped and saved: kg train {source} {model_out} --resume goes on", highlight=False, soft_wrap=True)
         raise typer.Exit(130) from None
@@ -244,8 +261,8 @@ def ask(
     candidates = predictor.ask(question, top, new_only)
     if json_:
         _print_json([candidate.to_json() for candidate in candidates])
-        return
-    out.print(candidate_table(candidates, predictor))
+    else:
+        out.print(candidate_table(candidates, predictor))
     err.print(f"known facts: {_plain(predictor.facts_from)}", highlight=False, soft_wrap=True)
     if predictor.facts_left_out:
         err.print(f"{predictor.facts_left_out:,} facts of relations it was not trained with were left out")
@@ -273,7 +290,8 @@ def main() -> None:
 
 
 def _print_json(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    out.file.write(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    out.file.flush()
 
 
 def _plain(text: str) -> str:
@@ -284,6 +302,8 @@ def _plain(text: str) -> str:
 def _device(name: str) -> str:
     import torch
 
+    if name.split(":")[0] not in ("cpu", "cuda"):
+        raise UserError(f"--device {name}: expected cpu, cuda, or a number of the latter such as cuda:1")
     try:
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError) as error:
@@ -295,21 +315,29 @@ def _dataset(
     source: Path,
     relations: list[str] | None,
     graphs: list[str] | None,
-    valid: float,
-    test: float,
+    valid: float | None,
+    test: float | None,
     seed: int,
     restrictions: bool,
 ) -> "Dataset":
     from kg.graph.dataset import Dataset
-    from kg.store.store import Store
+    from kg.store.store import Store, term_text
 
     if source.is_file():
         raise UserError(f"{source} is a file: load it first (kg load STORE {source}), then train on the store")
+    if not 0 <= seed < 2**63:
+        raise UserError(f"--seed must be at least 0 and below 2^63: got {seed}")
     if not (source / "CURRENT").exists():
+        chosen = {"relations": relations, "graphs": graphs, "valid": valid, "test": test, "restrictions": restrictions}
+        for option, value in chosen.items():
+            if value not in (None, False):
+                raise UserError(f"--{option} chooses from a store: {source} is a folder of parts, taken as they are")
         return Dataset.from_folder(source)
     with Store(source) as store:
-        named = relations and [store.term(name).value for name in relations]
-        return Dataset.from_store(store, named, graphs, valid, test, seed, restrictions)
+        predicates = relations and [term_text(store.term(name)) for name in relations]
+        names = graphs and [term_text(store.term(name)) if name else "" for name in graphs]
+        held = {name: share for name, share in (("valid", valid), ("test", test)) if share is not None}
+        return Dataset.from_store(store, predicates, names, seed=seed, restrictions=restrictions, **held)
 
 
 def _varied(
@@ -342,10 +370,17 @@ def _varied(
     )
 
 
+class _Bar(Progress):
+    """Gone when done, and for a person's eyes only: in a file or a pipe it would leave an empty line."""
+
+    def __init__(self, *columns: ProgressColumn) -> None:
+        super().__init__(*columns, console=err, transient=True, disable=not err.is_terminal)
+
+
 @contextmanager
 def _facts_bar() -> Iterator[Callable[[int], None]]:
     text = TextColumn("{task.completed:,.0f} facts, {task.fields[rate]} facts/s")
-    with Progress(SpinnerColumn(), text, TimeElapsedColumn(), console=err, transient=True) as bar:
+    with _Bar(SpinnerColumn(), text, TimeElapsedColumn()) as bar:
         task = bar.add_task("", total=None, rate="-")
 
         def progress(facts: int) -> None:
@@ -358,7 +393,7 @@ def _facts_bar() -> Iterator[Callable[[int], None]]:
 @contextmanager
 def _ranks_bar() -> Iterator[Callable[[int, int], None]]:
     columns = (TextColumn("ranking"), BarColumn(), TextColumn("{task.completed:,.0f} of {task.total:,.0f}"))
-    with Progress(*columns, TimeRemainingColumn(), console=err, transient=True) as bar:
+    with _Bar(*columns, TimeRemainingColumn()) as bar:
         task = bar.add_task("", total=1)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 

@@ -145,6 +145,24 @@ def test_ask_about_an_entity_that_came_later(model: Path, store: Path, tmp_path:
     assert found[-1]["subject"] == EX + "new" and found[-1]["known"]  # known, but without a vector it ranks last
 
 
+def test_ask_says_where_it_looked_with_json_too(model: Path, store: Path) -> None:
+    asked = kg("ask", model, "(Country 3, borders, ?)", "--json")
+    assert json.loads(asked.stdout) and f"the store {store}" in asked.stderr
+
+
+def test_names_of_a_table_are_asked_as_they_were_written(tmp_path: Path) -> None:
+    facts = [f"/m/{i}\t/film/genre\tAn odd, \"näme\" [{i % 3}]" for i in range(9)]
+    (tmp_path / "facts.tsv").write_text("\n".join(facts), encoding="utf-8")
+    assert kg("load", tmp_path / "t.kg", tmp_path / "facts.tsv").returncode == 0
+    assert kg("train", tmp_path / "t.kg", tmp_path / "m", "--dim", 4, "--epochs", 1).returncode == 0
+    assert kg("ask", tmp_path / "m", "(/m/1, /film/genre, ?)", "--json").returncode == 0
+    (tmp_path / "plain.tsv").write_text("An [odd] näme\tr\tb\n", encoding="utf-8")
+    assert kg("load", tmp_path / "p.kg", tmp_path / "plain.tsv").returncode == 0
+    assert kg("train", tmp_path / "p.kg", tmp_path / "p", "--dim", 4, "--epochs", 1).returncode == 0
+    found = kg("ask", tmp_path / "p", "(An [odd] näme, r, ?)")
+    assert "An [odd] näme" in found.stdout, found.stderr
+
+
 def test_export(model: Path, tmp_path: Path) -> None:
     assert kg("export", model, tmp_path / "vectors.npz").returncode == 0
     with np.load(tmp_path / "vectors.npz") as arrays:
@@ -154,6 +172,8 @@ def test_export(model: Path, tmp_path: Path) -> None:
     first = (tmp_path / "vectors.tsv").read_text().splitlines()[0].split("\t")
     assert first[0] == "table.weight" and first[1].startswith(EX) and len(first) == 34
     assert ".npz or .tsv" in fails(kg("export", model, tmp_path / "vectors.pickle"))
+    assert "No such file" in fails(kg("export", model, tmp_path / "nowhere" / "vectors.npz"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["vectors.npz", "vectors.tsv"]
 
 
 def test_resume_and_interrupt(store: Path, tmp_path: Path) -> None:
@@ -184,7 +204,33 @@ def test_users_errors(store: Path, model: Path, tmp_path: Path) -> None:
     assert "load it first" in fails(kg("train", store.parent / "graph.ttl", tmp_path / "m"))
     assert "no train.tsv" in fails(kg("train", tmp_path, tmp_path / "m"))
     assert "must be above 0" in fails(kg("train", store, tmp_path / "m", "--lr", "-1"))
+    assert "--seed must be" in fails(kg("train", store, tmp_path / "m", "--seed", "-1"))
+    assert "--seed must be" in fails(kg("train", store, tmp_path / "m", "--seed", 10**20))
+    assert "Not a directory" in fails(kg("load", tmp_path / "bad.nt" / "s.kg", store.parent / "graph.ttl"))
+    assert "no database" in fails(kg("info", model))
     assert "--device nonsense" in fails(kg("ask", model, "(Country 3, borders, ?)", "--device", "nonsense"))
+
+
+def test_a_folder_is_taken_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "train.tsv").write_text("a\tr\tb\n")
+    for option in (("--relations", "r"), ("--graphs", ""), ("--valid", "0.1"), ("--restrictions",)):
+        assert f"{option[0]} chooses from a store" in fails(kg("train", tmp_path, tmp_path / "m", *option))
+
+
+def test_a_named_graph_by_its_prefix(store: Path, tmp_path: Path) -> None:
+    turtle = store.parent / "graph.ttl"
+    assert kg("load", tmp_path / "s.kg", turtle, "--graph", EX + "g").returncode == 0
+    assert "no graph" in fails(kg("train", tmp_path / "s.kg", tmp_path / "m", "--graphs", "ex:other"))
+    arguments = ("--graphs", "ex:g", "--dim", 4, "--epochs", 1)
+    assert kg("train", tmp_path / "s.kg", tmp_path / "m", *arguments).returncode == 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux only")
+def test_an_output_that_cannot_be_written(store: Path) -> None:
+    command = [sys.executable, "-m", "kg.cli", "info", str(store), "--json"]
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=300)
+    assert result.returncode == 1 and result.stderr == "error: No space left on device\n"
 
 
 def test_usage_errors_exit_2(store: Path) -> None:
