@@ -53,6 +53,8 @@ class Bundle:
         with generations.Reader(root, noun="model") as reader:
             generations.verify(reader.path)
             manifest = generations.read_manifest(reader.path)
+            if "config.json" not in manifest["files"]:
+                raise UserError(f"{root} is no model: it holds no config.json")
             if manifest.get("format") != FORMAT:
                 raise UserError(f"{root}: model format {manifest.get('format')}, this version reads format {FORMAT}")
             return cls._read(root, reader.path, manifest, torch.device(device))
@@ -71,6 +73,8 @@ class Bundle:
             Schema.from_json(_read_json(folder / "schema.json")),
             manifest["source"],
             manifest["generation"],
+            None if manifest.get("graphs") is None else tuple(manifest["graphs"]),
+            manifest.get("restrictions", False),
         )
         described = config["run"]["scorer"]
         made = scorer_class(described["name"])
@@ -140,6 +144,8 @@ def _provenance(dataset: Dataset) -> dict[str, Any]:
         "format": FORMAT,
         "source": dataset.source,
         "generation": dataset.generation,
+        "graphs": dataset.graphs,
+        "restrictions": dataset.restrictions,
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
         **environment(),
     }

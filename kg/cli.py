@@ -1,5 +1,6 @@
 """The command line: one verb a function, thin over the library. Results go to stdout, all else to stderr."""
 
+import io
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -191,6 +192,7 @@ def train(
     try:
         if resume:
             bundle = training.resume(model_out, epochs=epochs, device=device, console=err, quiet=json_)
+            _say_unused(bundle.run, dim, batch_size, lr, precision)
         else:
             training.check_vacant(model_out)  # this and the model's name before a store is read and split
             settings = defaults(model)
@@ -282,7 +284,10 @@ def export(
 
 
 def main() -> None:
-    """The `kg` command."""
+    """The `kg` command. It writes UTF-8, whatever the locale says: JSON has no other encoding."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8")
     app()
 
 
@@ -338,6 +343,18 @@ def _dataset(
         names = graphs and [term_text(store.term(name)) if name else "" for name in graphs]
         held = {name: share for name, share in (("valid", valid), ("test", test)) if share is not None}
         return Dataset.from_store(store, predicates, names, seed=seed, restrictions=restrictions, **held)
+
+
+def _say_unused(
+    run: dict[str, Any], dim: int | None, batch_size: int | None, lr: float | None, precision: str | None
+) -> None:
+    """A resumed model keeps its own settings: say where the command line asks for others."""
+    own = run["scorer"]["arguments"] | run["optimizer"]["arguments"] | run
+    asked = {"dim": dim, "batch_size": batch_size, "lr": lr, "precision": precision}
+    for name, value in asked.items():
+        if value is not None and value != own.get(name):
+            flag = name.replace("_", "-")
+            err.print(f"--{flag} {value} was not used: the model goes on with {own.get(name)}", highlight=False)
 
 
 def _varied(

@@ -112,6 +112,9 @@ def write(root: Path, *, noun: str = "store") -> Iterator[Draft]:
 def check_root(root: Path, *, noun: str = "store") -> None:
     """UserError unless a first generation can be written at `root`, or there are generations already."""
     if not root.exists():
+        parent = next(parent for parent in root.absolute().parents if parent.exists())
+        if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+            raise UserError(f"{root}: no {noun} can be written there: {parent} is no directory we may write in")
         return
     if not root.is_dir():
         raise UserError(f"{root} is no {noun}: it is a file, a {noun} is a directory")

@@ -108,6 +108,32 @@ def test_a_store_that_does_not_open_any_more(store: Path, monkeypatch: pytest.Mo
         Predictor.load("m", store)
 
 
+def test_known_facts_are_read_as_the_training_facts_were(tmp_path: Path) -> None:
+    restriction = "[ a owl:Restriction ; owl:onProperty ex:eats ; owl:someValuesFrom ex:Plant ]"
+    (tmp_path / "zoo.trig").write_text(
+        "@prefix ex: <http://example.org/> . @prefix owl: <http://www.w3.org/2002/07/owl#> .\n"
+        "@prefix rdfs: <http://www.w3.org/2000/01/rdf-schema#> .\n"
+        f"ex:one {{ ex:Cow rdfs:subClassOf {restriction} ; ex:fears ex:Dog }} ex:two {{ ex:Dog ex:fears ex:Cow }}"
+    )
+    with Store(tmp_path / "zoo.kg", create=True) as opened:
+        opened.load(tmp_path / "zoo.trig")
+        dataset = Dataset.from_store(opened, graphs=[EX + "one"], valid=0, test=0, restrictions=True)
+        assert set(dataset.vocabulary.relations) == {EX + "eats", EX + "fears"} and len(dataset.train) == 2
+        scorer = ComplEx(dataset.num_entities, dataset.num_relations, dim=3)
+        asked = Predictor.from_store(Bundle(tmp_path, scorer, dataset, {}, 1.0, {}, {}, {}), opened)
+    assert [each.known for each in asked.tails("Cow", "eats", top=2)].count(True) == 1  # a restriction is a fact
+    assert not any(each.known for each in asked.tails("Dog", "fears"))  # that one is in the other graph
+
+
+def test_new_facts_about_entities_that_came_later_are_left_out(store: Path, tmp_path: Path) -> None:
+    before = predictor(store)
+    (tmp_path / "more.ttl").write_text(TURTLE + "ex:new ex:likes ex:a . ex:a ex:likes ex:newer .")
+    with Store(store) as opened:
+        opened.load(tmp_path / "more.ttl")
+        found = best_new_facts(Predictor.from_store(before.bundle, opened), top=100)
+    assert found and not any("new" in each.subject + each.object for each in found)
+
+
 def test_top_must_be_positive(store: Path) -> None:
     with pytest.raises(UserError, match="--top"):
         predictor(store).tails("Ann", "likes", top=0)

@@ -158,7 +158,7 @@ def test_numbers_are_at_least_one(name: str) -> None:
 
 
 def test_a_seed_is_not_negative() -> None:
-    with pytest.raises(UserError, match="seed must be at least 0: got -1"):
+    with pytest.raises(UserError, match="seed must be at least 0 and below"):
         replace(PLAIN, seed=-1)
 
 

@@ -27,7 +27,7 @@ from kg.models.complex import ComplEx
 from kg.models.distmult import DistMult
 from kg.training import train as training
 from kg.training.fit import Fit
-from kg.training.objectives import NegativeSampling
+from kg.training.objectives import NegativeSampling, OneVsAll
 from kg.training.run import Plateau, Run
 from kg.training.train import Interrupted, resume, train
 
@@ -208,8 +208,27 @@ def test_a_second_signal_does_what_it_always_did(
 
 def test_a_finished_training_is_only_returned(whole: Path) -> None:
     generation = (whole / "CURRENT").read_text()
-    assert resume(whole, quiet=True).metrics["finished"]
+    returned = resume(whole, quiet=True)
+    assert returned.metrics["finished"] and not returned.scorer.training
+    saved = Bundle.load(whole).scorer.state_dict()
+    assert all(torch.equal(value, saved[name]) for name, value in returned.scorer.state_dict().items())
     assert (whole / "CURRENT").read_text() == generation
+
+
+def test_the_last_epoch_is_measured_too(random_dataset: Dataset, model: Path) -> None:
+    short = train(random_dataset, replace(RUN, epochs=1, valid_every=5), model, quiet=True)
+    assert short.metrics["valid"]["mrr"] > 0 and short.metrics["best_epoch"] == 1
+
+
+def test_a_checkpoint_knows_its_temperature(random_dataset: Dataset, model: Path) -> None:
+    def stop(self: training._Training) -> Bundle:
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(training._Training, "_finished", stop)  # Ctrl-C after the last epoch
+        train(random_dataset, replace(RUN, epochs=2, objective=OneVsAll()), model, quiet=True)
+    saved = Bundle.load(model)
+    assert saved.metrics["epochs"] == 2 and saved.temperature == 1.0
 
 
 def test_more_epochs_than_were_asked_for(random_dataset: Dataset, model: Path, whole: Path) -> None:
@@ -246,7 +265,7 @@ def test_every_pause_is_saved(random_dataset: Dataset, model: Path, monkeypatch:
 
     monkeypatch.setattr(Fit, "_take_step", pausing)
     train(random_dataset, replace(RUN, epochs=1), model, quiet=True)
-    assert (model / "CURRENT").read_text() == "3\n"  # two pauses and the end
+    assert (model / "CURRENT").read_text() == "4\n"  # two pauses, the last step and the end
 
 
 def test_a_fit_in_another_thread_leaves_signals_alone(random_dataset: Dataset, model: Path) -> None:

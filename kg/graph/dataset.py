@@ -29,7 +29,7 @@ class Dataset:
     """The facts of one experiment: (T, 3) head, relation, tail ids of each part, their vocabulary and schema.
 
     Every entity of every part is a candidate. `source` says where the facts came from (a path), `generation` which
-    generation of a store (None for a folder).
+    generation of a store (None for a folder), `graphs` and `restrictions` what was read of it.
     """
 
     train: Int[Tensor, "T 3"]
@@ -39,6 +39,8 @@ class Dataset:
     schema: Schema = field(default_factory=Schema)
     source: str = ""
     generation: int | None = None
+    graphs: tuple[str, ...] | None = None
+    restrictions: bool = False
     _known: dict[tuple[str, ...], KnownAnswers] = field(default_factory=dict, init=False, repr=False)
 
     @property
@@ -96,14 +98,24 @@ class Dataset:
         if not (0 <= valid < 1 and 0 <= test < 1 and valid + test < 1):
             raise UserError(f"valid and test are shares in [0, 1) that leave some facts: got {valid} and {test}")
         schema = Schema.from_store(store)
-        facts, entities, predicates = _entity_facts(store, relations, graphs, restrictions)
+        terms, rows = entity_facts(store, graphs, restrictions)
+        facts, vocabulary = _numbered(terms, rows[np.isin(rows[:, 1], _training_relations(terms, rows, relations))])
         if not len(facts):
             raise UserError(f"{store.path}: no facts between entities to train on (rdf:, rdfs: and owl: aside)")
-        vocabulary = Vocabulary(entities, predicates)
         group = twins(facts, vocabulary, schema)
-        part = _hold_out(facts, group, len(entities), len(predicates), (valid, test), seed)
+        part = _hold_out(facts, group, len(vocabulary.entities), len(vocabulary.relations), (valid, test), seed)
         train, held_valid, held_test = (torch.from_numpy(facts[part == i]) for i in range(3))
-        return cls(train, held_valid, held_test, vocabulary, schema, str(store.path.resolve()), store.generation)
+        return cls(
+            train,
+            held_valid,
+            held_test,
+            vocabulary,
+            schema,
+            source=str(store.path.resolve()),
+            generation=store.generation,
+            graphs=None if graphs is None else tuple(graphs),
+            restrictions=restrictions,
+        )
 
     @classmethod
     def from_folder(cls, path: Path | str) -> "Dataset":
@@ -239,31 +251,41 @@ def _hold_out(
 # From a store
 
 
-def _entity_facts(
-    store: Store, relations: Collection[str] | None, graphs: Collection[str] | None, restrictions: bool
-) -> tuple[_Triples, list[str], list[str]]:
-    """Distinct (head, relation, tail) with ids of their own, and the terms of those ids, in the store's order."""
-    terms = store.terms()
-    table = store.facts()
+def entity_facts(
+    store: Store, graphs: Collection[str] | None = None, restrictions: bool = False
+) -> tuple[list[str], _Triples]:
+    """The store's terms, and its distinct facts between entities as rows of ids into them, in order.
+
+    graphs: the named graphs to read ('' is the default graph); None means all. restrictions: those of
+    owl:someValuesFrom become facts (see Dataset.from_store). UserError where a graph is not in the store.
+    """
+    terms, table = store.terms(), store.facts()
     if graphs is not None:
         table = table[np.isin(table[:, 3], _store_ids(terms, graphs, "graph"))]
     spo = np.unique(table[:, :3], axis=0)
     if restrictions:
         spo = np.unique(np.concatenate([spo, _restriction_facts(spo, terms)]), axis=0)
-    seen = np.unique(spo[:, 1]).tolist()
+    return terms, spo
+
+
+def _training_relations(terms: list[str], rows: _Triples, relations: Collection[str] | None) -> list[int]:
+    seen = np.unique(rows[:, 1]).tolist()
     if relations is None:
-        trains = [i for i in seen if not terms[i].startswith((RDF, RDFS, OWL))]
-    else:
-        trains = _store_ids(terms, relations, "relation")
-        unused = set(trains).difference(seen)
-        if unused:
-            raise UserError(f"the store has no relation {terms[min(unused)]}: no fact between entities uses it")
-    chosen = spo[np.isin(spo[:, 1], trains)]
-    entities, places = np.unique(chosen[:, [0, 2]], return_inverse=True)
-    predicates, predicate_places = np.unique(chosen[:, 1], return_inverse=True)
+        return [i for i in seen if not terms[i].startswith((RDF, RDFS, OWL))]
+    trains = _store_ids(terms, relations, "relation")
+    unused = set(trains).difference(seen)
+    if unused:
+        raise UserError(f"the store has no relation {terms[min(unused)]}: no fact between entities uses it")
+    return trains
+
+
+def _numbered(terms: list[str], rows: _Triples) -> tuple[_Triples, Vocabulary]:
+    """The rows with ids of their own, without gaps, and the terms of those ids, in the store's order."""
+    entities, places = np.unique(rows[:, [0, 2]], return_inverse=True)
+    predicates, relation = np.unique(rows[:, 1], return_inverse=True)
     head, tail = places.reshape(-1, 2).T
-    facts = np.stack([head, predicate_places.reshape(-1), tail], 1).astype(np.int64)
-    return facts, [terms[i] for i in entities.tolist()], [terms[i] for i in predicates.tolist()]
+    facts = np.stack([head, relation.reshape(-1), tail], 1).astype(np.int64)
+    return facts, Vocabulary([terms[i] for i in entities.tolist()], [terms[i] for i in predicates.tolist()])
 
 
 def _store_ids(terms: list[str], wanted: Iterable[str], what: str) -> list[int]:

@@ -16,14 +16,15 @@ def best_new_facts(predictor: Predictor, top: int = 10) -> list[Candidate]:
 
     Candidates of a relation are the pairs of a known subject of it and a known object of it. Their score is the mean of
     log softmax over all entities, at the model's temperature, in both directions, (h, r, ?) and (?, r, t): raw scores
-    do not compare across questions. Costs 2 R scorings of the N entities; memory is one (N, N) matrix.
+    do not compare across questions. Costs 2 R scorings of the N entities; memory is a matrix of a relation's subjects
+    by its objects. Entities that came after training are left out.
     """
     num_relations = len(predictor.vocabulary.relations)
     found: list[tuple[float, int, int, int]] = []
     for relation in range(num_relations):
-        heads, tails = _seen(predictor.facts, relation)
-        forward = _log_probabilities(predictor, heads, relation)[:, tails]
-        backward = _log_probabilities(predictor, tails, relation + num_relations)[:, heads]
+        heads, tails = _seen(predictor, relation)
+        forward = _log_probabilities(predictor, heads, relation, tails)
+        backward = _log_probabilities(predictor, tails, relation + num_relations, heads)
         scores = (forward + backward.T) / 2  # (heads, tails)
         scores[_not_candidates(predictor, heads, tails, relation)] = -torch.inf
         best = scores.flatten().topk(min(top, scores.numel()))
@@ -39,16 +40,22 @@ def best_new_facts(predictor: Predictor, top: int = 10) -> list[Candidate]:
     ]
 
 
-def _seen(facts: Int[Tensor, "T 3"], relation: int) -> tuple[Int[Tensor, " H"], Int[Tensor, " T2"]]:
-    of_relation = facts[facts[:, 1] == relation]
-    return torch.unique(of_relation[:, 0]), torch.unique(of_relation[:, 2])
+def _seen(predictor: Predictor, relation: int) -> tuple[Int[Tensor, " H"], Int[Tensor, " T"]]:
+    """The trained subjects and objects of a relation."""
+    of_relation = predictor.facts[predictor.facts[:, 1] == relation]
+    heads, tails = (torch.unique(of_relation[:, place]) for place in (0, 2))
+    trained = predictor.scorer.num_entities
+    return heads[heads < trained], tails[tails < trained]
 
 
-def _log_probabilities(predictor: Predictor, heads: Int[Tensor, " H"], relation: int) -> Float[Tensor, "H N"]:
+def _log_probabilities(
+    predictor: Predictor, heads: Int[Tensor, " H"], relation: int, tails: Int[Tensor, " T"]
+) -> Float[Tensor, "H T"]:
+    """log softmax over all entities of (head, relation, ?), for these tails."""
     queries = Queries(heads, torch.full_like(heads, relation), predictor.graph)
     temperature = predictor.bundle.temperature or 1.0
     rows = [
-        torch.log_softmax(predictor.scorer.score_tails(queries[start : start + _BATCH]) / temperature, 1)
+        torch.log_softmax(predictor.scorer.score_tails(queries[start : start + _BATCH]) / temperature, 1)[:, tails]
         for start in range(0, max(len(heads), 1), _BATCH)
     ]
     return torch.cat(rows)
@@ -59,6 +66,7 @@ def _not_candidates(
 ) -> Bool[Tensor, "H T"]:
     """Known facts; and an entity's fact with itself, where the relation has none such."""
     row, tail = predictor.known.lookup(heads, torch.full_like(heads, relation))
+    row, tail = (x[tail < predictor.scorer.num_entities] for x in (row, tail))
     gone = torch.zeros(len(heads), len(tails), dtype=torch.bool, device=heads.device)
     gone[row, torch.searchsorted(tails, tail)] = True
     if not predictor.loops[relation]:

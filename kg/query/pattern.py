@@ -35,6 +35,7 @@ def parse(text: str) -> Pattern:
     if inner.startswith("(") and inner.endswith(")"):
         inner = inner[1:-1]
     names, at = [], 0
+    inner = f"{inner} " if inner.endswith(",") else inner  # so that a name is missed after the last comma
     while at < len(inner):
         found = _TERM.match(inner, at)
         if not found:

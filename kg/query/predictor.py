@@ -12,6 +12,7 @@ from torch import Tensor
 
 from kg.bundle import Bundle
 from kg.errors import UserError
+from kg.graph.dataset import entity_facts
 from kg.graph.graph import Graph
 from kg.graph.known import KnownAnswers
 from kg.graph.schema import Schema
@@ -90,8 +91,8 @@ class Predictor:
 
     @classmethod
     def from_store(cls, bundle: Bundle, store: Store) -> "Predictor":
-        """A loaded model with the facts of an open store."""
-        terms, rows = store.terms(), np.unique(store.facts()[:, :3], axis=0)
+        """A loaded model with the facts of an open store, read as those that it was trained on."""
+        terms, rows = entity_facts(store, bundle.dataset.graphs, bundle.dataset.restrictions)
         relation_ids = bundle.dataset.vocabulary.relation_ids
         relation_of = np.array([relation_ids.get(term, -1) for term in terms], dtype=np.int64)
         chosen = rows[relation_of[rows[:, 1]] >= 0] if len(rows) else rows

@@ -96,9 +96,9 @@ class Store:
     def load(
         self,
         sources: "Source | Sequence[Source] | rdflib.Graph",
-        *,
         graph: str | None = None,
         base: str | None = None,
+        *,
         syntax: str | None = None,
         quarantine: Source | None = None,
         progress: Callable[[int], None] | None = None,

@@ -59,8 +59,8 @@ class Run:
         for name in ("batch_size", "epochs", "valid_every", "patience"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} must be at least 1: got {getattr(self, name)}")
-        if self.seed < 0:
-            raise UserError(f"seed must be at least 0: got {self.seed}")
+        if not 0 <= self.seed < 2**63:
+            raise UserError(f"seed must be at least 0 and below 2^63: got {self.seed}")
         check_choice("hide", self.hide, (None, "exact", "pair"))
         check_choice("precision", self.precision, ("fp32", "bf16"))
         _check_arguments(self.scorer, "num_entities", "num_relations")

@@ -14,6 +14,7 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, Task, TextColumn
 from rich.text import Text
+from torch import Tensor
 
 from kg import bundle
 from kg.bundle import Bundle
@@ -77,7 +78,7 @@ def resume(
     console = console or Console(stderr=True)
     saved = Bundle.load(out)
     run = Run.from_json(saved.run)
-    run = replace(run, epochs=epochs) if epochs else run
+    run = run if epochs is None else replace(run, epochs=epochs)
     keep_freed_memory()
     with _threads_for(saved.dataset, run):
         fit = Fit(saved.scorer.train(), saved.dataset, run, device)
@@ -87,7 +88,7 @@ def resume(
         if changed and not quiet:
             console.print(f"The continuation will differ in its last bits: {', '.join(changed)}")
         if fit.finished and saved.metrics["finished"]:
-            return saved
+            return Bundle.load(out, device)  # saved.scorer holds the last weights by now, not the best
         return _Training(fit, saved.dataset, Path(out), saved.metrics["history"]).finish(console, quiet)
 
 
@@ -124,53 +125,78 @@ class _Training:
                 if epoch.complete:
                     self._record(epoch)
                 if asked.is_set() or self._due() or not epoch.complete:
-                    self._save(finished=False)
+                    self._save()
                 if asked.is_set():
                     raise Interrupted
+        self._save()  # what follows takes a while, and Ctrl-C would lose the last epochs
         return self._finished()
 
     def _record(self, epoch: Epoch) -> None:
         row = {"epoch": epoch.number, "loss": epoch.loss}
         if len(self.dataset.valid) and epoch.number % self.fit.run.valid_every == 0:
-            ranking = evaluate(self.fit.scorer, self.dataset, "valid", temperature=None)
-            row["valid_mrr"] = ranking.metrics().mrr
+            row["valid_mrr"] = self._valid_mrr()
             self.fit.report(row["valid_mrr"])
         self.history.append({**row, "seconds": self._spent + time.perf_counter() - self._began})
+
+    def _valid_mrr(self) -> float:
+        return evaluate(self.fit.scorer, self.dataset, "valid", temperature=None).metrics().mrr
 
     def _due(self) -> bool:
         return time.perf_counter() - self._saved > _SAVE_EVERY_SECONDS
 
-    def _save(self, finished: bool, temperature: float | None = None, valid: dict[str, Any] | None = None) -> None:
+    def _finished(self) -> Bundle:
+        """Choose the weights to answer with, measure them, save them; what a resume goes on from stays as it is."""
+        fit = self.fit
+        last = {name: value.clone() for name, value in fit.scorer.state_dict().items()}
+        weights, epoch = fit.best_weights(), fit.best_epoch or fit.epoch
+        # The last epoch, where no validation fell on it: measured apart, so that more epochs would take the same steps.
+        passed_by = len(self.dataset.valid) and fit.epoch % fit.run.valid_every
+        if passed_by and self._valid_mrr() > (fit.best_mrr or 0):
+            weights, epoch = last, fit.epoch
+        fit.scorer.load_state_dict(weights)
+        temperature = self._temperature() or fit_temperature(fit.scorer, self.dataset)
+        valid = None
+        if len(self.dataset.valid):
+            ranking = evaluate(fit.scorer, self.dataset, "valid", temperature=temperature)
+            valid = ranking.metrics(self.dataset.vocabulary.relations).to_json()
+        fit.scorer.load_state_dict(last)
+        self._write(weights, epoch, temperature, valid, finished=True)
+        return Bundle.load(self.out, fit.device)
+
+    def _temperature(self) -> float | None:
+        """1 where training alone makes softmax(scores) the probability, None where it has to be fitted."""
+        return 1.0 if self.fit.run.objective.is_full_softmax else None
+
+    def _save(self) -> None:
+        """A checkpoint: it answers with the best weights so far."""
+        epoch = self.fit.best_epoch or self.fit.epoch
+        self._write(self.fit.best_weights(), epoch, self._temperature(), valid=None, finished=False)
+
+    def _write(
+        self,
+        weights: dict[str, Tensor],
+        best_epoch: int,
+        temperature: float | None,
+        valid: dict[str, Any] | None,
+        finished: bool,
+    ) -> None:
         metrics = {
             "valid": valid,
             "finished": finished,
             "epochs": self.fit.epoch,
-            "best_epoch": self.fit.best_epoch or self.fit.epoch,
+            "best_epoch": best_epoch,
             "history": self.history,
         }
         bundle.save(
             self.out,
             dataset=self.dataset,
             run=self.fit.run.to_json(),
-            weights=self.fit.best_weights(),
+            weights=weights,
             state=self.fit.state_dict(),
             metrics=metrics,
             temperature=temperature,
         )
         self._saved = time.perf_counter()
-
-    def _finished(self) -> Bundle:
-        last = {name: value.clone() for name, value in self.fit.scorer.state_dict().items()}
-        self.fit.scorer.load_state_dict(self.fit.best_weights())
-        full = self.fit.run.objective.is_full_softmax
-        temperature = 1.0 if full else fit_temperature(self.fit.scorer, self.dataset)
-        valid = None
-        if len(self.dataset.valid):
-            ranking = evaluate(self.fit.scorer, self.dataset, "valid", temperature=temperature)
-            valid = ranking.metrics(self.dataset.vocabulary.relations).to_json()
-        self.fit.scorer.load_state_dict(last)
-        self._save(finished=True, temperature=temperature, valid=valid)
-        return Bundle.load(self.out, self.fit.device)
 
 
 @contextmanager
