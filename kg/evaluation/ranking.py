@@ -196,7 +196,7 @@ def rank_facts(
     progress: Progress | None = None,
 ) -> Ranking:
     """`evaluate` of any facts over any graph; `known` must hold the facts themselves."""
-    if not all(bool(parameter.isfinite().all()) for parameter in scorer.parameters()):
+    if not scorer.is_finite():
         raise ValueError("the model's parameters are not finite: ranks would mean nothing")  # a NaN ties with nothing
     directed = with_inverses(hrt, graph.num_relations)
     question, order, counts = _by_question(directed, graph.num_relations)

@@ -179,7 +179,7 @@ class Fit:
 
     def _check_weights(self) -> None:
         """After the last step of an epoch no loss would tell; and the weights may be evaluated and saved next."""
-        if not all(bool(parameter.isfinite().all()) for parameter in self.scorer.parameters()):
+        if not self.scorer.is_finite():
             raise self._diverged("the weights are not finite", self.step)
 
     def _diverged(self, what: str, step: int) -> UserError:
