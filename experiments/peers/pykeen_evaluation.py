@@ -1,0 +1,37 @@
+"""PyKEEN's RankBasedEvaluator over some test triples: a side of evaluation_speed.py, in the peers' interpreter.
+
+python pykeen_evaluation.py FACTS.npz NUM_TRIPLES DIM BATCH_SIZE SEED
+"""
+
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import torch
+from pykeen.evaluation import RankBasedEvaluator
+from pykeen.models import DistMult
+from pykeen.triples import CoreTriplesFactory
+
+sys.path.append(str(Path(__file__).parents[1]))
+from sides import serve
+
+file, num_triples, dim, batch_size, seed = sys.argv[1], *map(int, sys.argv[2:])
+facts = np.load(file)
+train, valid, test = (torch.from_numpy(facts[name]) for name in ("train", "valid", "test"))
+factory = CoreTriplesFactory.create(train, int(facts["num_entities"]), int(facts["num_relations"]))
+model = DistMult(triples_factory=factory, embedding_dim=dim, random_seed=seed).eval()
+chosen = test[torch.randperm(len(test), generator=torch.Generator().manual_seed(seed))[:num_triples]]
+
+
+def measure() -> dict[str, float]:
+    began = time.perf_counter()
+    result = RankBasedEvaluator().evaluate(
+        model, chosen, batch_size=batch_size, additional_filter_triples=[train, valid], use_tqdm=False
+    )
+    seconds = time.perf_counter() - began
+    return {"seconds": seconds, "mean_rank": float(result.get_metric("both.realistic.arithmetic_mean_rank"))}
+
+
+serve({"pykeen": version("pykeen"), "torch": version("torch"), "threads": torch.get_num_threads()}, measure)
