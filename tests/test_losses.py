@@ -83,11 +83,14 @@ def test_scores_in_bfloat16_are_summed_in_float32() -> None:
     torch.testing.assert_close(ours.grad, theirs.grad, rtol=0.05, atol=1e-3)
 
 
-def test_a_second_backward_is_refused() -> None:
-    """The gradient is written over what it is computed from."""
+def test_a_second_backward_gives_the_same_or_is_refused() -> None:
+    """The gradient is written over the scores; one that has been scaled there cannot be had again."""
     given = scores()
     loss = losses.softmax_cross_entropy(given * 1, *columns(one_answer))
-    loss.backward(retain_graph=True)
+    once, again = (torch.autograd.grad(loss, given, retain_graph=True)[0].clone() for _ in range(2))
+    assert torch.equal(once, again)
+    twice = torch.autograd.grad(2 * loss, given, retain_graph=True)[0]
+    torch.testing.assert_close(twice, 2 * once)
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         loss.backward()
 
