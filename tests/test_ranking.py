@@ -46,6 +46,7 @@ def test_a_candidate_without_a_vector_ties_last() -> None:
 def test_nan_is_an_error() -> None:
     with pytest.raises(ValueError, match="NaN"):
         one([1.0, math.nan, 0.0], 1, [1])
+    assert one([1.0, math.nan, 0.0], 0, [0]) == 2  # in a rival it never flatters
 
 
 def test_rows_must_fall() -> None:
