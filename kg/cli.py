@@ -377,6 +377,8 @@ def _varied(
     if lr is not None:
         if lr <= 0:
             raise UserError(f"--lr must be above 0: got {lr:g}")
+        if run.optimizer is None:
+            raise UserError("--lr: this procedure has no learning rate")
         run = replace(run, optimizer=partial(run.optimizer, lr=lr))
     return replace(
         run,

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import torch
 from jaxtyping import Float, Int
@@ -37,7 +37,12 @@ class Queries:
 
 
 class Scorer(nn.Module, ABC):
-    """Scores of tails for (head, relation, ?). Encode once, compare with candidates as often as needed."""
+    """Scores of tails for (head, relation, ?). Encode once, compare with candidates as often as needed.
+
+    looks_at_graph: whether scores depend on the edges of `queries.graph`. Training must then hide the answers.
+    """
+
+    looks_at_graph: ClassVar[bool] = False
 
     def __init__(self, num_entities: int, num_relations: int) -> None:
         super().__init__()
@@ -65,9 +70,9 @@ class Scorer(nn.Module, ABC):
 
     def score_relations(
         self, head: Int[Tensor, " B"], tail: Int[Tensor, " B"], graph: Graph
-    ) -> Float[Tensor, "B R"]:
-        """score(h, r, t) of every relation r: by score_hrt; an override must equal it."""
-        rows, num = len(head), self.num_relations
+    ) -> Float[Tensor, "B R2"]:
+        """score(h, r, t) of every directed relation r = 0 ... 2R - 1, without dropout. An override must equal it."""
+        rows, num = len(head), 2 * self.num_relations
         relation = torch.arange(num, device=head.device).repeat(rows)
         queries = Queries(head.repeat_interleave(num), relation, graph)
         return self.score_hrt(queries, tail.repeat_interleave(num)).view(rows, num)

@@ -159,9 +159,9 @@ class Predictor:
         num = len(self.vocabulary.relations)
         relation = torch.arange(num, device=self.facts.device)
         one = torch.ones_like(relation)
-        there = self.scorer.score_relations(one[:1] * head, one[:1] * tail, self.graph)[0]
-        back = self.scorer.score_hrt(Queries(one * tail, relation + num, self.graph), one * head)
-        scores = (there + back) / 2
+        ends = torch.tensor([head, tail], device=self.facts.device)
+        there, back = self.scorer.score_relations(ends, ends.flip(0), self.graph)
+        scores = (there[:num] + back[num:]) / 2
         known = self.known.contains(one * head, relation, one * tail)
         order = _best(scores, ~known if new_only else torch.ones_like(known), top)
         return [

@@ -1,5 +1,6 @@
 """Fit: the training loop, as something to iterate over."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -30,41 +31,36 @@ class Epoch:
     complete: bool
 
 
-@final
-class Fit:
-    """Trains a scorer on a dataset as a Run says: `for epoch in fit`, after which the caller may save or report.
+class Fitting(ABC):
+    """A training under way, as something to iterate over: `for epoch in fitting`, after which the caller may save or
+    report.
 
-    fit.report(valid_mrr) keeps the best weights, slows the learning rate on a plateau and ends the iteration when
-    patience is spent. fit.pause() (from a signal handler or another thread) ends the step, and the iteration gives an
-    Epoch that is not complete; going on with the iteration continues it.
-
-    Batches and dropout are a function of (seed, epoch, step), so state_dict() needs no random state and a resumed fit
-    takes bitwise the same steps (on the CPU, with the same number of threads and the same version of PyTorch).
-
-    Raises UserError with the step and the setting to change when a loss is not finite.
+    report(valid_mrr) keeps the best weights and ends the iteration when the run's patience is spent. pause() (from a
+    signal handler or another thread) ends the step, and the iteration gives an Epoch that is not complete; going on
+    with the iteration continues it. state_dict() is all that a resume needs beside the Run and the dataset.
     """
+
+    num_queries: int  # an epoch
+    num_steps: int  # an epoch
 
     def __init__(self, scorer: Scorer, dataset: Dataset, run: Run, device: torch.device | str = "cpu") -> None:
         self.run = run
         self.device = torch.device(device)
         self.scorer = scorer.to(self.device)
-        self.optimizer = run.new_optimizer(scorer)
-        self._schedule = run.schedule and torch.optim.lr_scheduler.ReduceLROnPlateau(
-            self.optimizer, mode="max", factor=run.schedule.factor, patience=run.schedule.patience
-        )
-        self._graph = dataset.graph().to(self.device)
-        self._known = dataset.known("train").to(self.device)
-        self._directed = with_inverses(dataset.train, dataset.num_relations).to(self.device)
-        self.num_queries = len(self._known.questions if run.objective.whole_questions else self._directed)
-        self.num_steps = -(-self.num_queries // run.batch_size)
         self.epoch = 0  # epochs completed
         self.step = 0  # steps taken in the epoch under way
         self.best_mrr: float | None = None
         self.best_epoch = 0
         self._best_weights: dict[str, Tensor] = {}
         self._without_gain = 0  # validations since the best
-        self._losses = torch.zeros(self.num_steps, device=self.device)
         self._paused = False
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[Epoch]: ...
+
+    @abstractmethod
+    def loss(self) -> float:
+        """The mean loss over the steps of the present (or just completed) epoch."""
 
     @property
     def finished(self) -> bool:
@@ -81,19 +77,62 @@ class Fit:
             self._best_weights = {name: value.clone() for name, value in self.scorer.state_dict().items()}
         else:
             self._without_gain += 1
-        if self._schedule:
-            self._schedule.step(valid_mrr)
 
     def best_weights(self) -> dict[str, Tensor]:
         """The weights with the best MRR reported, the present ones where none was."""
         return self._best_weights or self.scorer.state_dict()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Tensors and plain numbers."""
+        return {
+            "scorer": self.scorer.state_dict(),
+            "best_weights": self._best_weights,
+            **{name: getattr(self, name) for name in _COUNTERS},
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.scorer.load_state_dict(state["scorer"])
+        self._best_weights = {name: value.to(self.device) for name, value in state["best_weights"].items()}
+        for name in _COUNTERS:
+            setattr(self, name, state[name])
+
+
+_COUNTERS = ("epoch", "step", "best_mrr", "best_epoch", "_without_gain")
+
+
+@final
+class Fit(Fitting):
+    """Trains a scorer on a dataset by gradient descent, as a Run says. report() also slows the rate on a plateau.
+
+    Batches and dropout are a function of (seed, epoch, step), so state_dict() needs no random state and a resumed fit
+    takes bitwise the same steps (on the CPU, with the same number of threads and the same version of PyTorch).
+
+    Raises UserError with the step and the setting to change when a loss is not finite.
+    """
+
+    def __init__(self, scorer: Scorer, dataset: Dataset, run: Run, device: torch.device | str = "cpu") -> None:
+        super().__init__(scorer, dataset, run, device)
+        self.optimizer = run.new_optimizer(scorer)
+        self._schedule = run.schedule and torch.optim.lr_scheduler.ReduceLROnPlateau(
+            self.optimizer, mode="max", factor=run.schedule.factor, patience=run.schedule.patience
+        )
+        self._graph = dataset.graph().to(self.device)
+        self._known = dataset.known("train").to(self.device)
+        self._directed = with_inverses(dataset.train, dataset.num_relations).to(self.device)
+        self.num_queries = len(self._known.questions if run.objective.whole_questions else self._directed)
+        self.num_steps = -(-self.num_queries // run.batch_size)
+        self._losses = torch.zeros(self.num_steps, device=self.device)
+
+    def report(self, valid_mrr: float) -> None:
+        super().report(valid_mrr)
+        if self._schedule:
+            self._schedule.step(valid_mrr)
 
     @property
     def learning_rate(self) -> float:
         return float(self.optimizer.param_groups[0]["lr"])
 
     def loss(self) -> float:
-        """The mean loss over the steps of the present (or just completed) epoch."""
         taken = self.step or self.num_steps
         return float(self._losses[:taken].mean())
 
@@ -187,25 +226,16 @@ class Fit:
         return UserError(f"{what} at {place}: lower the learning rate (--lr, now {self.learning_rate:g})")
 
     def state_dict(self) -> dict[str, Any]:
-        """Tensors and plain numbers: all that resuming needs beside the Run and the dataset."""
         return {
-            "scorer": self.scorer.state_dict(),
-            "best_weights": self._best_weights,
+            **super().state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "schedule": self._schedule and self._schedule.state_dict(),
             "losses": self._losses,
-            **{name: getattr(self, name) for name in _COUNTERS},
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.scorer.load_state_dict(state["scorer"])
-        self._best_weights = {name: value.to(self.device) for name, value in state["best_weights"].items()}
+        super().load_state_dict(state)
         self.optimizer.load_state_dict(state["optimizer"])
         if self._schedule:
             self._schedule.load_state_dict(state["schedule"])
         self._losses.copy_(state["losses"])
-        for name in _COUNTERS:
-            setattr(self, name, state[name])
-
-
-_COUNTERS = ("epoch", "step", "best_mrr", "best_epoch", "_without_gain")

@@ -1,19 +1,25 @@
 """A Run: everything that decides what a training will do, as one frozen value that can be stored as JSON."""
 
 import inspect
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from typing import Any, Literal
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import nn
 
 from kg.errors import UserError, check_choice
+from kg.graph.dataset import Dataset
 from kg.models import SCORERS, scorer_class
 from kg.models.scorer import Scorer
 from kg.training.objectives import OBJECTIVES, Objective, OneVsAll
 from kg.training.regularizers import REGULARIZERS, Regularizer
+
+if TYPE_CHECKING:
+    from kg.training.fit import Fitting
 
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adam": torch.optim.Adam,
@@ -30,6 +36,17 @@ class Plateau:
     patience: int = 1
 
 
+class Procedure(ABC):
+    """A way of its own to fit a scorer, where gradients are not it: a frozen dataclass, its settings its fields."""
+
+    @abstractmethod
+    def fit(self, scorer: Scorer, dataset: Dataset, run: "Run", device: torch.device | str) -> "Fitting":
+        """The training, as something to iterate over. UserError for a scorer that it does not know how to fit."""
+
+
+PROCEDURES: dict[str, str] = {}
+
+
 @dataclass(frozen=True)
 class Run:
     """How to train: `replace(run, seed=1)` is a variant.
@@ -40,10 +57,11 @@ class Run:
     hide: what a scorer that looks at the graph must not see of the facts it is asked for: the 'exact' edges, or every
     edge between the 'pair'. None shows all, which only scorers that never look may be given.
     precision: 'bf16' multiplies matrices in bfloat16 (autocast); weights, sums and ranks stay float32.
+    procedure: None descends the objective's gradient with the optimizer; another has no use for these two.
     """
 
     scorer: "partial[Any]"
-    optimizer: "partial[Any]"
+    optimizer: "partial[Any] | None" = None
     objective: Objective = field(default_factory=OneVsAll)
     regularizer: Regularizer | None = None
     schedule: Plateau | None = None
@@ -54,6 +72,7 @@ class Run:
     hide: Literal["exact", "pair"] | None = None
     precision: Literal["fp32", "bf16"] = "fp32"
     seed: int = 0
+    procedure: Procedure | None = None
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "epochs", "valid_every", "patience"):
@@ -64,7 +83,10 @@ class Run:
         check_choice("hide", self.hide, (None, "exact", "pair"))
         check_choice("precision", self.precision, ("fp32", "bf16"))
         _check_arguments(self.scorer, "num_entities", "num_relations")
-        _check_arguments(self.optimizer, "params")
+        if self.optimizer:
+            _check_arguments(self.optimizer, "params")
+        elif not self.procedure:
+            raise UserError("a run needs an optimizer, or a procedure of its own")
 
     def new_scorer(self, num_entities: int, num_relations: int) -> Scorer:
         """A scorer with fresh weights, drawn from `seed`; the caller's random state is left as it was."""
@@ -75,6 +97,7 @@ class Run:
 
     def new_optimizer(self, scorer: nn.Module) -> torch.optim.Optimizer:
         """The optimizer over the scorer's parameters: fused, where the device has that kernel."""
+        assert self.optimizer, "the procedure has none"
         on_cpu = next(scorer.parameters()).device.type == "cpu"
         fused = on_cpu or self.optimizer.func is not torch.optim.Adagrad
         try:
@@ -88,13 +111,14 @@ class Run:
 
         UserError where a part stands in none of SCORERS, OBJECTIVES, OPTIMIZERS and REGULARIZERS.
         """
-        home = f"{self.scorer.func.__module__}:{self.scorer.func.__qualname__}"
         parts = {
-            "scorer": {"name": _key(SCORERS, home), "arguments": self.scorer.keywords},
+            "scorer": {"name": _key(SCORERS, self.scorer.func), "arguments": self.scorer.keywords},
             "objective": _named(OBJECTIVES, self.objective),
-            "optimizer": {"name": _key(OPTIMIZERS, self.optimizer.func), "arguments": self.optimizer.keywords},
+            "optimizer": self.optimizer
+            and {"name": _key(OPTIMIZERS, self.optimizer.func), "arguments": self.optimizer.keywords},
             "regularizer": self.regularizer and _named(REGULARIZERS, self.regularizer),
             "schedule": self.schedule and asdict(self.schedule),
+            "procedure": self.procedure and _named(PROCEDURES, self.procedure),
         }
         return {**{name: getattr(self, name) for name in _PLAIN}, **parts}
 
@@ -106,9 +130,10 @@ class Run:
             return cls(
                 scorer=partial(scorer_class(scorer["name"]), **scorer["arguments"]),
                 objective=_built(OBJECTIVES, stored["objective"]),
-                optimizer=partial(OPTIMIZERS[optimizer["name"]], **optimizer["arguments"]),
+                optimizer=optimizer and partial(OPTIMIZERS[optimizer["name"]], **optimizer["arguments"]),
                 regularizer=regularizer and _built(REGULARIZERS, regularizer),
                 schedule=stored["schedule"] and Plateau(**stored["schedule"]),
+                procedure=stored["procedure"] and _built(PROCEDURES, stored["procedure"]),
                 **{name: stored[name] for name in _PLAIN},
             )
         except (KeyError, TypeError) as error:
@@ -122,15 +147,21 @@ def _named(table: Mapping[str, Any], part: Any) -> dict[str, Any]:
     return {"name": _key(table, type(part)), "arguments": asdict(part)}
 
 
-def _built(table: dict[str, Any], stored: dict[str, Any]) -> Any:
-    return table[stored["name"]](**stored["arguments"])
+def _built(table: Mapping[str, Any], stored: dict[str, Any]) -> Any:
+    return _part(table[stored["name"]])(**stored["arguments"])
 
 
 def _key(table: Mapping[str, Any], value: Any) -> str:
+    home = f"{value.__module__}:{value.__qualname__}"
     for name, other in table.items():
-        if other == value:
+        if other in (value, home):
             return name
     raise UserError(f"{value} has no name to be stored under: known are {', '.join(table)}")
+
+
+def _part(entry: Any) -> Any:
+    """What stands in a table: the part itself, or where it is at home."""
+    return resolve_name(entry) if isinstance(entry, str) else entry
 
 
 def _check_arguments(made: "partial[Any]", *given: str) -> None:

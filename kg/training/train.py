@@ -22,7 +22,8 @@ from kg.errors import UserError
 from kg.evaluation.calibration import fit_temperature
 from kg.evaluation.ranking import evaluate
 from kg.graph.dataset import Dataset
-from kg.training.fit import Epoch, Fit
+from kg.models.scorer import Scorer
+from kg.training.fit import Epoch, Fit, Fitting
 from kg.training.memory import keep_freed_memory
 from kg.training.run import Run
 
@@ -52,8 +53,13 @@ def train(
     run.to_json()  # what cannot be stored is an error before the first batch
     keep_freed_memory()
     with _threads_for(dataset, run):
-        fit = Fit(run.new_scorer(dataset.num_entities, dataset.num_relations), dataset, run, device)
+        fit = fitting(run.new_scorer(dataset.num_entities, dataset.num_relations), dataset, run, device)
         return _Training(fit, dataset, Path(out), []).finish(console or Console(stderr=True), quiet)
+
+
+def fitting(scorer: Scorer, dataset: Dataset, run: Run, device: torch.device | str = "cpu") -> Fitting:
+    """The training that a Run asks for, as something to iterate over."""
+    return run.procedure.fit(scorer, dataset, run, device) if run.procedure else Fit(scorer, dataset, run, device)
 
 
 def check_vacant(out: Path | str) -> None:
@@ -81,7 +87,7 @@ def resume(
     run = run if epochs is None else replace(run, epochs=epochs)
     keep_freed_memory()
     with _threads_for(saved.dataset, run):
-        fit = Fit(saved.scorer.train(), saved.dataset, run, device)
+        fit = fitting(saved.scorer.train(), saved.dataset, run, device)
         fit.load_state_dict(saved.state)
         here = bundle.environment()
         changed = [f"{key} {saved.manifest[key]} -> {here[key]}" for key in here if saved.manifest[key] != here[key]]
@@ -112,7 +118,7 @@ def _threads_for(dataset: Dataset, run: Run) -> Iterator[None]:
 class _Training:
     """One fit on its way into one folder. history: a row an epoch, with valid_mrr where it was measured."""
 
-    fit: Fit
+    fit: Fitting
     dataset: Dataset
     out: Path
     history: list[dict[str, Any]]
@@ -165,7 +171,8 @@ class _Training:
 
     def _temperature(self) -> float | None:
         """1 where training alone makes softmax(scores) the probability, None where it has to be fitted."""
-        return 1.0 if self.fit.run.objective.is_full_softmax else None
+        run = self.fit.run
+        return 1.0 if run.objective.is_full_softmax and not run.procedure else None
 
     def _save(self) -> None:
         """A checkpoint: it answers with the best weights so far."""
@@ -200,7 +207,7 @@ class _Training:
 
 
 @contextmanager
-def _pausing(fit: Fit) -> Iterator[threading.Event]:
+def _pausing(fit: Fitting) -> Iterator[threading.Event]:
     """Pauses the fit on SIGINT and SIGTERM (the event is set), and once a minute for a checkpoint.
 
     A second signal does what it would have done without us. Signals reach the main thread only; elsewhere (a notebook's
@@ -235,7 +242,7 @@ def _pausing(fit: Fit) -> Iterator[threading.Event]:
 class _Figures(TextColumn):
     """Loss, speed, valid MRR and time to the end, read from the fit whenever the bar is drawn."""
 
-    def __init__(self, fit: Fit) -> None:
+    def __init__(self, fit: Fitting) -> None:
         super().__init__("")
         self._fit = fit
         self._began = time.perf_counter()
@@ -260,7 +267,7 @@ class _Figures(TextColumn):
         )
 
 
-def _progress(fit: Fit, console: Console, quiet: bool) -> Progress:
+def _progress(fit: Fitting, console: Console, quiet: bool) -> Progress:
     bar = Progress(BarColumn(6), _Figures(fit), console=console, disable=quiet)
     bar.add_task("", total=fit.run.epochs * fit.num_steps, completed=fit.epoch * fit.num_steps)
     return bar
