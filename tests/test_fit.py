@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor
-from torch.optim import Adagrad, Adam, AdamW
+from torch.optim import SGD, Adagrad, Adam, AdamW
 
 from kg import bundle
 from kg.bundle import Bundle
@@ -23,9 +23,9 @@ from kg.models.rescal import RESCAL
 from kg.models.scorer import Scorer
 from kg.models.transe import TransE
 from kg.training.fit import Epoch, Fit
-from kg.training.objectives import Batch, KvsAll, NegativeSampling, Objective, OneVsAll
+from kg.training.objectives import Batch, KvsAll, NegativeSampling, Objective, OneVsAll, RelationPrediction
 from kg.training.regularizers import N3
-from kg.training.run import Plateau, Run
+from kg.training.run import Plateau, Run, WarmUp
 
 PLAIN = Run(partial(ComplEx, dim=4), partial(Adam, lr=0.01), batch_size=150, epochs=4)
 RUNS = {
@@ -45,6 +45,15 @@ RUNS = {
         regularizer=N3(0.01),
     ),
     "bf16": Run(partial(ComplEx, dim=4), partial(Adam, lr=0.1), precision="bf16"),
+    "relation prediction, warm-up, answers in one row, in pieces": Run(
+        partial(ComplEx, dim=4, entity_dropout=0.2),
+        partial(Adagrad, lr=0.3),
+        objective=OneVsAll(max_answers=3),
+        auxiliary=RelationPrediction(0.5),
+        regularizer=N3(0.01),
+        schedule=WarmUp(0.3),
+        pieces=3,
+    ),
 }
 RUNS = {name: replace(run, batch_size=100, epochs=6, patience=100) for name, run in RUNS.items()}
 
@@ -61,8 +70,8 @@ class Watched(Objective):
     watch: Callable[[Batch], object]
 
     @property
-    def whole_questions(self) -> bool:  # type: ignore[override]
-        return self.inner.whole_questions
+    def max_answers(self) -> int | None:
+        return self.inner.max_answers
 
     def __call__(self, scorer: Scorer, batch: Batch) -> Tensor:
         self.watch(batch)
@@ -97,7 +106,7 @@ class Shown:
 
 
 def facts(batches: list[Batch]) -> list[list[int]]:
-    rows = [torch.stack([b.queries.head, b.queries.relation, b.tail], 1) for b in batches]
+    rows = [torch.stack([b.facts().head, b.facts().relation, b.tail], 1) for b in batches]
     return torch.cat(rows).tolist()
 
 
@@ -114,17 +123,22 @@ def test_an_epoch_asks_each_fact_once_each_way(random_dataset: Dataset) -> None:
     assert len(orders) == 4 and orders[0] != orders[1] != expected
 
 
-def test_an_epoch_asks_each_question_once(random_dataset: Dataset) -> None:
-    known = random_dataset.known("train")
-    expected = sorted(zip(*(x.tolist() for x in known.heads_and_relations()), strict=True))
-    drawn = set()
-    for batches in Shown().of(random_dataset, replace(PLAIN, objective=KvsAll(), epochs=20)):
-        rows = facts(batches)
-        assert sorted((head, relation) for head, relation, _ in rows) == expected
-        drawn.update(map(tuple, rows))
-    # the one answer that comes along is drawn at random among the training facts: in time it is each of them
-    assert drawn <= set(map(tuple, with_inverses(random_dataset.train, 3).tolist()))
-    assert len(drawn) > 0.99 * 2 * len(random_dataset.train)
+@pytest.mark.parametrize(
+    "objective", [KvsAll(), OneVsAll(max_answers=2), OneVsAll(max_answers=1)], ids=["all", "two", "one"]
+)
+def test_answers_share_a_row_up_to_the_limit(random_dataset: Dataset, objective: Objective) -> None:
+    """Each fact once each way, whatever the limit; a question as often as its answers fill rows."""
+    known, most = random_dataset.known("train"), objective.max_answers or 1000
+    rows = (-(-known.offsets.diff() // most)).tolist()
+    questions = zip(*(x.tolist() for x in known.heads_and_relations()), strict=True)
+    expected = sorted(question for question, count in zip(questions, rows, strict=True) for _ in range(count))
+    assert len(expected) < 800 or most == 1
+    for batches in Shown().of(random_dataset, replace(PLAIN, objective=objective)):
+        assert sorted(facts(batches)) == sorted(with_inverses(random_dataset.train, 3).tolist())
+        asked = [(b.queries.head.tolist(), b.queries.relation.tolist()) for b in batches]
+        assert sorted(pair for head, relation in asked for pair in zip(head, relation, strict=True)) == expected
+        assert all(int(torch.bincount(b.row).max()) <= most for b in batches)
+        assert all(torch.equal(b.row.unique(), torch.arange(len(b.queries))) for b in batches)
 
 
 def test_only_training_facts_are_shown(random_dataset: Dataset) -> None:
@@ -151,9 +165,9 @@ def test_hide(random_dataset: Dataset, objective: Objective, hide: str | None) -
     run = replace(PLAIN, objective=objective, hide=hide, epochs=1, batch_size=50)
     for batch in next(Shown().of(random_dataset, run)):
         asked = set(map(tuple, facts([batch])))
-        if objective.whole_questions:
+        if objective.max_answers is None:
             questions = {(head, relation) for head, relation, _ in asked}
-            asked = {(head, relation, tail) for head, relation, tail in answers if (head, relation) in questions}
+            assert asked == {fact for fact in answers if fact[:2] in questions}
         seen = visible(batch, list(asked), pairs=hide == "pair")
         assert seen == 0 if hide else seen >= len(asked)
         left_of_others = batch.queries.graph.num_edges - seen
@@ -220,6 +234,45 @@ def test_the_learning_rate_falls_on_a_plateau(random_dataset: Dataset) -> None:
         fit.report(next(mrrs))
         rates.append(fit.learning_rate)
     assert rates == [0.01, 0.01, 0.01, 0.005, 0.005, 0.005, 0.0025]  # one bad validation is borne, the second is not
+
+
+def test_the_learning_rate_warms_up_and_decays(random_dataset: Dataset) -> None:
+    """Ten steps: the rate rises over two, then falls over eight, and the last step is taken at 0."""
+    rates = []
+    fit: Fit
+
+    def note(batch: Batch) -> None:
+        rates.append(fit.learning_rate)
+
+    run = replace(PLAIN, schedule=WarmUp(0.2), epochs=2, batch_size=160, objective=Watched(OneVsAll(), note))
+    fit = new_fit(random_dataset, run)
+    before = [{name: value.clone() for name, value in fit.scorer.state_dict().items()} for _ in fit]
+    assert rates == pytest.approx([0.005, 0.01, *(0.01 * left / 8 for left in range(7, -1, -1))])
+    assert not same(*before)
+
+
+@pytest.mark.parametrize("objective", [OneVsAll(0.1, max_answers=4), KvsAll(), KvsAll(loss="bce")], ids=str)
+def test_pieces_add_up_to_the_step_of_the_whole(random_dataset: Dataset, objective: Objective) -> None:
+    """In one step of plain gradient descent: the rows of a batch have unequal numbers of answers."""
+    run = replace(
+        PLAIN,
+        objective=objective,
+        auxiliary=RelationPrediction(0.3),
+        regularizer=N3(0.1),
+        optimizer=partial(SGD, lr=1.0),
+        epochs=1,
+    )
+    whole, pieces = new_fit(random_dataset, run), new_fit(random_dataset, replace(run, pieces=7))
+    assert ended_of(whole).loss == pytest.approx(ended_of(pieces).loss, rel=1e-5)
+    for name, value in whole.scorer.state_dict().items():
+        torch.testing.assert_close(value, pieces.scorer.state_dict()[name], rtol=1e-4, atol=1e-5)
+    plain = new_fit(random_dataset, replace(run, auxiliary=None))
+    assert ended_of(plain).loss < ended_of(new_fit(random_dataset, run)).loss  # and each part is there
+
+
+def ended_of(fit: Fit) -> Epoch:
+    *_, last = fit
+    return last
 
 
 # Going on
@@ -290,7 +343,7 @@ def test_patience_is_counted_across_a_stop(random_dataset: Dataset, tmp_path: Pa
 def test_resumed_within_an_epoch_bitwise(random_dataset: Dataset, run: Run, tmp_path: Path) -> None:
     whole = new_fit(random_dataset, run)
     expected = epochs_of(whole, random_dataset)
-    stop = PauseAt(2 * whole.num_steps + 2)  # the second step of the third epoch
+    stop = PauseAt((2 * whole.num_steps + 2) * run.pieces)  # in the second step of the third epoch
     stop.fit = first = new_fit(random_dataset, replace(run, objective=Watched(run.objective, stop)))
     *done, partial_epoch = epochs_of(first, random_dataset, 3)
     assert (partial_epoch.number, partial_epoch.complete, partial_epoch.queries) == (3, False, 200)

@@ -12,6 +12,10 @@ from kg.training import losses
 ROWS, WIDTH = 7, 11
 one_answer = [(row, (3 * row) % WIDTH, 1.0) for row in range(ROWS)]
 some_answers = [(row, tail, 1 / (1 + row % 3)) for row in range(ROWS) for tail in range(1, 2 + row % 3)]
+uneven_rows = [(row, tail, 1 + tail / 2) for row, tail, _ in some_answers]
+every_kind = pytest.mark.parametrize(
+    "answers", [one_answer, some_answers, uneven_rows], ids=["one answer", "some answers", "uneven rows"]
+)
 smoothings = pytest.mark.parametrize("smoothing", [0.0, 0.1, 1.0])
 
 
@@ -26,15 +30,16 @@ def scores(seed: int = 0, dtype: torch.dtype = torch.float32) -> Tensor:
 
 
 def dense(answers: list[tuple[int, int, float]], smoothing: float) -> Tensor:
-    """The whole (B, N) matrix of targets."""
+    """The whole (B, N) matrix of targets; its rows add up to 1 on average."""
     target = torch.zeros(ROWS, WIDTH)
     for row, tail, weight in answers:
         target[row, tail] += weight
-    return (1 - smoothing) * target + smoothing / WIDTH
+    target *= ROWS / target.sum()
+    return (1 - smoothing) * target + smoothing / WIDTH * target.sum(1, keepdim=True)
 
 
 @smoothings
-@pytest.mark.parametrize("answers", [one_answer, some_answers], ids=["one answer", "some answers"])
+@every_kind
 @pytest.mark.parametrize("block", [1, 3 * WIDTH, 1 << 19], ids=["a row", "3 rows", "all"])
 def test_softmax_cross_entropy(
     answers: list[tuple[int, int, float]], smoothing: float, block: int, monkeypatch: pytest.MonkeyPatch
@@ -47,6 +52,26 @@ def test_softmax_cross_entropy(
     (3 * loss).backward()
     (3 * expected).backward()
     torch.testing.assert_close(ours.grad, theirs.grad)
+
+
+@smoothings
+@every_kind
+@pytest.mark.parametrize("width", [1, 4, WIDTH, 50])
+def test_chunked_softmax_cross_entropy(answers: list[tuple[int, int, float]], smoothing: float, width: int) -> None:
+    ours, theirs = scores(), scores()
+    seen = []
+
+    def compare(part: slice) -> Tensor:
+        seen.append(part.stop - part.start)
+        return ours[:, part] * 1
+
+    loss = losses.chunked_softmax_cross_entropy(compare, (ROWS, WIDTH), *columns(answers), smoothing, width)
+    expected = losses.softmax_cross_entropy(theirs * 1, *columns(answers), smoothing)
+    torch.testing.assert_close(loss, expected)
+    (3 * loss).backward()
+    (3 * expected).backward()
+    torch.testing.assert_close(ours.grad, theirs.grad)
+    assert max(seen) <= width and sum(seen) == 2 * WIDTH  # there and back
 
 
 @smoothings
@@ -119,13 +144,13 @@ def test_binary_cross_entropy(smoothing: float) -> None:
 def test_sampled_softmax() -> None:
     positive, negative = torch.tensor([1.0, -2.0]), torch.tensor([[0.0, 3.0], [1.0, -torch.inf]])
     expected = functional.cross_entropy(torch.cat([positive[:, None], negative], 1), torch.tensor([0, 0]))
-    torch.testing.assert_close(losses.sampled_softmax(positive, negative), expected)
+    torch.testing.assert_close(losses.sampled_softmax(positive, negative).mean(), expected)
 
 
 def test_margin_ranking_by_hand() -> None:
     positive, negative = torch.tensor([1.0, 2.0]), torch.tensor([[0.5, -1.0], [1.0, 2.0]])
     # max(0, 1 - 1 + .5) = .5, max(0, 1 - 1 - 1) = 0; max(0, 1 - 2 + 1) = 0, max(0, 1 - 2 + 2) = 1
-    assert losses.margin_ranking(positive, negative, 1.0).item() == pytest.approx(1.5 / 4)
+    assert losses.margin_ranking(positive, negative, 1.0).tolist() == [0.25, 0.5]
 
 
 def logistic(x: float) -> float:
@@ -144,7 +169,7 @@ def test_adversarial_logistic_by_hand() -> None:
 
 def test_the_weights_of_negatives_have_no_gradient() -> None:
     negative = torch.tensor([[0.5, -1.0, 2.0]], requires_grad=True)
-    losses.adversarial_logistic(torch.zeros(1), negative, margin=1.0, temperature=2.0).backward()
+    losses.adversarial_logistic(torch.zeros(1), negative, margin=1.0, temperature=2.0).sum().backward()
     weight = torch.softmax(2 * negative.detach(), 1)
     torch.testing.assert_close(negative.grad, weight * torch.sigmoid(negative.detach() + 1) / 2)
 
@@ -161,7 +186,7 @@ def test_what_is_left_out_counts_for_nothing(temperature: float) -> None:
         torch.testing.assert_close(loss(positive, three), loss(positive, two))
         leaf = torch.tensor([[0.1, -0.3], [0.2, 0.3]], requires_grad=True)
         left_out = torch.tensor([[True, True], [False, True]])
-        value = loss(torch.tensor([0.5, 0.5]), leaf.masked_fill(left_out, -torch.inf))
+        value = loss(torch.tensor([0.5, 0.5]), leaf.masked_fill(left_out, -torch.inf)).mean()
         value.backward()
         assert value.isfinite() and leaf.grad is not None and bool(leaf.grad.isfinite().all())
         assert leaf.grad[left_out].tolist() == [0, 0, 0] and leaf.grad[1, 0] != 0

@@ -1,26 +1,39 @@
 """What a batch becomes: each objective against a dense and obvious computation of the same loss."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from kg.errors import UserError
 from kg.graph.dataset import Dataset
+from kg.graph.graph import Graph
+from kg.graph.known import KnownAnswers
 from kg.models.complex import ComplEx
 from kg.models.scorer import Queries, Scorer
-from kg.training.objectives import Batch, KvsAll, NegativeSampling, Objective, OneVsAll
+from kg.training import objectives
+from kg.training.objectives import Batch, KvsAll, NegativeSampling, Objective, OneVsAll, RelationPrediction
 
 
 @pytest.fixture
 def batch(random_dataset: Dataset) -> Batch:
     head, relation, tail = random_dataset.train[:20].unbind(1)
-    return Batch(Queries(head, relation, random_dataset.graph()), tail, random_dataset.known("train"))
+    queries = Queries(head, relation, random_dataset.graph())
+    return Batch(queries, torch.arange(20), tail, random_dataset.known("train"))
+
+
+@pytest.fixture
+def whole(batch: Batch) -> Batch:
+    """The same questions with all their answers."""
+    row, tail = batch.known.lookup(batch.queries.head, batch.queries.relation)
+    assert len(tail) > len(batch.queries)
+    return replace(batch, row=row, tail=tail)
 
 
 def seeded(batch: Batch, seed: int = 0) -> Batch:
-    queries = batch.queries
-    generator = torch.Generator().manual_seed(seed)
-    return Batch(Queries(queries.head, queries.relation, queries.graph, generator), batch.tail, batch.known)
+    return replace(batch, queries=replace(batch.queries, generator=torch.Generator().manual_seed(seed)))
 
 
 def gradients(scorer: Scorer, loss: Tensor) -> list[Tensor]:
@@ -54,20 +67,43 @@ def test_one_vs_all(random_scorer: Scorer, batch: Batch, smoothing: float) -> No
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
-def test_k_vs_all_softmax(random_scorer: Scorer, batch: Batch, smoothing: float) -> None:
-    true = answers(batch)
+def test_k_vs_all_softmax(random_scorer: Scorer, whole: Batch, smoothing: float) -> None:
+    true = answers(whole)
     assert bool((true.sum(1) > 1).any())
     target = (1 - smoothing) * true / true.sum(1, keepdim=True) + smoothing / true.shape[1]
-    expected = functional.cross_entropy(random_scorer.score_tails(batch.queries), target)
-    assert_same(random_scorer, KvsAll(label_smoothing=smoothing)(random_scorer, batch), expected)
+    expected = functional.cross_entropy(random_scorer.score_tails(whole.queries), target)
+    assert_same(random_scorer, KvsAll(label_smoothing=smoothing)(random_scorer, whole), expected)
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
-def test_k_vs_all_bce(random_scorer: Scorer, batch: Batch, smoothing: float) -> None:
-    true = answers(batch)
+def test_answers_that_share_a_row_lose_as_they_do_alone(
+    random_scorer: Scorer, whole: Batch, smoothing: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    objective = OneVsAll(label_smoothing=smoothing, max_answers=100)
+    facts = whole.facts()
+    expected = functional.cross_entropy(random_scorer.score_tails(facts), whole.tail, label_smoothing=smoothing)
+    assert_same(random_scorer, objective(random_scorer, whole), expected)
+    monkeypatch.setattr(objectives, "_MOST_SCORES", 20 * 7)  # of 20 * 50: eight blocks
+    expected = functional.cross_entropy(random_scorer.score_tails(facts), whole.tail, label_smoothing=smoothing)
+    assert_same(random_scorer, objective(random_scorer, whole), expected)
+
+
+def test_relation_prediction(random_scorer: Scorer, whole: Batch) -> None:
+    facts = whole.facts()
+    columns = [
+        random_scorer.score_hrt(replace(facts, relation=torch.full_like(facts.relation, relation)), whole.tail)
+        for relation in range(6)
+    ]
+    expected = 0.3 * functional.cross_entropy(torch.stack(columns, 1), facts.relation)
+    assert_same(random_scorer, RelationPrediction(0.3)(random_scorer, whole), expected)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_k_vs_all_bce(random_scorer: Scorer, whole: Batch, smoothing: float) -> None:
+    true = answers(whole)
     labels = (1 - smoothing) * true + smoothing / true.shape[1]
-    expected = functional.binary_cross_entropy_with_logits(random_scorer.score_tails(batch.queries), labels)
-    assert_same(random_scorer, KvsAll(loss="bce", label_smoothing=smoothing)(random_scorer, batch), expected)
+    expected = functional.binary_cross_entropy_with_logits(random_scorer.score_tails(whole.queries), labels)
+    assert_same(random_scorer, KvsAll(loss="bce", label_smoothing=smoothing)(random_scorer, whole), expected)
 
 
 def drawn(objective: NegativeSampling, batch: Batch, seed: int) -> Tensor:
@@ -133,14 +169,54 @@ def test_positives_and_negatives_see_one_dropout(batch: Batch) -> None:
     assert not torch.equal(scorer.encode(seeded(batch).queries).vector, scorer.encode(batch.queries).vector)
 
 
+def test_typed_negatives_stand_where_the_relation_has_them(random_scorer: Scorer) -> None:
+    """Capitals and countries: (country, capital, ?) draws capitals alone, and asked backwards countries alone."""
+    train = torch.tensor([[0, 0, 10], [1, 0, 11], [2, 0, 12], [0, 1, 1], [1, 1, 2]])
+    known = KnownAnswers.from_triples(train, 2)
+    graph = Graph.from_triples(train, 50, 2)
+    expected = {0: {10, 11, 12}, 1: {1, 2}, 2: {0, 1, 2}, 3: {0, 1}}
+    for relation, candidates in expected.items():
+        queries = Queries(torch.tensor([0]), torch.tensor([relation]), graph)
+        batch = seeded(Batch(queries, torch.tensor([0]), torch.tensor([10]), known))
+        drawn = NegativeSampling(200, shared=False, candidates="typed")._drawn(batch)
+        assert drawn.shape == (1, 200) and set(drawn.flatten().tolist()) == candidates
+
+
+def test_typed_negatives_cannot_be_shared() -> None:
+    with pytest.raises(UserError, match="shared=False"):
+        NegativeSampling(candidates="typed")
+
+
+def test_bernoulli_sides_by_hand() -> None:
+    """Relation 0 has four tails a head and one head a tail: the head's side weighs 2 * 4 / 5, the tail's 2 * 1 / 5."""
+    train = torch.tensor([[0, 0, 1], [0, 0, 2], [0, 0, 3], [0, 0, 4], [5, 1, 6]])
+    known = KnownAnswers.from_triples(train, 2)
+    assert known.answers_a_question.tolist() == [4, 1, 1, 1]
+    queries = Queries(torch.tensor([0, 1, 5, 6]), torch.tensor([0, 2, 1, 3]), Graph.from_triples(train, 50, 2))
+    batch = Batch(queries, torch.arange(4), torch.tensor([1, 0, 6, 5]), known)
+    torch.testing.assert_close(objectives._bernoulli(batch), torch.tensor([0.4, 1.6, 1.0, 1.0]))
+
+
+def test_bernoulli_sides_reach_the_loss(random_scorer: Scorer, batch: Batch) -> None:
+    plain, weighed = NegativeSampling(8), NegativeSampling(8, sides="bernoulli")
+    positive, negative = plain._scores(random_scorer, seeded(batch))
+    rows = torch.logsumexp(torch.cat([positive[:, None], negative], 1), 1) - positive
+    weight = objectives._bernoulli(batch)
+    assert weight.unique().numel() > 1
+    torch.testing.assert_close(weighed(random_scorer, seeded(batch)), (rows * weight).mean())
+    torch.testing.assert_close(plain(random_scorer, seeded(batch)), rows.mean())
+
+
 @pytest.mark.parametrize(
-    ("objective", "whole_questions", "is_full_softmax"),
+    ("objective", "max_answers", "is_full_softmax"),
     [
-        (OneVsAll(), False, True),
-        (KvsAll(), True, True),
-        (KvsAll(loss="bce"), True, False),
-        (NegativeSampling(), False, False),
+        (OneVsAll(), 1, True),
+        (OneVsAll(max_answers=8), 8, True),
+        (KvsAll(), None, True),
+        (KvsAll(loss="bce"), None, False),
+        (NegativeSampling(), 1, False),
+        (RelationPrediction(1.0), 1, False),
     ],
 )
-def test_what_an_objective_says_of_itself(objective: Objective, whole_questions: bool, is_full_softmax: bool) -> None:
-    assert objective.whole_questions == whole_questions and objective.is_full_softmax == is_full_softmax
+def test_what_an_objective_says_of_itself(objective: Objective, max_answers: object, is_full_softmax: bool) -> None:
+    assert objective.max_answers == max_answers and objective.is_full_softmax == is_full_softmax

@@ -17,9 +17,9 @@ from kg.models.distmult import DistMult
 from kg.models.rescal import RESCAL
 from kg.models.scorer import Scorer
 from kg.models.transe import TransE
-from kg.training.objectives import KvsAll, NegativeSampling, OneVsAll
+from kg.training.objectives import KvsAll, NegativeSampling, OneVsAll, RelationPrediction
 from kg.training.regularizers import F2, L1, N3, Regularizer
-from kg.training.run import Plateau, Run
+from kg.training.run import Plateau, Run, WarmUp
 
 PLAIN = Run(partial(ComplEx, dim=4), partial(Adam, lr=0.01))
 VARIANTS = [
@@ -40,6 +40,9 @@ VARIANTS = [
     Run(partial(RESCAL), partial(AdamW), objective=KvsAll(loss="bce", label_smoothing=0.1), regularizer=N3(0.1)),
     replace(PLAIN, hide="pair", regularizer=L1(0.1), objective=OneVsAll(label_smoothing=0.2)),
     replace(PLAIN, hide="exact", scorer=partial(DistMult, dim=2), objective=KvsAll()),
+    replace(PLAIN, auxiliary=RelationPrediction(0.25), schedule=WarmUp(0.2), pieces=4),
+    replace(PLAIN, objective=OneVsAll(max_answers=8)),
+    replace(PLAIN, objective=NegativeSampling(shared=False, candidates="typed", sides="bernoulli")),
 ]
 
 
@@ -60,7 +63,8 @@ def test_what_is_stored() -> None:
     stored = PLAIN.to_json()
     assert stored["scorer"] == {"name": "complex", "arguments": {"dim": 4}}
     assert stored["optimizer"] == {"name": "adam", "arguments": {"lr": 0.01}}
-    assert stored["objective"] == {"name": "one_vs_all", "arguments": {"label_smoothing": 0.0}}
+    assert stored["objective"] == {"name": "one_vs_all", "arguments": {"label_smoothing": 0.0, "max_answers": 1}}
+    assert stored["auxiliary"] is stored["procedure"] is None
     assert stored["regularizer"] is stored["schedule"] is stored["hide"] is None
 
 
@@ -89,7 +93,10 @@ def test_a_typo_in_python_is_an_error() -> None:
         ("objective name", "one_vs_some", "one_vs_some"),
         ("objective arguments smoothing", 0.1, "smoothing"),
         ("regularizer", {"name": "n4", "arguments": {"weight": 0.1}}, "n4"),
-        ("schedule", {"factor": 0.5, "patients": 3}, "patients"),
+        ("schedule", {"name": "plateau", "arguments": {"factor": 0.5, "patients": 3}}, "patients"),
+        ("schedule", {"name": "cosine", "arguments": {}}, "cosine"),
+        ("auxiliary", {"name": "relation_prediction", "arguments": {"weight": 1.0, "over": 2}}, "over"),
+        ("procedure", {"name": "guess", "arguments": {}}, "guess"),
         ("hide", "pairs", "pairs"),
         ("precision", "fp16", "fp16"),
         ("objective", {"name": "k_vs_all", "arguments": {"loss": "hinge"}}, "hinge"),
@@ -151,10 +158,26 @@ def test_a_missing_part_is_an_error(name: str) -> None:
         Run.from_json(stored)
 
 
-@pytest.mark.parametrize("name", ["batch_size", "epochs", "valid_every", "patience"])
+@pytest.mark.parametrize("name", ["batch_size", "pieces", "epochs", "valid_every", "patience"])
 def test_numbers_are_at_least_one(name: str) -> None:
     with pytest.raises(UserError, match=f"{name} must be at least 1: got 0"):
         replace(PLAIN, **{name: 0})
+
+
+def test_gradients_need_an_optimizer() -> None:
+    with pytest.raises(UserError, match="needs an optimizer"):
+        replace(PLAIN, optimizer=None)
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.0])
+def test_a_warm_up_is_a_part_of_the_training(share: float) -> None:
+    with pytest.raises(UserError, match="share must be"):
+        WarmUp(share)
+
+
+def test_answers_in_a_row_are_at_least_one() -> None:
+    with pytest.raises(UserError, match="max_answers must be at least 1"):
+        OneVsAll(max_answers=0)
 
 
 def test_a_seed_is_not_negative() -> None:

@@ -1,9 +1,10 @@
 """Which answers are known: (head, relation) -> tails, for filtering and for telling known from new."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from kg.graph.graph import distinct, with_inverses
@@ -52,9 +53,8 @@ class KnownAnswers:
         found = self.questions[at] == key
         start = self.offsets[at]
         count = torch.where(found, self.offsets[at + 1] - start, 0)
-        row = torch.repeat_interleave(torch.arange(len(head), device=head.device), count)
-        within = torch.arange(len(row), device=head.device) - (count.cumsum(0) - count)[row]
-        return row, self.tails[start[row] + within]
+        row, place = spans(start, count)
+        return row, self.tails[place]
 
     def contains(
         self, head: Int[Tensor, " B"], relation: Int[Tensor, " B"], tail: Int[Tensor, " B"]
@@ -63,3 +63,27 @@ class KnownAnswers:
         hit = torch.zeros_like(head, dtype=torch.bool)
         hit[row[known == tail[row]]] = True
         return hit
+
+    @cached_property
+    def tails_of_relations(self) -> tuple[Int[Tensor, " R3"], Int[Tensor, " T"]]:
+        """offsets (2R + 1,) and tails: the distinct tails of directed relation r, sorted, from offsets[r] on."""
+        num, count = 2 * self.num_relations, self.offsets.diff()
+        width = int(self.tails.max()) + 1 if len(self.tails) else 1
+        key = torch.unique((self.questions % num).repeat_interleave(count) * width + self.tails)
+        counts = torch.bincount(key // width, minlength=num)
+        return torch.cat([counts.new_zeros(1), counts.cumsum(0)]), key % width
+
+    @cached_property
+    def answers_a_question(self) -> Float[Tensor, " R2"]:
+        """Of each directed relation, how many answers a question has that has any; 0 for a relation without facts."""
+        num = 2 * self.num_relations
+        relation = self.questions % num
+        facts = torch.bincount(relation, self.offsets.diff().double(), minlength=num)
+        return (facts / torch.bincount(relation, minlength=num).clamp(min=1)).float()
+
+
+def spans(start: Int[Tensor, " B"], count: Int[Tensor, " B"]) -> tuple[Int[Tensor, " K"], Int[Tensor, " K"]]:
+    """(row, place) of every entry of B stretches start ... start + count - 1, one stretch after the other."""
+    row = torch.repeat_interleave(torch.arange(len(start), device=start.device), count)
+    within = torch.arange(len(row), device=start.device) - (count.cumsum(0) - count)[row]
+    return row, start[row] + within

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from kg.errors import UserError
 from kg.graph.dataset import Dataset
-from kg.graph.graph import with_inverses
+from kg.graph.known import KnownAnswers, spans
 from kg.models.scorer import Queries, Scorer
 from kg.training.objectives import Batch
-from kg.training.run import Run
+from kg.training.run import Plateau, Run, WarmUp
 
 _CHECK_EVERY = 50  # steps between looks at the loss on a GPU, where each look waits for the device
 
@@ -113,13 +113,15 @@ class Fit(Fitting):
     def __init__(self, scorer: Scorer, dataset: Dataset, run: Run, device: torch.device | str = "cpu") -> None:
         super().__init__(scorer, dataset, run, device)
         self.optimizer = run.new_optimizer(scorer)
-        self._schedule = run.schedule and torch.optim.lr_scheduler.ReduceLROnPlateau(
-            self.optimizer, mode="max", factor=run.schedule.factor, patience=run.schedule.patience
-        )
+        self._schedule: torch.optim.lr_scheduler.ReduceLROnPlateau | None = None
+        if isinstance(run.schedule, Plateau):
+            self._schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(
+                self.optimizer, mode="max", factor=run.schedule.factor, patience=run.schedule.patience
+            )
         self._graph = dataset.graph().to(self.device)
         self._known = dataset.known("train").to(self.device)
-        self._directed = with_inverses(dataset.train, dataset.num_relations).to(self.device)
-        self.num_queries = len(self._known.questions if run.objective.whole_questions else self._directed)
+        self._rows = _rows(self._known, run.objective.max_answers)
+        self.num_queries = len(self._rows.start)
         self.num_steps = -(-self.num_queries // run.batch_size)
         self._losses = torch.zeros(self.num_steps, device=self.device)
 
@@ -160,49 +162,52 @@ class Fit(Fitting):
         return torch.Generator(self.device).manual_seed(int(mixed) & (2**63 - 1))
 
     def _take_step(self, order: Int[Tensor, " Q"]) -> None:
-        size = self.run.batch_size
-        batch = self._batch(order[self.step * size : (self.step + 1) * size], self._generator(self.epoch, self.step))
-        with self._precision():
-            loss = self.run.objective(self.scorer, batch)
-        if self.run.regularizer:
-            loss = loss + self.run.regularizer(self.scorer.factors(batch.queries, batch.tail))
+        run = self.run
+        generator = self._generator(self.epoch, self.step)
+        chosen = order[self.step * run.batch_size : (self.step + 1) * run.batch_size]
+        if isinstance(run.schedule, WarmUp):
+            self._set_learning_rate(run.schedule)
         self.optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        whole = self._rows.count[chosen]
+        total = torch.zeros((), device=self.device)
+        for piece, count in zip(chosen.tensor_split(run.pieces), whole.tensor_split(run.pieces), strict=True):
+            batch = self._batch(piece, generator)
+            loss = self._loss(batch, len(piece) / len(chosen), count.sum() / whole.sum())
+            loss.backward()  # type: ignore[no-untyped-call]
+            total += loss.detach()
         self.optimizer.step()
-        self._losses[self.step] = loss.detach()
+        self._losses[self.step] = total
         self.step += 1
         if self.device.type == "cpu" or self.step % _CHECK_EVERY == 0:
             self._check_losses(self.step)
 
+    def _loss(self, batch: Batch, rows: float, facts: Tensor) -> Tensor:
+        """A piece's part in the loss of its batch: its shares in the batch's rows and facts weigh its means."""
+        run = self.run
+        with self._precision():
+            loss = run.objective(self.scorer, batch) * (rows if run.objective.max_answers is None else facts)
+            if run.auxiliary:
+                loss = loss + run.auxiliary(self.scorer, batch) * facts
+        if run.regularizer:
+            loss = loss + run.regularizer(self.scorer.factors(batch.facts(), batch.tail)) * facts
+        return loss
+
+    def _set_learning_rate(self, schedule: WarmUp) -> None:
+        progress = (self.epoch + (self.step + 1) / self.num_steps) / self.run.epochs
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.optimizer.defaults["lr"] * schedule.factor(progress)
+
     def _batch(self, chosen: Int[Tensor, " B"], generator: torch.Generator) -> Batch:
-        if self.run.objective.whole_questions:
-            head, relation, tail = self._whole_questions(chosen, generator)
-        else:
-            head, relation, tail = self._directed[chosen].unbind(1)
+        known, rows = self._known, self._rows
+        question, width = known.questions[rows.question[chosen]], 2 * known.num_relations
+        head, relation = question // width, question % width
+        row, place = spans(rows.start[chosen], rows.count[chosen])
+        tail = known.tails[place]
         graph = self._graph
         if self.run.hide:
-            graph = graph.hide(self._answers(head, relation, tail), pairs=self.run.hide == "pair")
-        return Batch(Queries(head, relation, graph, generator), tail, self._known)
-
-    def _answers(
-        self, head: Int[Tensor, " B"], relation: Int[Tensor, " B"], tail: Int[Tensor, " B"]
-    ) -> Int[Tensor, "A 3"]:
-        """The facts that the batch is asked for: of whole questions all their answers, not only the one drawn."""
-        if self.run.objective.whole_questions:
-            row, tail = self._known.lookup(head, relation)
-            head, relation = head[row], relation[row]
-        return torch.stack([head, relation, tail], 1)
-
-    def _whole_questions(
-        self, chosen: Int[Tensor, " B"], generator: torch.Generator
-    ) -> tuple[Int[Tensor, " B"], Int[Tensor, " B"], Int[Tensor, " B"]]:
-        """Head and relation of these questions, and one answer each, drawn at random."""
-        known = self._known
-        width = 2 * known.num_relations
-        start, count = known.offsets[chosen], known.offsets.diff()[chosen]
-        drawn = torch.rand(len(chosen), generator=generator, device=self.device) * count
-        question = known.questions[chosen]
-        return question // width, question % width, known.tails[start + torch.minimum(drawn.long(), count - 1)]
+            asked = torch.stack([head[row], relation[row], tail], 1)
+            graph = graph.hide(asked, pairs=self.run.hide == "pair")
+        return Batch(Queries(head, relation, graph, generator), row, tail, known)
 
     def _precision(self) -> Any:
         if self.run.precision == "bf16":
@@ -239,3 +244,20 @@ class Fit(Fitting):
         if self._schedule:
             self._schedule.load_state_dict(state["schedule"])
         self._losses.copy_(state["losses"])
+
+
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """Q rows of scores an epoch: the question each asks, and the stretch of `KnownAnswers.tails` it is trained on."""
+
+    question: Int[Tensor, " Q"]
+    start: Int[Tensor, " Q"]
+    count: Int[Tensor, " Q"]
+
+
+def _rows(known: KnownAnswers, max_answers: int | None) -> _Rows:
+    """Each question as often as it takes to serve all its answers, at most so many a row."""
+    counts = known.offsets.diff()
+    most = max_answers or int(counts.max())
+    question, part = spans(torch.zeros_like(counts), (counts + most - 1) // most)
+    return _Rows(question, known.offsets[question] + part * most, (counts[question] - part * most).clamp(max=most))

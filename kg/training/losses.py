@@ -1,5 +1,6 @@
 """The arithmetic of losses: matrices of scores in, a number out."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -7,6 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 _CACHE = 1 << 19  # scores a block: 2 MB of fp32 stays in the second-level caches from one pass to the next
 
@@ -21,22 +23,24 @@ class _SoftmaxCrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, scores: Tensor, row: Tensor, tail: Tensor, weight: Tensor, smoothing: float) -> Tensor:
         size, width = scores.shape
-        total = -(1 - smoothing) * (weight * scores[row, tail].float()).sum()
+        of_row = weight.new_zeros(size).index_add_(0, row, weight)
+        share = (of_row / of_row.sum())[:, None]  # of each row in the mean
+        answers = weight / of_row.sum() * (1 - smoothing)
+        total = -(answers * scores[row, tail].float()).sum()
         height = max(1, _CACHE // width)
         for start in range(0, size, height):
-            block = scores[start : start + height]
+            block, part = scores[start : start + height], share[start : start + height]
             if smoothing:
-                total -= smoothing / width * block.sum(dtype=torch.float32)
+                total -= smoothing / width * (part * block.sum(1, keepdim=True, dtype=torch.float32)).sum()
             highest = block.amax(1, keepdim=True)
             normaliser = block.sub_(highest).exp_().sum(1, keepdim=True, dtype=torch.float32)
-            total += highest.sum(dtype=torch.float32) + normaliser.log().sum()
-            block.mul_((1 / (size * normaliser)).to(block.dtype))
+            total += (part * (highest + normaliser.log())).sum()
+            block.mul_((part / normaliser).to(block.dtype))
             if smoothing:
-                block -= smoothing / (size * width)
-        answers = weight * ((smoothing - 1) / size)
-        scores.index_put_((row, tail), answers.to(scores.dtype), accumulate=True)
+                block -= (smoothing / width * part).to(block.dtype)
+        scores.index_put_((row, tail), -answers.to(scores.dtype), accumulate=True)
         ctx.save_for_backward(scores)
-        return total / size
+        return total
 
     @staticmethod
     @once_differentiable
@@ -54,13 +58,46 @@ def softmax_cross_entropy(
     weight: Float[Tensor, " P"],
     smoothing: float = 0.0,
 ) -> Float[Tensor, ""]:
-    """Mean over rows of -sum_c q_c log softmax(s)_c, in nats, where q = (1 - smoothing) * answers + smoothing / N.
+    """Weighted mean over answers of -log softmax(s)_answer, in nats; the answers are the entries (row, tail).
 
-    The answers of a row are the entries (row, tail) with their weights, which add up to 1 in every row.
-    The scores are used up: read them before, not after.
+    Rows weigh what their answers weigh together. With smoothing, a row's answers keep 1 - smoothing of that weight and
+    the rest is spread over all N. The scores are used up: read them before, not after.
     """
     loss: Tensor = _SoftmaxCrossEntropy.apply(scores, row, tail, weight, smoothing)  # type: ignore[no-untyped-call]
     return loss
+
+
+def chunked_softmax_cross_entropy(
+    compare: Callable[[slice], Tensor],
+    shape: tuple[int, int],
+    row: Int[Tensor, " P"],
+    tail: Int[Tensor, " P"],
+    weight: Float[Tensor, " P"],
+    smoothing: float,
+    width: int,
+) -> Float[Tensor, ""]:
+    """`softmax_cross_entropy` of scores of this shape, `width` candidates at a time: compare(slice) gives theirs.
+
+    Each block is compared again on the way back, so that (B, width) scores are the most that is ever held; four matrix
+    products instead of three are its price.
+    """
+    size, num_candidates = shape
+    of_row = weight.new_zeros(size).index_add_(0, row, weight)
+
+    def block(part: slice, row: Tensor, tail: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+        scores = compare(part).float()
+        gained = (1 - smoothing) * (weight * scores[row, tail - part.start]).sum()
+        return scores.logsumexp(1), gained + smoothing / num_candidates * (of_row * scores.sum(1)).sum()
+
+    normalisers, gains = [], weight.new_zeros(())
+    for start in range(0, num_candidates, width):
+        part = slice(start, min(start + width, num_candidates))
+        here = (tail >= part.start) & (tail < part.stop)
+        normaliser, gained = checkpoint(block, part, row[here], tail[here], weight[here], use_reentrant=False)
+        normalisers.append(normaliser)
+        gains = gains + gained
+    total: Tensor = (of_row * torch.stack(normalisers).logsumexp(0)).sum() - gains
+    return total / of_row.sum()
 
 
 def binary_cross_entropy(
@@ -75,22 +112,21 @@ def binary_cross_entropy(
     return (functional.softplus(scores).sum(dtype=torch.float32) - true) / scores.numel()
 
 
-def sampled_softmax(positive: Float[Tensor, " B"], negative: Float[Tensor, "B K"]) -> Float[Tensor, ""]:
-    """Mean of -log softmax of the positive among itself and its K negatives. A negative of -inf does not count."""
-    normaliser = torch.logaddexp(positive, torch.logsumexp(negative, 1))
-    return (normaliser - positive).mean()
+def sampled_softmax(positive: Float[Tensor, " B"], negative: Float[Tensor, "B K"]) -> Float[Tensor, " B"]:
+    """-log softmax of the positive among itself and its K negatives. A negative of -inf does not count."""
+    return torch.logaddexp(positive, torch.logsumexp(negative, 1)) - positive
 
 
 def margin_ranking(
     positive: Float[Tensor, " B"], negative: Float[Tensor, "B K"], margin: float
-) -> Float[Tensor, ""]:
-    """Mean over pairs of max(0, margin - positive + negative) (Bordes et al., 2013)."""
-    return functional.relu(margin - positive[:, None] + negative).mean()
+) -> Float[Tensor, " B"]:
+    """Mean over the negatives of max(0, margin - positive + negative) (Bordes et al., 2013)."""
+    return functional.relu(margin - positive[:, None] + negative).mean(1)
 
 
 def adversarial_logistic(
     positive: Float[Tensor, " B"], negative: Float[Tensor, "B K"], margin: float, temperature: float
-) -> Float[Tensor, ""]:
+) -> Float[Tensor, " B"]:
     """-log sigmoid(margin + s+) - sum_k p_k log sigmoid(-margin - s_k), halved, p = softmax(temperature * s).
 
     Self-adversarial negative sampling (Sun et al., 2019, eq. 6); p has no gradient; scores are negative distances
@@ -98,4 +134,4 @@ def adversarial_logistic(
     """
     weight = torch.softmax(torch.where(negative.isinf(), negative, temperature * negative).detach(), 1)
     lost = torch.where(weight > 0, weight * functional.softplus(negative + margin), 0.0).sum(1)
-    return (functional.softplus(-margin - positive) + lost).mean() / 2
+    return (functional.softplus(-margin - positive) + lost) / 2

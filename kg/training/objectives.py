@@ -1,38 +1,47 @@
 """What training asks of a scorer: frozen values that turn a batch into a loss."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import ClassVar, Literal, final
+from dataclasses import dataclass, replace
+from typing import Literal, final
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn import functional
 
-from kg.errors import check_choice
+from kg.errors import UserError, check_choice
 from kg.graph.known import KnownAnswers
 from kg.models.scorer import Queries, Scorer
 from kg.training import losses
 
+_MOST_SCORES = 1 << 27  # held at once, half a gigabyte of fp32: a larger (B, N) is taken block by block
+
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """B questions with an answer each, and all the answers known in training.
+    """B questions, P >= B answers to them, and all the answers known in training.
 
-    Where the objective takes whole questions, the answer is one of the question's, drawn at random.
+    tail[i] is an answer to question row[i]; rows come in order, and each has one.
     """
 
     queries: Queries
-    tail: Int[Tensor, " B"]
+    row: Int[Tensor, " P"]
+    tail: Int[Tensor, " P"]
     known: KnownAnswers
+
+    def facts(self) -> Queries:
+        """The answers' questions: P of them."""
+        queries = self.queries
+        return replace(queries, head=queries.head[self.row], relation=queries.relation[self.row])
 
 
 class Objective(ABC):
-    """objective(scorer, batch) -> mean loss in nats (softmax losses) or in the loss's own unit.
+    """objective(scorer, batch) -> mean loss in nats (softmax losses) or in the loss's own unit."""
 
-    whole_questions: a batch is of distinct (head, relation) with all their answers, not of single facts.
-    """
-
-    whole_questions: ClassVar[bool] = False
+    @property
+    def max_answers(self) -> int | None:
+        """How many answers to one question a row of scores serves at most; None: all it has in training."""
+        return 1
 
     @property
     def is_full_softmax(self) -> bool:
@@ -49,19 +58,24 @@ class OneVsAll(Objective):
     """Softmax cross-entropy of each fact's tail against all entities (Lacroix et al., 2018; LibKGE's 1vsAll).
 
     label_smoothing: the share of the target spread over all entities.
+    max_answers: answers to one question that share a row of scores. The sum over an epoch stays what it is with 1, for
+    fewer products: those of fb15k-237 are a third with 8.
     """
 
     label_smoothing: float = 0.0
+    max_answers: int = 1
+
+    def __post_init__(self) -> None:
+        if self.max_answers < 1:
+            raise UserError(f"max_answers must be at least 1: got {self.max_answers}")
 
     @property
     def is_full_softmax(self) -> bool:
         return True
 
     def __call__(self, scorer: Scorer, batch: Batch) -> Float[Tensor, ""]:
-        scores = scorer.score_tails(batch.queries)
-        row = torch.arange(len(scores), device=scores.device)
-        weight = torch.ones(len(scores), device=scores.device)
-        return losses.softmax_cross_entropy(scores, row, batch.tail, weight, self.label_smoothing)
+        weight = torch.ones(len(batch.tail), device=batch.tail.device)
+        return _cross_entropy(scorer, batch, weight, self.label_smoothing)
 
 
 @final
@@ -75,33 +89,59 @@ class KvsAll(Objective):
 
     loss: Literal["softmax", "bce"] = "softmax"
     label_smoothing: float = 0.0
-    whole_questions: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_choice("loss", self.loss, ("softmax", "bce"))
+
+    @property
+    def max_answers(self) -> None:
+        return None
 
     @property
     def is_full_softmax(self) -> bool:
         return self.loss == "softmax"
 
     def __call__(self, scorer: Scorer, batch: Batch) -> Float[Tensor, ""]:
-        scores = scorer.score_tails(batch.queries)
-        row, tail = batch.known.lookup(batch.queries.head, batch.queries.relation)
         if self.loss == "bce":
-            return losses.binary_cross_entropy(scores, row, tail, self.label_smoothing)
-        weight = torch.bincount(row, minlength=len(scores)).float().reciprocal()[row]
-        return losses.softmax_cross_entropy(scores, row, tail, weight, self.label_smoothing)
+            scores = scorer.score_tails(batch.queries)
+            return losses.binary_cross_entropy(scores, batch.row, batch.tail, self.label_smoothing)
+        weight = torch.bincount(batch.row, minlength=len(batch.queries)).float().reciprocal()[batch.row]
+        return _cross_entropy(scorer, batch, weight, self.label_smoothing)
+
+
+def _cross_entropy(
+    scorer: Scorer, batch: Batch, weight: Float[Tensor, " P"], smoothing: float
+) -> Float[Tensor, ""]:
+    queries = batch.queries
+    size, num_entities = len(queries), queries.graph.num_entities
+    if size * num_entities <= _MOST_SCORES:
+        scores = scorer.score_tails(queries)
+        return losses.softmax_cross_entropy(scores, batch.row, batch.tail, weight, smoothing)
+    state = scorer.encode(queries)
+    return losses.chunked_softmax_cross_entropy(
+        lambda part: scorer.compare(state, part),
+        (size, num_entities),
+        batch.row,
+        batch.tail,
+        weight,
+        smoothing,
+        width=max(1, _MOST_SCORES // size),
+    )
 
 
 @final
 @dataclass(frozen=True)
 class NegativeSampling(Objective):
-    """Each fact against tails drawn uniformly.
+    """Each fact against tails drawn at random.
 
     num_negatives: how many. shared: one pool for the whole batch (a matrix product), else each fact its own.
     loss: 'softmax'; 'margin': max(0, margin - s+ + s-); 'logistic': self-adversarial logistic loss with
     `adversarial_temperature` (0: all negatives alike) and `margin`.
     exclude_known: negatives that are known answers do not count; else they do, as in most papers.
+    candidates: 'all' entities alike, or the 'typed': those that stand in the relation's range (asked for a head, in its
+    domain) in training (Krompass et al., 2015).
+    sides: 'both' alike, or 'bernoulli': of a fact, the sides weigh as tails per head : heads per tail, so that the side
+    with the fewer true answers is corrupted more (Wang et al., 2014; there drawn, here its expectation).
     """
 
     num_negatives: int = 256
@@ -110,31 +150,45 @@ class NegativeSampling(Objective):
     margin: float = 1.0
     adversarial_temperature: float = 1.0
     exclude_known: bool = False
+    candidates: Literal["all", "typed"] = "all"
+    sides: Literal["both", "bernoulli"] = "both"
 
     def __post_init__(self) -> None:
         check_choice("loss", self.loss, ("softmax", "margin", "logistic"))
+        check_choice("candidates", self.candidates, ("all", "typed"))
+        check_choice("sides", self.sides, ("both", "bernoulli"))
+        if self.candidates == "typed" and self.shared:
+            raise UserError("typed negatives differ from relation to relation: they need shared=False")
 
     def __call__(self, scorer: Scorer, batch: Batch) -> Float[Tensor, ""]:
         positive, negative = self._scores(scorer, batch)
         if self.loss == "softmax":
-            return losses.sampled_softmax(positive, negative)
-        if self.loss == "margin":
-            return losses.margin_ranking(positive, negative, self.margin)
-        return losses.adversarial_logistic(positive, negative, self.margin, self.adversarial_temperature)
+            lost = losses.sampled_softmax(positive, negative)
+        elif self.loss == "margin":
+            lost = losses.margin_ranking(positive, negative, self.margin)
+        else:
+            lost = losses.adversarial_logistic(positive, negative, self.margin, self.adversarial_temperature)
+        return (lost * _bernoulli(batch)).mean() if self.sides == "bernoulli" else lost.mean()
 
     def _scores(self, scorer: Scorer, batch: Batch) -> tuple[Float[Tensor, " B"], Float[Tensor, "B K"]]:
         """Positives and negatives from one encoding: two would see different dropout."""
-        queries = batch.queries
-        shape = (self.num_negatives,) if self.shared else (len(batch.tail), self.num_negatives)
-        drawn = torch.randint(
-            0, queries.graph.num_entities, shape, generator=queries.generator, device=batch.tail.device
-        )
-        state = scorer.encode(queries)
+        drawn = self._drawn(batch)
+        state = scorer.encode(batch.queries)
         positive = scorer.compare(state, batch.tail[:, None])[:, 0].float()
         negative = scorer.compare(state, drawn).float()
         if self.exclude_known:
             negative = negative.masked_fill(self._known(batch, drawn), -torch.inf)
         return positive, negative
+
+    def _drawn(self, batch: Batch) -> Int[Tensor, " K"] | Int[Tensor, "B K"]:
+        queries, own = batch.queries, (len(batch.tail), self.num_negatives)
+        if self.candidates == "all":
+            num, shape = queries.graph.num_entities, own[1:] if self.shared else own
+            return torch.randint(0, num, shape, generator=queries.generator, device=batch.tail.device)
+        offsets, tails = batch.known.tails_of_relations
+        start, count = offsets[queries.relation], offsets.diff()[queries.relation]
+        share = torch.rand(own, generator=queries.generator, device=batch.tail.device, dtype=torch.float64)
+        return tails[start[:, None] + (share * count[:, None]).long()]
 
     def _known(self, batch: Batch, drawn: Tensor) -> Tensor:
         """(B, K): which of the drawn tails are known answers."""
@@ -143,8 +197,32 @@ class NegativeSampling(Objective):
         return batch.known.contains(head, relation, own.reshape(-1)).view(own.shape)
 
 
+def _bernoulli(batch: Batch) -> Float[Tensor, " B"]:
+    """The weight of each fact's side, 1 on average over the two sides of a fact."""
+    per_question, relation = batch.known.answers_a_question, batch.queries.relation
+    here, there = per_question[relation], per_question.roll(batch.known.num_relations)[relation]
+    return 2 * there / (here + there)
+
+
+@final
+@dataclass(frozen=True)
+class RelationPrediction(Objective):
+    """weight * softmax cross-entropy of each fact's relation among all 2R, given its two ends (Chen et al., 2021).
+
+    To be added to another objective. A scorer that looks at the graph must not see any edge between the two ends.
+    """
+
+    weight: float
+
+    def __call__(self, scorer: Scorer, batch: Batch) -> Float[Tensor, ""]:
+        facts = batch.facts()
+        scores = scorer.score_relations(facts.head, batch.tail, facts.graph)
+        return self.weight * functional.cross_entropy(scores.float(), facts.relation)
+
+
 OBJECTIVES: dict[str, type[Objective]] = {
     "one_vs_all": OneVsAll,
     "k_vs_all": KvsAll,
     "negative_sampling": NegativeSampling,
+    "relation_prediction": RelationPrediction,
 }

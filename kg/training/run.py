@@ -15,7 +15,7 @@ from kg.errors import UserError, check_choice
 from kg.graph.dataset import Dataset
 from kg.models import SCORERS, scorer_class
 from kg.models.scorer import Scorer
-from kg.training.objectives import OBJECTIVES, Objective, OneVsAll
+from kg.training.objectives import OBJECTIVES, Objective, OneVsAll, RelationPrediction
 from kg.training.regularizers import REGULARIZERS, Regularizer
 
 if TYPE_CHECKING:
@@ -36,6 +36,24 @@ class Plateau:
     patience: int = 1
 
 
+@dataclass(frozen=True)
+class WarmUp:
+    """The learning rate rises linearly over the first `share` of all steps, then falls linearly to nothing."""
+
+    share: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.share < 1:
+            raise UserError(f"share must be at least 0 and below 1: got {self.share:g}")
+
+    def factor(self, progress: float) -> float:
+        """Of the rate, after this share of all steps."""
+        return progress / self.share if progress < self.share else (1 - progress) / (1 - self.share)
+
+
+SCHEDULES: dict[str, Any] = {"plateau": Plateau, "warm_up": WarmUp}
+
+
 class Procedure(ABC):
     """A way of its own to fit a scorer, where gradients are not it: a frozen dataclass, its settings its fields."""
 
@@ -52,8 +70,10 @@ class Run:
     """How to train: `replace(run, seed=1)` is a variant.
 
     scorer, optimizer: classes with their arguments, as in partial(ComplEx, dim=128), partial(Adam, lr=.001).
-    batch_size: questions (or facts) a step. epochs: at most so many; fewer when `patience` validations in a row, one
-    every `valid_every` epochs, bring no better MRR. schedule: None keeps the learning rate.
+    auxiliary: a loss that is added to the objective.
+    batch_size: rows of scores a step, taken in so many `pieces`, one after the other, whose gradients add up: the same
+    step (what is drawn at random apart) in less memory. epochs: at most so many; fewer when `patience` validations in a
+    row, one every `valid_every` epochs, bring no better MRR. schedule: None keeps the learning rate.
     hide: what a scorer that looks at the graph must not see of the facts it is asked for: the 'exact' edges, or every
     edge between the 'pair'. None shows all, which only scorers that never look may be given.
     precision: 'bf16' multiplies matrices in bfloat16 (autocast); weights, sums and ranks stay float32.
@@ -64,8 +84,10 @@ class Run:
     optimizer: "partial[Any] | None" = None
     objective: Objective = field(default_factory=OneVsAll)
     regularizer: Regularizer | None = None
-    schedule: Plateau | None = None
+    auxiliary: RelationPrediction | None = None
+    schedule: Plateau | WarmUp | None = None
     batch_size: int = 512
+    pieces: int = 1
     epochs: int = 100
     valid_every: int = 5
     patience: int = 10
@@ -75,7 +97,7 @@ class Run:
     procedure: Procedure | None = None
 
     def __post_init__(self) -> None:
-        for name in ("batch_size", "epochs", "valid_every", "patience"):
+        for name in ("batch_size", "pieces", "epochs", "valid_every", "patience"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} must be at least 1: got {getattr(self, name)}")
         if not 0 <= self.seed < 2**63:
@@ -116,8 +138,9 @@ class Run:
             "objective": _named(OBJECTIVES, self.objective),
             "optimizer": self.optimizer
             and {"name": _key(OPTIMIZERS, self.optimizer.func), "arguments": self.optimizer.keywords},
+            "auxiliary": self.auxiliary and _named(OBJECTIVES, self.auxiliary),
             "regularizer": self.regularizer and _named(REGULARIZERS, self.regularizer),
-            "schedule": self.schedule and asdict(self.schedule),
+            "schedule": self.schedule and _named(SCHEDULES, self.schedule),
             "procedure": self.procedure and _named(PROCEDURES, self.procedure),
         }
         return {**{name: getattr(self, name) for name in _PLAIN}, **parts}
@@ -126,13 +149,14 @@ class Run:
     def from_json(cls, stored: dict[str, Any]) -> "Run":
         """The Run that to_json() gave. UserError where a name or an argument is unknown."""
         try:
-            scorer, optimizer, regularizer = stored["scorer"], stored["optimizer"], stored["regularizer"]
+            scorer, optimizer = stored["scorer"], stored["optimizer"]
             return cls(
                 scorer=partial(scorer_class(scorer["name"]), **scorer["arguments"]),
                 objective=_built(OBJECTIVES, stored["objective"]),
                 optimizer=optimizer and partial(OPTIMIZERS[optimizer["name"]], **optimizer["arguments"]),
-                regularizer=regularizer and _built(REGULARIZERS, regularizer),
-                schedule=stored["schedule"] and Plateau(**stored["schedule"]),
+                auxiliary=stored["auxiliary"] and _built(OBJECTIVES, stored["auxiliary"]),
+                regularizer=stored["regularizer"] and _built(REGULARIZERS, stored["regularizer"]),
+                schedule=stored["schedule"] and _built(SCHEDULES, stored["schedule"]),
                 procedure=stored["procedure"] and _built(PROCEDURES, stored["procedure"]),
                 **{name: stored[name] for name in _PLAIN},
             )
@@ -140,7 +164,7 @@ class Run:
             raise UserError(f"the stored run cannot be read by this version: {error}") from error
 
 
-_PLAIN = ("batch_size", "epochs", "valid_every", "patience", "hide", "precision", "seed")
+_PLAIN = ("batch_size", "pieces", "epochs", "valid_every", "patience", "hide", "precision", "seed")
 
 
 def _named(table: Mapping[str, Any], part: Any) -> dict[str, Any]:
