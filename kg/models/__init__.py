@@ -11,6 +11,7 @@ SCORERS = {
     "transe": "kg.models.transe:TransE",
     "distmult": "kg.models.distmult:DistMult",
     "complex": "kg.models.complex:ComplEx",
+    "tucker": "kg.models.tucker:TuckER",
 }
 
 

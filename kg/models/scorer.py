@@ -68,9 +68,7 @@ class Scorer(nn.Module, ABC):
         """The score of one tail a question: a column of score_tails, never a formula of its own."""
         return self.score_tails(queries, tail[:, None])[:, 0]
 
-    def score_relations(
-        self, head: Int[Tensor, " B"], tail: Int[Tensor, " B"], graph: Graph
-    ) -> Float[Tensor, "B R2"]:
+    def score_relations(self, head: Int[Tensor, " B"], tail: Int[Tensor, " B"], graph: Graph) -> Float[Tensor, "B R2"]:
         """score(h, r, t) of every directed relation r = 0 ... 2R - 1, without dropout. An override must equal it."""
         rows, num = len(head), 2 * self.num_relations
         relation = torch.arange(num, device=head.device).repeat(rows)
@@ -114,9 +112,22 @@ class EmbeddingScorer(Scorer):
 
     def heads(self, queries: Queries) -> Float[Tensor, "B D"]:
         """The vectors of the questions' heads, with dropout. UserError for an entity the table has no row for."""
-        if self._lacks_rows(queries.graph) and bool((queries.head >= self.num_entities).any()):
-            raise UserError(f"{type(self).__name__} has no vector for an entity it was not trained with: train again")
+        self._check_rows(queries.graph, queries.head)
         return dropout(self.entities(queries.graph, queries.head), self.entity_dropout, queries.generator)
+
+    def pair(
+        self, head: Int[Tensor, " B"], tail: Int[Tensor, " B"], graph: Graph
+    ) -> tuple[Float[Tensor, "B D"], Float[Tensor, "B D"]]:
+        """The vectors of heads and of tails, without dropout: what `score_relations` is computed from.
+
+        UserError for an entity that the table has no row for: as a candidate it ties last, here there is none.
+        """
+        self._check_rows(graph, head, tail)
+        return self.entities(graph, head), self.entities(graph, tail)
+
+    def score_relations(self, head: Int[Tensor, " B"], tail: Int[Tensor, " B"], graph: Graph) -> Float[Tensor, "B R2"]:
+        self._check_rows(graph, head, tail)
+        return super().score_relations(head, tail, graph)
 
     def compare(self, state: QueryVectors, tails: Tails = None) -> Float[Tensor, "B K"]:
         if tails is None:
@@ -136,6 +147,10 @@ class EmbeddingScorer(Scorer):
         if tails.ndim == 1:
             return self.pairwise(state.vector, vectors)
         return self.rowwise(state.vector, vectors.view(*tails.shape, -1))
+
+    def _check_rows(self, graph: Graph, *ids: Int[Tensor, " B"]) -> None:
+        if self._lacks_rows(graph) and any(bool((part >= self.num_entities).any()) for part in ids):
+            raise UserError(f"{type(self).__name__} has no vector for an entity it was not trained with: train again")
 
     def _lacks_rows(self, graph: Graph) -> bool:
         return graph.num_entities > self.num_entities
@@ -167,9 +182,7 @@ def _without_vector(scores: Float[Tensor, "B K"], width: int) -> Float[Tensor, "
     return nn.functional.pad(scores, (0, missing), value=WORST) if missing else scores
 
 
-def dropout(
-    x: Float[Tensor, "*shape"], share: float, generator: torch.Generator | None
-) -> Float[Tensor, "*shape"]:
+def dropout(x: Float[Tensor, "*shape"], share: float, generator: torch.Generator | None) -> Float[Tensor, "*shape"]:
     """x with a share of its values set to 0 and the others scaled by 1 / (1 - share); x itself without a generator."""
     if generator is None or share == 0:
         return x
