@@ -56,9 +56,12 @@ class Made:
 BOTH: list[dict[str, Any]] = [{"tied": False}, {"tied": True}]
 ARGUMENTS = {  # what each scorer is tried with, where that is not: inverses tied, and with weights of their own
     "transe": [{**tied, "norm": norm} for tied in BOTH for norm in (1, 2)],
+    "er_mlp": [{}],
 }
 UNWEIGHED = {  # parameters that no regularizer weighs
+    "rotate": {"phase.weight"},  # the modulus is 1, whatever the phase
     "tucker": {"core"},  # it belongs to no fact
+    "er_mlp": {"blocks", "output"},  # nor do these
 }
 VARIANTS = [Made(name, arguments) for name in SCORERS for arguments in ARGUMENTS.get(name, BOTH)]
 every_scorer = pytest.mark.parametrize("make", VARIANTS, ids=str)

@@ -11,7 +11,11 @@ SCORERS = {
     "transe": "kg.models.transe:TransE",
     "distmult": "kg.models.distmult:DistMult",
     "complex": "kg.models.complex:ComplEx",
+    "rotate": "kg.models.rotate:RotatE",
     "tucker": "kg.models.tucker:TuckER",
+    "ntn": "kg.models.ntn:NTN",
+    "er_mlp": "kg.models.er_mlp:ERMLP",
+    "structured": "kg.models.structured:StructuredEmbedding",
 }
 
 
