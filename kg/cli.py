@@ -5,6 +5,8 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -68,6 +70,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else 
 StorePath = Annotated[Path, typer.Argument(metavar="STORE", help="The store's folder.")]
 ModelPath = Annotated[Path, typer.Argument(metavar="MODEL", help="A trained model's folder.")]
 Device = Annotated[str, typer.Option(help="Where to compute: cpu, cuda, cuda:1 ...")]
+Source = Annotated[Path, typer.Argument(metavar="STORE_OR_FOLDER", help="A store, or train/valid/test files.")]
+Epochs = Annotated[int | None, typer.Option(help="At most so many.")]
 
 
 @app.command()
@@ -151,14 +155,22 @@ def sparql(
 
 @app.command()
 def train(
-    source: Annotated[Path, typer.Argument(metavar="STORE_OR_FOLDER", help="A store, or train/valid/test files.")],
+    source: Source,
     model_out: Annotated[Path, typer.Argument(metavar="OUT", help="The folder to save the model in.")],
-    model: Annotated[str, typer.Option(help="rescal, transe, distmult or complex.")] = "complex",
+    model: Annotated[
+        str | None, typer.Option(help="rescal, transe, distmult, complex ... [default: complex]", show_default=False)
+    ] = None,
+    preset: Annotated[
+        str | None, typer.Option(metavar="FILE:NAME", help="Instead of --model: a function in FILE that gives a Run.")
+    ] = None,
     dim: Annotated[int | None, typer.Option(help="Size of an entity's vector (complex numbers for complex).")] = None,
-    epochs: Annotated[int | None, typer.Option(help="At most so many.")] = None,
+    epochs: Epochs = None,
     batch_size: Annotated[int | None, typer.Option(help="Questions a step.")] = None,
     lr: Annotated[float | None, typer.Option(help="Learning rate.")] = None,
-    seed: Annotated[int, typer.Option(help="Decides the split, the start and the order.")] = 0,
+    seed: Annotated[
+        int | None,
+        typer.Option(help="Decides the split, the start and the order (0, or the preset's).", show_default=False),
+    ] = None,
     precision: Annotated[
         Literal["fp32", "bf16"] | None, typer.Option(help="bf16: matrix products in bfloat16, faster.")
     ] = None,
@@ -186,24 +198,21 @@ def train(
     Ctrl-C saves and exits 130; --resume continues as if nothing had happened.
     """
     from kg.training import train as training
-    from kg.training.defaults import defaults
 
+    asked = _Asked(model, preset, dim, epochs, batch_size, lr, seed, precision)
     device = _device(device)
-    try:
+    with _saving(f"kg train {source} {model_out} --resume goes on"):
         if resume:
             bundle = training.resume(model_out, epochs=epochs, device=device, console=err, quiet=json_)
-            _say_unused(bundle.run, dim, batch_size, lr, precision)
+            asked.say_unused(bundle.run)
         else:
-            training.check_vacant(model_out)  # this and the model's name before a store is read and split
-            settings = defaults(model)
-            dataset = _dataset(source, relations, graphs, valid, test, seed, restrictions)
-            run = _varied(settings(dataset), dim, epochs, batch_size, lr, seed, precision)
+            training.check_vacant(model_out)  # this and the names before a store is read and split
+            settings, split_seed = asked.settings()
+            dataset = _dataset(source, relations, graphs, valid, test, split_seed, restrictions)
+            run = asked.varied(settings(dataset))
             if not json_:
                 err.print(f"{_plain(str(source))}: {dataset.describe()}", highlight=False, soft_wrap=True)
             bundle = training.train(dataset, run, model_out, device=device, console=err, quiet=json_)
-    except training.Interrupted:
-        err.print(f"Stopped and saved: kg train {source} {model_out} --resume goes on", highlight=False, soft_wrap=True)
-        raise typer.Exit(130) from None
     figures = bundle.metrics["valid"]
     if json_:
         _print_json({"model": str(model_out), "epochs": bundle.metrics["epochs"], "valid": figures})
@@ -345,48 +354,69 @@ def _dataset(
         return Dataset.from_store(store, predicates, names, seed=seed, restrictions=restrictions, **held)
 
 
-def _say_unused(
-    run: dict[str, Any], dim: int | None, batch_size: int | None, lr: float | None, precision: str | None
-) -> None:
-    """A resumed model keeps its own settings: say where the command line asks for others."""
-    own = run["scorer"]["arguments"] | run["optimizer"]["arguments"] | run
-    asked = {"dim": dim, "batch_size": batch_size, "lr": lr, "precision": precision}
-    for name, value in asked.items():
-        if value is not None and value != own.get(name):
-            flag = name.replace("_", "-")
-            err.print(f"--{flag} {value} was not used: the model goes on with {own.get(name)}", highlight=False)
+@dataclass(frozen=True)
+class _Asked:
+    """What the options of `kg train` say of the Run; None where the option was not given."""
+
+    model: str | None
+    preset: str | None
+    dim: int | None
+    epochs: int | None
+    batch_size: int | None
+    lr: float | None
+    seed: int | None
+    precision: Literal["fp32", "bf16"] | None
+
+    def settings(self) -> "tuple[Callable[[Dataset], Run], int]":
+        """From a dataset to the Run to vary, and the seed, which also splits a store."""
+        if self.preset is None:
+            from kg.training.defaults import defaults
+
+            return defaults(self.model or "complex"), self.seed or 0
+        from kg.training.presets import preset
+
+        if self.model is not None:
+            raise UserError("--preset is a whole run, its model included: leave --model out")
+        run = preset(self.preset)
+        return lambda dataset: run, run.seed if self.seed is None else self.seed
+
+    def varied(self, run: "Run") -> "Run":
+        """The run with what the user named in its place."""
+        if self.dim is not None:
+            if self.dim < 1:
+                raise UserError(f"--dim must be at least 1: got {self.dim}")
+            run = replace(run, scorer=partial(run.scorer, dim=self.dim))
+        if self.lr is not None:
+            if self.lr <= 0:
+                raise UserError(f"--lr must be above 0: got {self.lr:g}")
+            if run.optimizer is None:
+                raise UserError("--lr: this procedure has no learning rate")
+            run = replace(run, optimizer=partial(run.optimizer, lr=self.lr))
+        plain = {name: getattr(self, name) for name in ("epochs", "batch_size", "seed", "precision")}
+        return replace(run, **{name: value for name, value in plain.items() if value is not None})
+
+    def say_unused(self, run: dict[str, Any]) -> None:
+        """A resumed model keeps its own settings: say where the command line asks for others."""
+        optimizer = run["optimizer"] or {"arguments": {}}
+        own = run["scorer"]["arguments"] | optimizer["arguments"] | run | {"model": run["scorer"]["name"]}
+        for name in ("model", "preset", "dim", "batch_size", "lr", "seed", "precision"):
+            value = getattr(self, name)
+            if value is not None and value != own.get(name):
+                flag = name.replace("_", "-")
+                goes_on = f"goes on with {own[name]}" if name in own else "keeps its own settings"
+                err.print(f"--{flag} {value} was not used: the model {goes_on}", highlight=False, soft_wrap=True)
 
 
-def _varied(
-    run: "Run",
-    dim: int | None,
-    epochs: int | None,
-    batch_size: int | None,
-    lr: float | None,
-    seed: int,
-    precision: Literal["fp32", "bf16"] | None,
-) -> "Run":
-    """The default run with what the user named in its place."""
-    from dataclasses import replace
-    from functools import partial
+@contextmanager
+def _saving(goes_on: str) -> Iterator[None]:
+    """A training that is stopped has saved: say how it goes on, and exit 130."""
+    from kg.training.train import Interrupted
 
-    if dim is not None:
-        if dim < 1:
-            raise UserError(f"--dim must be at least 1: got {dim}")
-        run = replace(run, scorer=partial(run.scorer, dim=dim))
-    if lr is not None:
-        if lr <= 0:
-            raise UserError(f"--lr must be above 0: got {lr:g}")
-        if run.optimizer is None:
-            raise UserError("--lr: this procedure has no learning rate")
-        run = replace(run, optimizer=partial(run.optimizer, lr=lr))
-    return replace(
-        run,
-        epochs=run.epochs if epochs is None else epochs,
-        batch_size=run.batch_size if batch_size is None else batch_size,
-        precision=precision or run.precision,
-        seed=seed,
-    )
+    try:
+        yield
+    except Interrupted:
+        err.print(f"Stopped and saved: {_plain(goes_on)}", highlight=False, soft_wrap=True)
+        raise typer.Exit(130) from None
 
 
 class _Bar(Progress):

@@ -194,6 +194,46 @@ def test_resume_and_interrupt(store: Path, tmp_path: Path) -> None:
     assert resumed.returncode == 0 and json.loads(resumed.stdout)["epochs"] >= 1
 
 
+PRESET = """
+from functools import partial
+from torch.optim import Adam
+from kg.models.distmult import DistMult
+from kg.training.run import Run
+
+def small():
+    return Run(partial(DistMult, dim=4), partial(Adam, lr=0.01), batch_size=64, epochs=2, seed=7)
+"""
+
+
+@pytest.fixture
+def preset(tmp_path: Path) -> Path:
+    (tmp_path / "mine.py").write_text(PRESET)
+    return tmp_path / "mine.py"
+
+
+def test_train_a_preset(store: Path, preset: Path, tmp_path: Path) -> None:
+    varied = ("--epochs", 1, "--dim", 8, "--lr", 0.5, "--precision", "bf16")
+    trained = kg("train", store, tmp_path / "m", "--preset", f"{preset}:small", *varied)
+    assert "distmult, 1 epochs" in trained.stdout, trained.stderr
+    config = json.loads((tmp_path / "m" / "2" / "config.json").read_text())["run"]
+    assert config["scorer"] == {"name": "distmult", "arguments": {"dim": 8}}
+    assert config["optimizer"]["arguments"] == {"lr": 0.5} and config["precision"] == "bf16"
+    assert (config["batch_size"], config["seed"]) == (64, 7)  # the preset's own
+    resumed = kg("train", store, tmp_path / "m", "--resume", "--preset", f"{preset}:small", "--model", "rescal")
+    assert resumed.stderr.splitlines()[-2:] == [
+        "--model rescal was not used: the model goes on with distmult",
+        f"--preset {preset}:small was not used: the model keeps its own settings",
+    ]
+
+
+def test_a_preset_that_is_none(store: Path, preset: Path, tmp_path: Path) -> None:
+    for given, said in (("large", "no preset 'large': it has small"), ("small,small", "name one preset")):
+        assert said in fails(kg("train", store, tmp_path / "m", "--preset", f"{preset}:{given}"))
+    both = ("--preset", f"{preset}:small", "--model", "complex")
+    assert "leave --model out" in fails(kg("train", store, tmp_path / "m", *both))
+    assert not (tmp_path / "m").exists()
+
+
 def test_users_errors(store: Path, model: Path, tmp_path: Path) -> None:
     assert "no such directory" in fails(kg("info", tmp_path / "nothing"))
     assert "missing.ttl" in fails(kg("load", tmp_path / "s.kg", tmp_path / "missing.ttl"))

@@ -1,0 +1,63 @@
+"""Presets for umls: the defaults of `kg train`, written out; a start for presets of your own.
+
+    kg train ../shared/datasets/umls models/umls --preset experiments/umls.py:complex
+    kg bench ../shared/datasets/umls --presets experiments/umls.py:rescal,transe,distmult,complex --out bench/umls
+
+What they reach stands in experiments/defaults_umls.json.
+"""
+
+from functools import partial
+
+from torch.optim import Adagrad, Adam
+
+from kg.models.complex import ComplEx
+from kg.models.distmult import DistMult
+from kg.models.rescal import RESCAL
+from kg.models.transe import TransE
+from kg.training.objectives import OneVsAll
+from kg.training.regularizers import N3
+from kg.training.run import Plateau, Run
+
+
+def rescal() -> Run:
+    return Run(
+        partial(RESCAL, dim=64, entity_dropout=0.5),
+        partial(Adam, lr=0.001),
+        OneVsAll(),
+        schedule=Plateau(),
+        epochs=100,
+        patience=5,
+    )
+
+
+def transe() -> Run:
+    return Run(
+        partial(TransE, dim=128, norm=2),
+        partial(Adam, lr=0.003),
+        OneVsAll(),
+        schedule=Plateau(),
+        epochs=100,
+        patience=5,
+    )
+
+
+def distmult() -> Run:
+    return Run(
+        partial(DistMult, dim=128, init=0.001),
+        partial(Adagrad, lr=0.1),
+        OneVsAll(),
+        N3(0.01),
+        epochs=100,
+        patience=5,
+    )
+
+
+def complex() -> Run:
+    return Run(
+        partial(ComplEx, dim=128, init=0.001),
+        partial(Adagrad, lr=0.1),
+        OneVsAll(),
+        N3(0.01),
+        epochs=100,
+        patience=5,
+    )

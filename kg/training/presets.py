@@ -1,0 +1,81 @@
+"""Presets: Python files with functions that return a Run, named as FILE:name."""
+
+import inspect
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+from kg.errors import UserError
+from kg.training.run import Run
+
+
+def preset(reference: str) -> Run:
+    """The Run that FILE:name gives, as in experiments/umls.py:complex.
+
+    UserError in one line where there is no such file or function, the function gives no Run, or the file's own code
+    raises: then with the file's line.
+    """
+    file, name = _split(reference)
+    functions = _functions(file)
+    if not name.isidentifier():
+        raise UserError(f"{reference}: name one preset, as in {file}:{next(iter(functions), 'name')}")
+    return _run(file, name, functions)
+
+
+def presets(reference: str) -> dict[str, Run]:
+    """The Runs that FILE:a,b,c gives, by name, in this order. UserError as for `preset`."""
+    file, names = _split(reference)
+    functions = _functions(file)
+    return {name: _run(file, name, functions) for name in names.split(",")}
+
+
+def _split(reference: str) -> tuple[Path, str]:
+    file, colon, names = reference.rpartition(":")
+    if colon:
+        return Path(file), names
+    raise UserError(f"{reference}: expected FILE:name, a Python file and a function in it that returns a Run")
+
+
+def _functions(file: Path) -> dict[str, Callable[..., object]]:
+    """The public functions that the file itself defines, in its order."""
+    if not file.is_file():
+        raise UserError(f"{file}: no such file of presets")
+    module = ModuleType(f"kg_presets_{file.stem}")
+    module.__file__ = str(file)
+    sys.modules[module.__name__] = module  # dataclasses of the file look themselves up there
+    try:
+        # Compiled here, not imported: Python's cache would take an edit within the same second for no edit.
+        exec(compile(file.read_bytes(), str(file), "exec"), vars(module))
+    except Exception as error:
+        raise _failed(file, error) from error
+    finally:
+        del sys.modules[module.__name__]
+    return {
+        name: value
+        for name, value in vars(module).items()
+        if inspect.isfunction(value) and value.__module__ == module.__name__ and not name.startswith("_")
+    }
+
+
+def _run(file: Path, name: str, functions: dict[str, Callable[..., object]]) -> Run:
+    if name not in functions:
+        raise UserError(f"{file} has no preset {name!r}: it has {', '.join(functions) or 'none'}")
+    try:
+        made = functions[name]()
+    except Exception as error:
+        raise _failed(file, error) from error
+    if not isinstance(made, Run):
+        raise UserError(f"{file}:{name} is no preset: it returns a {type(made).__name__}, not a Run")
+    return made
+
+
+def _failed(file: Path, error: Exception) -> UserError:
+    """One line: where in the file, and what."""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)]
+    line = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else None
+    place = f"{file}:{line}" if line else str(file)
+    kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
+    told = error.msg if isinstance(error, SyntaxError) else " ".join(str(error).split())
+    return UserError(f"{place}: {kind}{told}")

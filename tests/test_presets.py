@@ -1,0 +1,129 @@
+"""Presets: Runs named by a file and a function, and one line for whatever is wrong with either."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from kg.errors import UserError
+from kg.graph.dataset import Dataset
+from kg.graph.vocabulary import Vocabulary
+from kg.training.defaults import defaults
+from kg.training.presets import preset, presets
+
+UMLS = Path(__file__).parents[1] / "experiments" / "umls.py"
+
+MINE = """
+from dataclasses import dataclass
+from functools import partial
+from torch.optim import Adam
+from kg.errors import UserError
+from kg.models.distmult import DistMult
+from kg.training.defaults import defaults
+from kg.training.run import Run
+
+@dataclass
+class Size:
+    dim: "int" = 4
+
+def _hidden():
+    return "no preset"
+
+def small():
+    return Run(partial(DistMult, dim=Size().dim), partial(Adam, lr=0.01), epochs=2)
+
+def broken():
+    return 1 / 0
+
+def refused():
+    return Run(partial(DistMult, size=4), partial(Adam, lr=0.01))
+
+def told():
+    raise UserError("the moon is full")
+
+def forgetful():
+    small()
+
+def greedy(dataset):
+    return small()
+"""
+
+
+@pytest.fixture
+def mine(tmp_path: Path) -> Path:
+    file = tmp_path / "mine.py"
+    file.write_text(MINE)
+    return file
+
+
+def test_one_and_several(mine: Path) -> None:
+    small = preset(f"{mine}:small")
+    assert small.scorer.keywords == {"dim": 4} and small.epochs == 2
+    assert list(presets(f"{UMLS}:complex,rescal")) == ["complex", "rescal"]
+
+
+def test_a_file_leaves_no_trace(mine: Path) -> None:
+    paths, modules = list(sys.path), set(sys.modules)
+    preset(f"{mine}:small")
+    assert sys.path == paths and not {name for name in set(sys.modules) - modules if "mine" in name}
+    assert [path.name for path in mine.parent.iterdir()] == ["mine.py"]
+
+
+def test_a_file_is_read_anew(mine: Path) -> None:
+    preset(f"{mine}:small")
+    mine.write_text(MINE.replace("epochs=2", "epochs=3"))  # within a second and of the same length
+    assert preset(f"{mine}:small").epochs == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("tiny", "has no preset 'tiny': it has small, broken, refused, told, forgetful, greedy"),
+        ("_hidden", "has no preset '_hidden'"),
+        ("partial", "has no preset 'partial'"),  # what the file imports is not its own
+        ("Size", "has no preset 'Size'"),
+        ("small,broken", "name one preset, as in .*mine.py:small"),
+        ("", "name one preset"),
+        ("broken", r"mine.py:21: ZeroDivisionError: division by zero"),
+        ("refused", r"mine.py:24: DistMult: .*'size'"),
+        ("told", r"mine.py:27: the moon is full"),
+        ("forgetful", r"mine.py:forgetful is no preset: it returns a NoneType, not a Run"),
+        ("greedy", r"TypeError: greedy\(\) missing 1 required positional argument: 'dataset'"),
+    ],
+)
+def test_what_is_wrong_with_a_function(mine: Path, name: str, said: str) -> None:
+    with pytest.raises(UserError, match=said) as raised:
+        preset(f"{mine}:{name}")
+    assert "\n" not in str(raised.value)
+
+
+def test_what_is_wrong_with_a_file(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no such file of presets"):
+        preset(f"{tmp_path / 'nothing.py'}:a")
+    with pytest.raises(UserError, match="expected FILE:name"):
+        preset("umls.py")
+    with pytest.raises(UserError, match="no such file of presets"):
+        preset(f"{tmp_path}:a")
+    (tmp_path / "typo.py").write_text("\ndef a(:\n")
+    with pytest.raises(UserError, match=r"typo.py:2: SyntaxError: invalid syntax"):
+        preset(f"{tmp_path / 'typo.py'}:a")
+    (tmp_path / "lost.py").write_text("import nowhere_to_be_found\n")
+    with pytest.raises(UserError, match=r"lost.py:1: ModuleNotFoundError: No module named"):
+        preset(f"{tmp_path / 'lost.py'}:a")
+    (tmp_path / "empty.py").write_text("")
+    with pytest.raises(UserError, match="no preset 'a': it has none"):
+        preset(f"{tmp_path / 'empty.py'}:a")
+    with pytest.raises(UserError, match="has no preset ''"):
+        presets(f"{UMLS}:rescal,")
+
+
+@pytest.mark.parametrize("model", ["rescal", "transe", "distmult", "complex"])
+def test_the_model_file_gives_the_defaults(model: str) -> None:
+    """The presets for umls are what `kg train` takes for a graph of its size."""
+    facts = torch.zeros(5216, 3, dtype=torch.long)
+    names = Vocabulary([f"e{i}" for i in range(135)], [f"r{i}" for i in range(46)])
+    umls = Dataset(facts, facts[:0], facts[:0], names)
+    assert preset(f"{UMLS}:{model}").to_json() == defaults(model)(umls).to_json()
+    assert replace(preset(f"{UMLS}:{model}"), seed=1).seed == 1
