@@ -52,9 +52,10 @@ class ComplEx(DotScorer):
     def factors(self, queries: Queries, tail: Int[Tensor, " B"]) -> tuple[Float[Tensor, "B _"], ...]:
         """The moduli |h_k|, |w_rk|, |t_k|: what the nuclear 3-norm weighs (Lacroix et al., 2018)."""
         head, last = (self.entities(queries.graph, ids) for ids in (queries.head, tail))
-        return _moduli(head), _moduli(self._diagonals(queries.relation)), _moduli(last)
+        return moduli(head), moduli(self._diagonals(queries.relation)), moduli(last)
 
 
-def _moduli(x: Float[Tensor, "B D"]) -> Float[Tensor, "B K"]:
-    re, im = x.chunk(2, dim=1)
+def moduli(x: Float[Tensor, "*B D"]) -> Float[Tensor, "*B K"]:
+    """|x_k| of rows that hold the real parts first."""
+    re, im = x.chunk(2, dim=-1)
     return (re * re + im * im).clamp_min(1e-30).sqrt()  # the root has no gradient at 0
