@@ -1,115 +1,71 @@
-"""Filtered test ranking, against the bare matrix product over the same questions and against PyKEEN's evaluator.
+"""Filtered test ranking, against the bare matrix product over the same questions and against the peers' evaluators.
 
     python experiments/evaluation_speed.py [FOLDER] [--peer-python .peers/bin/python] [--repetitions 15]
 
-DistMult of random weights: time does not depend on them. In turn: the product of all distinct test questions with the
-entity table, batch by batch into one buffer; kg's evaluate() of the whole test part; and, every fifth time, PyKEEN's
-RankBasedEvaluator (filtered by train and valid too) on a random part of the test triples, for it takes minutes on all.
-Results go to experiments/evaluation_speed.json.
+DistMult of random weights: time does not depend on them. In turn, each in a process of its own: the product of all
+distinct test questions with the entity table, batch by batch into one buffer; kg's evaluate() of the whole test part;
+and every fifth time, on a random part of the test triples, for they take minutes on all: PyKEEN's RankBasedEvaluator
+(filtered by train and valid too), TorchKGE's LinkPredictionEvaluator (filtered; its scores take a number a dimension,
+hence --torchkge-batch-size) and test() of torch_geometric.nn.kge (tails only, not filtered, a fact at a time).
+Results go to experiments/evaluation_speed_<folder>.json.
 """
 
 import argparse
+import sys
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
-from statistics import median
 from typing import Any
 
-import numpy as np
+import facts
 import report
-import torch
-from sides import Side, spread
+from sides import Taken, in_turn, ratio, spread
 
-from kg.evaluation.ranking import Ranking, evaluate
-from kg.graph.dataset import PARTS, Dataset
-from kg.graph.known import KnownAnswers
-from kg.models.distmult import DistMult
-from kg.models.scorer import Queries
+from kg.graph.dataset import Dataset
 
 ROOT = Path(__file__).parents[1]
-PEER = Path(__file__).parent / "peers" / "pykeen_evaluation.py"
+HERE = Path(__file__).parent
+PEERS = ("pykeen", "torchkge", "pyg")
 PEER_EVERY = 5  # repetitions
-
-
-def seconds(task: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    task()
-    return time.perf_counter() - began
-
-
-def bare_product(scorer: DistMult, dataset: Dataset, batch_size: int) -> tuple[Callable[[], None], int]:
-    """The product of every distinct question of test with the entity table, and how many questions these are."""
-    questions = KnownAnswers.from_triples(dataset.test, dataset.num_relations).heads_and_relations()
-    with torch.no_grad():
-        vectors = scorer.encode(Queries(*questions, dataset.graph())).vector
-    candidates = scorer.table.weight.detach().T
-    scores = torch.empty(batch_size, dataset.num_entities)
-
-    def product() -> None:
-        for batch in vectors.split(batch_size):
-            torch.mm(batch, candidates, out=scores[: len(batch)])
-
-    return product, len(vectors)
-
-
-def save_facts(dataset: Dataset, file: Path) -> None:
-    parts = {name: dataset.part(name).numpy() for name in PARTS}
-    np.savez(file, num_entities=dataset.num_entities, num_relations=dataset.num_relations, **parts)
 
 
 def measured(arguments: argparse.Namespace) -> dict[str, Any]:
     dataset = Dataset.from_folder(arguments.folder)
-    torch.manual_seed(arguments.seed)
-    scorer = DistMult(dataset.num_entities, dataset.num_relations, dim=arguments.dim)
-
-    def ranking() -> Ranking:
-        return evaluate(scorer, dataset, "test", temperature=None, batch_size=arguments.batch_size)
-
-    first = seconds(ranking)  # sorts the facts too
-    product, rows = bare_product(scorer, dataset, arguments.batch_size)
-    ranks = len(ranking().rank)
-    bare: list[float] = []
-    ours: list[float] = []
-    theirs: list[float] = []
-    peer_ranks = 2 * min(arguments.peer_triples, len(dataset.test))
+    size, dim, seed = (str(number) for number in (arguments.batch_size, arguments.dim, arguments.seed))
+    batch_sizes = dict.fromkeys(PEERS, size) | {"torchkge": str(arguments.torchkge_batch_size)}
     with tempfile.TemporaryDirectory() as temporary:
-        save_facts(dataset, facts := Path(temporary) / "facts.npz")
-        numbers = (peer_ranks // 2, arguments.dim, arguments.batch_size, arguments.seed)
-        with Side(arguments.peer_python, PEER, str(facts), *map(str, numbers)) as peer:
-            for repetition in range(arguments.repetitions):
-                bare.append(seconds(product))
-                ours.append(seconds(ranking))
-                if repetition % PEER_EVERY == 0:
-                    theirs.append(peer.measure()["seconds"])
-                print(f"bare {bare[-1]:.3f} s, kg {ours[-1]:.3f} s, PyKEEN {theirs[-1]:.1f} s (last)", flush=True)
-    ours_per_second, theirs_per_second = ranks / median(ours), peer_ranks / median(theirs)
+        facts.save(dataset, file := Path(temporary) / "facts.npz")
+        commands: dict[str, tuple[Path | str, ...]] = {
+            name: (sys.executable, HERE / "evaluation_side.py", name, file, dim, size, seed) for name in ("bare", "kg")
+        }
+        for name in PEERS:
+            script = HERE / "peers" / f"{name}_evaluation.py"
+            settings = (str(arguments.peer_triples), dim, batch_sizes[name], seed)
+            commands[name] = (arguments.peer_python, script, file, *settings)
+        taken = in_turn(commands, "seconds", arguments.repetitions, slow=PEERS, slow_every=PEER_EVERY)
+    told = {name: _told(side) for name, side in taken.items()}
+    kg = told["kg"]
     return {
-        "dataset": Path(arguments.folder).name,
+        "dataset": arguments.folder.name,
         "model": f"DistMult, dim {arguments.dim}, fp32",
         "batch_size": arguments.batch_size,
-        "threads": torch.get_num_threads(),
-        "ranks": ranks,
-        "rows": rows,
-        "bare_product": {"seconds": spread(bare), "rows_per_second": round(rows / median(bare))},
-        "kg": {
-            "first_seconds": round(first, 3),
-            "first_seconds_are": "evaluate() of a fresh Dataset: it also sorts the known answers and the graph, once",
-            "seconds": spread(ours),
-            "rows_per_second": round(rows / median(ours)),
-            "ranks_per_second": round(ours_per_second),
+        "peers_rank": "a random part of the same test triples",
+        "first_seconds_are": "evaluate() of a fresh Dataset: it also sorts the known answers and the graph, once",
+        "peak_mb_is": "of the side's whole process; libraries_mb is what it held once its libraries were loaded",
+        "sides": told,
+        "kg_over_peers_in_ranks_per_second": {
+            name: round(kg["ranks_per_second"] / told[name]["ranks_per_second"], 1) for name in PEERS
         },
-        "pykeen": {
-            **peer.about,
-            "ranks": peer_ranks,
-            "of": "a random part of the same test triples",
-            "seconds": spread(theirs),
-            "ranks_per_second": round(theirs_per_second, 1),
-        },
-        "kg_over_pykeen_in_ranks_per_second": round(ours_per_second / theirs_per_second, 1),
-        "kg_over_bare_product": round(median(bare) / median(ours), 3),
-        "kg_over_bare_product_pair_by_pair": round(median(b / k for b, k in zip(bare, ours, strict=True)), 3),
+        "kg_over_peers_in_peak_mb": {name: round(kg["peak_mb"] / told[name]["peak_mb"], 3) for name in PEERS},
+        "kg_over_bare_product": ratio(taken["bare"], taken["kg"], "seconds"),  # of speeds: the other way round
     }
+
+
+def _told(side: Taken) -> dict[str, Any]:
+    seconds = side.median("seconds")
+    speeds = {
+        f"{what}_per_second": round(side.about[what] / seconds, 1) for what in ("rows", "ranks") if what in side.about
+    }
+    return {**side.about, "seconds": spread(side.all("seconds")), **speeds, "peak_mb": side.peak_mb()}
 
 
 def main() -> None:
@@ -117,15 +73,17 @@ def main() -> None:
     parser.add_argument("folder", type=Path, nargs="?", default=ROOT / "../shared/datasets/fb15k-237")
     parser.add_argument("--peer-python", type=Path, default=ROOT / ".peers/bin/python")
     parser.add_argument("--peer-triples", type=int, default=2048)
+    parser.add_argument("--torchkge-batch-size", type=int, default=16)
     parser.add_argument("--dim", type=int, default=128)
     parser.add_argument("--batch-size", type=int, default=256)
     parser.add_argument("--repetitions", type=int, default=15)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     results = measured(arguments)
-    print(f"kg: {results['kg']['ranks_per_second']:,} ranks/s, {results['kg']['rows_per_second']:,} rows/s")
-    print(f"{results['kg_over_pykeen_in_ranks_per_second']} x PyKEEN, {results['kg_over_bare_product']} of the product")
-    print(report.write(__file__, arguments.seed, **results))
+    for name, side in results["sides"].items():
+        print(f"{name:9} {side.get('ranks_per_second', 0):11,.0f} ranks/s {side['peak_mb']:6} MB")
+    print(f"kg over the bare product: {results['kg_over_bare_product']['of_medians']}")
+    print(report.write(__file__, arguments.seed, variant=arguments.folder.name, **results))
 
 
 if __name__ == "__main__":

@@ -1,25 +1,26 @@
-"""A side of training_speed.py in kg's own interpreter: the bare products, or Fit in fp32 or bf16.
+"""A side of training_speed.py or sampling_speed.py in kg's own interpreter: the bare products, or Fit.
 
 python training_side.py bare|fp32|bf16 FACTS.npz DIM BATCH_SIZE SEED
+python training_side.py own|pool FACTS.npz DIM BATCH_SIZE SEED NUM_NEGATIVES
 """
 
-import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
+from threading import Timer
 from typing import Any
 
-import numpy as np
+import facts
 import torch
-from sides import serve
+from sides import peak_mb, serve
 
-from kg.graph.dataset import PARTS, Dataset
-from kg.graph.vocabulary import Vocabulary
+from kg.graph.dataset import Dataset
 from kg.models.complex import ComplEx
-from kg.training.fit import Fit
+from kg.training.fit import Epoch, Fit
 from kg.training.memory import keep_freed_memory
-from kg.training.objectives import OneVsAll
+from kg.training.objectives import NegativeSampling, Objective, OneVsAll
+from kg.training.regularizers import N3
 from kg.training.run import Run
 
 
@@ -38,44 +39,79 @@ def bare_steps(num_entities: int, size: int, batch_size: int, num_steps: int) ->
     return steps
 
 
-def fit_steps(dataset: Dataset, dim: int, batch_size: int, seed: int, precision: Any) -> Callable[[], int]:
-    """An epoch of Fit."""
+def new_fit(
+    dataset: Dataset,
+    dim: int,
+    batch_size: int,
+    seed: int,
+    objective: Objective,
+    precision: Any = "fp32",
+    *,
+    init: float = 0.1,
+    n3: float = 0.0,
+) -> Fit:
     run = Run(
-        scorer=partial(ComplEx, dim=dim),
+        scorer=partial(ComplEx, dim=dim, init=init),
         optimizer=partial(torch.optim.Adagrad, lr=0.1),
-        objective=OneVsAll(),
+        objective=objective,
+        regularizer=N3(n3) if n3 else None,
         batch_size=batch_size,
         epochs=1_000_000,
         precision=precision,
         seed=seed,
     )
     keep_freed_memory()  # as kg.training.train does
-    epochs = iter(Fit(run.new_scorer(dataset.num_entities, dataset.num_relations), dataset, run))
+    return Fit(run.new_scorer(dataset.num_entities, dataset.num_relations), dataset, run)
+
+
+def train_for(fit: Fit, epochs: Iterator[Epoch], seconds: float) -> float:
+    """Go on with a Fit for so long, to the end of the step under way; the seconds it took."""
+    began = time.perf_counter()
+    timer = Timer(seconds, fit.pause)
+    timer.start()
+    while time.perf_counter() < began + seconds:
+        next(epochs)
+    timer.cancel()
+    return time.perf_counter() - began
+
+
+def queries_so_far(fit: Fit) -> int:
+    return fit.epoch * fit.num_queries + fit.step * fit.run.batch_size
+
+
+def fit_steps(fit: Fit) -> Callable[[], int]:
+    """An epoch of Fit."""
+    epochs = iter(fit)
     return lambda: next(epochs).queries
 
 
+def sampling(num_negatives: int, shared: bool) -> NegativeSampling:
+    """The plain logistic loss: no margin, all negatives alike."""
+    return NegativeSampling(num_negatives, shared=shared, loss="logistic", margin=0.0, adversarial_temperature=0.0)
+
+
 def main() -> None:
-    side, file, dim, batch_size, seed = *sys.argv[1:3], *map(int, sys.argv[3:])
-    stored = np.load(file)
-    names = Vocabulary(*([str(i) for i in range(stored[key])] for key in ("num_entities", "num_relations")))
-    dataset = Dataset(*(torch.from_numpy(stored[name]) for name in PARTS), names)
+    side, file, *numbers = sys.argv[1:]
+    dim, batch_size, seed, *negatives = map(int, numbers)
+    libraries_mb = round(peak_mb())
+    dataset = facts.load(file)
     torch.manual_seed(seed)
+    num_candidates = 1 + negatives[0] if negatives else dataset.num_entities
     if side == "bare":
         task = bare_steps(dataset.num_entities, 2 * dim, batch_size, 2 * len(dataset.train) // batch_size)
     else:
-        task = fit_steps(dataset, dim, batch_size, seed, side)
+        objective = sampling(negatives[0], side == "pool") if negatives else OneVsAll()
+        precision = "bf16" if side == "bf16" else "fp32"
+        task = fit_steps(new_fit(dataset, dim, batch_size, seed, objective, precision))
 
     def measure() -> dict[str, float]:
         began = time.perf_counter()
         queries = task()
-        seconds = time.perf_counter() - began
-        return {
-            "queries_per_second": queries / seconds,
-            "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        }
+        speed = queries / (time.perf_counter() - began)
+        return {"queries_per_second": speed, "candidates_per_second": speed * num_candidates, "peak_mb": peak_mb()}
 
     measure()  # buffers, the state of the optimizer
-    serve({"threads": torch.get_num_threads()}, measure)
+    serve({"threads": torch.get_num_threads(), "libraries_mb": libraries_mb}, measure)
 
 
 if __name__ == "__main__":

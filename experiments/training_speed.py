@@ -4,78 +4,56 @@
 
 In turn, each in a process of its own: the three products of a step (scores, and the gradients of queries and table)
 into buffers; kg's Fit in fp32; in bf16; PyKEEN's LCWATrainingLoop with cross-entropy and inverse triples. All with the
-same facts (a random part of train, as many as make --steps), batch size, optimizer (Adagrad) and scale of the first
-weights, none with a regularizer. A query is one row of scores over all entities: for kg (head, relation) of a fact or
-its inverse, for PyKEEN a distinct such pair. Results go to experiments/training_speed.json.
+same facts (a random part of train, as many as make --steps), batch size, optimizer (Adagrad, fused) and scale of the
+first weights, none with a regularizer. A query is one row of scores over all entities: for kg (head, relation) of a
+fact or its inverse, for PyKEEN a distinct such pair. Results go to experiments/training_speed_<folder>.json.
 """
 
 import argparse
 import sys
 import tempfile
-from contextlib import ExitStack
 from pathlib import Path
-from statistics import median
 from typing import Any
 
-import numpy as np
+import facts
 import report
-from sides import Side, spread
+from sides import in_turn, ratio, spread
 
-from kg.graph.dataset import PARTS, Dataset
+from kg.graph.dataset import Dataset
 
 ROOT = Path(__file__).parents[1]
 HERE = Path(__file__).parent
-
-
-def save_part(dataset: Dataset, num_facts: int, seed: int, file: Path) -> None:
-    parts = {name: dataset.part(name).numpy() for name in PARTS}
-    parts["train"] = np.random.default_rng(seed).permutation(parts["train"])[:num_facts]
-    np.savez(file, num_entities=dataset.num_entities, num_relations=dataset.num_relations, **parts)
+FIGURE = "queries_per_second"
 
 
 def measured(arguments: argparse.Namespace) -> dict[str, Any]:
     dataset = Dataset.from_folder(arguments.folder)
     numbers = [str(number) for number in (arguments.dim, arguments.batch_size, arguments.seed)]
-    with tempfile.TemporaryDirectory() as temporary, ExitStack() as stack:
+    with tempfile.TemporaryDirectory() as temporary:
         file = Path(temporary) / "facts.npz"
-        save_part(dataset, arguments.batch_size * arguments.steps // 2, arguments.seed, file)
-        ours = {name: (sys.executable, HERE / "training_side.py", name) for name in ("bare", "fp32", "bf16")}
-        commands = {**ours, "pykeen": (arguments.peer_python, HERE / "peers" / "pykeen_training.py")}
-        sides = {name: stack.enter_context(Side(*command, str(file), *numbers)) for name, command in commands.items()}
-        taken: dict[str, list[dict[str, float]]] = {name: [] for name in sides}
-        for _ in range(arguments.repetitions):
-            for name, side in sides.items():
-                taken[name].append(side.measure())
-            last = {name: round(rows[-1]["queries_per_second"]) for name, rows in taken.items()}
-            print("queries/s:", *(f"{name} {speed:,}" for name, speed in last.items()), flush=True)
-    speed = {name: [row["queries_per_second"] for row in rows] for name, rows in taken.items()}
-
-    def ratio(left: str, right: str) -> dict[str, float]:
-        pairs = [a / b for a, b in zip(speed[left], speed[right], strict=True)]
-        return {
-            "of_medians": round(median(speed[left]) / median(speed[right]), 3),
-            "pair_by_pair": round(median(pairs), 3),
+        facts.save(dataset, file, arguments.batch_size * arguments.steps // 2, arguments.seed)
+        commands = {
+            name: (sys.executable, HERE / "training_side.py", name, file, *numbers) for name in ("bare", "fp32", "bf16")
         }
-
+        commands["pykeen"] = (arguments.peer_python, HERE / "peers" / "pykeen_training.py", "lcwa", file, *numbers)
+        taken = in_turn(commands, FIGURE, arguments.repetitions)
     return {
         "dataset": arguments.folder.name,
         "model": f"ComplEx, dim {arguments.dim} ({2 * arguments.dim} reals)",
-        "optimizer": "Adagrad",
+        "optimizer": "Adagrad, fused",
         "batch_size": arguments.batch_size,
         "steps_a_sample": arguments.steps,
         "a_query_is": "one row of scores over all entities; in PyKEEN a distinct (head, relation)",
+        "peak_mb_is": "of the side's whole process; libraries_mb is what it held once its libraries were loaded",
         "sides": {
-            name: {
-                **side.about,
-                "queries_per_second": spread(speed[name]),
-                "peak_mb": round(taken[name][-1]["peak_mb"]),
-            }
-            for name, side in sides.items()
+            name: {**side.about, FIGURE: spread(side.all(FIGURE)), "peak_mb": side.peak_mb()}
+            for name, side in taken.items()
         },
-        "fp32_over_bare": ratio("fp32", "bare"),
-        "fp32_over_pykeen": ratio("fp32", "pykeen"),
-        "bf16_over_fp32": ratio("bf16", "fp32"),
-        "pykeen_over_bare": ratio("pykeen", "bare"),
+        "fp32_over_bare": ratio(taken["fp32"], taken["bare"], FIGURE),
+        "fp32_over_pykeen": ratio(taken["fp32"], taken["pykeen"], FIGURE),
+        "bf16_over_fp32": ratio(taken["bf16"], taken["fp32"], FIGURE),
+        "pykeen_over_bare": ratio(taken["pykeen"], taken["bare"], FIGURE),
+        "fp32_over_pykeen_in_peak_mb": round(taken["fp32"].peak_mb() / taken["pykeen"].peak_mb(), 3),
     }
 
 
@@ -92,7 +70,8 @@ def main() -> None:
     results = measured(arguments)
     for name in ("fp32_over_bare", "fp32_over_pykeen", "bf16_over_fp32"):
         print(f"{name}: {results[name]['of_medians']}")
-    print(report.write(__file__, arguments.seed, **results))
+    print("peak MB:", {name: side["peak_mb"] for name, side in results["sides"].items()})
+    print(report.write(__file__, arguments.seed, variant=arguments.folder.name, **results))
 
 
 if __name__ == "__main__":
