@@ -2,27 +2,15 @@
 
 import cmath
 import math
-from typing import Any
 
 import pytest
 import torch
+from paper import fill, no_facts, score
 from torch import Tensor
 
-from kg.graph.graph import Graph
 from kg.models import rotate
 from kg.models.rotate import RotatE
 from kg.models.scorer import Queries
-
-
-def fill(parameter: Tensor, rows: list[Any]) -> None:
-    with torch.no_grad():
-        parameter.copy_(torch.tensor(rows))
-
-
-def score(scorer: RotatE, head: int, relation: int, tail: int) -> float:
-    nothing = Graph.from_triples(torch.zeros(0, 3, dtype=torch.long), scorer.num_entities, scorer.num_relations)
-    queries = Queries(torch.tensor([head]), torch.tensor([relation]), nothing)
-    return scorer.score_hrt(queries, torch.tensor([tail])).item()
 
 
 def test_rotate_by_hand() -> None:
@@ -94,8 +82,7 @@ def test_nothing_to_compare() -> None:
 
 def test_half_precision_does_not_reach_the_distance() -> None:
     scorer = RotatE(5, 1, dim=4, init=100.0)
-    nothing = Graph.from_triples(torch.zeros(0, 3, dtype=torch.long), 5, 1)
-    queries = Queries(torch.arange(5), torch.tensor([0, 1, 0, 1, 0]), nothing)
+    queries = Queries(torch.arange(5), torch.tensor([0, 1, 0, 1, 0]), no_facts(5, 1))
     expected = scorer.score_tails(queries)
     with torch.autocast("cpu", torch.bfloat16):
         found = scorer.score_tails(queries)

@@ -4,22 +4,9 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from paper import fill, no_facts, score
 
-from kg.graph.graph import Graph
-from kg.models.scorer import Queries
 from kg.models.tucker import TuckER
-
-
-def fill(parameter: Tensor, rows: list[Any]) -> None:
-    with torch.no_grad():
-        parameter.copy_(torch.tensor(rows))
-
-
-def score(scorer: TuckER, head: int, relation: int, tail: int) -> float:
-    nothing = Graph.from_triples(torch.zeros(0, 3, dtype=torch.long), scorer.num_entities, scorer.num_relations)
-    queries = Queries(torch.tensor([head]), torch.tensor([relation]), nothing)
-    return scorer.score_hrt(queries, torch.tensor([tail])).item()
 
 
 def made(mixtures: list[list[float]], **arguments: Any) -> TuckER:
@@ -46,10 +33,9 @@ def test_a_tied_inverse_is_the_core_transposed() -> None:
 
 
 def test_all_relations_by_hand() -> None:
-    nothing = Graph.from_triples(torch.zeros(0, 3, dtype=torch.long), 2, 1)
     head, tail = torch.tensor([0]), torch.tensor([1])
-    assert made([[1.0, 0.0], [2.0, -3.0]]).score_relations(head, tail, nothing).tolist() == [[3.0, -9.0]]
-    assert made([[2.0, -3.0]], tied=True).score_relations(head, tail, nothing).tolist() == [[-9.0, -8.0]]
+    assert made([[1.0, 0.0], [2.0, -3.0]]).score_relations(head, tail, no_facts(2, 1)).tolist() == [[3.0, -9.0]]
+    assert made([[2.0, -3.0]], tied=True).score_relations(head, tail, no_facts(2, 1)).tolist() == [[-9.0, -8.0]]
 
 
 def test_a_mixture_starts_as_large_as_a_vector() -> None:

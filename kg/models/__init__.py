@@ -11,11 +11,16 @@ SCORERS = {
     "transe": "kg.models.transe:TransE",
     "distmult": "kg.models.distmult:DistMult",
     "complex": "kg.models.complex:ComplEx",
+    "cp": "kg.models.cp:CP",
+    "simple": "kg.models.simple:SimplE",
+    "hole": "kg.models.hole:HolE",
     "rotate": "kg.models.rotate:RotatE",
     "tucker": "kg.models.tucker:TuckER",
     "ntn": "kg.models.ntn:NTN",
     "er_mlp": "kg.models.er_mlp:ERMLP",
     "structured": "kg.models.structured:StructuredEmbedding",
+    "rgcn": "kg.models.rgcn:RGCN",
+    "compgcn": "kg.models.compgcn:CompGCN",
 }
 
 

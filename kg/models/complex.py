@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from kg.graph.graph import Graph
 from kg.models.scorer import DotScorer, Queries, QueryVectors, dropout, tied_relation
 
 
@@ -48,6 +49,14 @@ class ComplEx(DotScorer):
         forward, inverse = tied_relation(relation, self.num_relations)
         re, im = self.diagonal(forward).chunk(2, dim=1)
         return torch.cat([re, torch.where(inverse[:, None], -im, im)], 1)
+
+    def score_relations(self, head: Int[Tensor, " B"], tail: Int[Tensor, " B"], graph: Graph) -> Float[Tensor, "B R2"]:
+        first, last = self.pair(head, tail, graph)
+        head_re, head_im = first.chunk(2, dim=1)
+        re, im = last.chunk(2, dim=1)
+        of_re, of_im = head_re * re + head_im * im, head_re * im - head_im * re  # what multiplies the parts of w
+        scores = torch.cat([of_re, of_im], 1) @ self.diagonal.weight.T
+        return torch.cat([scores, torch.cat([of_re, -of_im], 1) @ self.diagonal.weight.T], 1) if self.tied else scores
 
     def factors(self, queries: Queries, tail: Int[Tensor, " B"]) -> tuple[Float[Tensor, "B _"], ...]:
         """The moduli |h_k|, |w_rk|, |t_k|: what the nuclear 3-norm weighs (Lacroix et al., 2018)."""

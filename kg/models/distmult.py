@@ -5,6 +5,7 @@ from typing import final
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from kg.graph.graph import Graph
 from kg.models.scorer import DotScorer, Queries, QueryVectors, dropout, tied_relation
 
 
@@ -40,6 +41,11 @@ class DistMult(DotScorer):
     def _diagonals(self, relation: Int[Tensor, " B"]) -> Float[Tensor, "B D"]:
         found: Tensor = self.diagonal(tied_relation(relation, self.num_relations)[0] if self.tied else relation)
         return found
+
+    def score_relations(self, head: Int[Tensor, " B"], tail: Int[Tensor, " B"], graph: Graph) -> Float[Tensor, "B R2"]:
+        first, last = self.pair(head, tail, graph)
+        scores = (first * last) @ self.diagonal.weight.T
+        return scores.repeat(1, 2) if self.tied else scores
 
     def factors(self, queries: Queries, tail: Int[Tensor, " B"]) -> tuple[Float[Tensor, "B _"], ...]:
         head, last = (self.entities(queries.graph, ids) for ids in (queries.head, tail))

@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from kg.graph.graph import Graph
+from kg.models.bilinear import forms
 from kg.models.scorer import DotScorer, Queries, QueryVectors, dropout, tied_relation
 
 
@@ -46,6 +48,11 @@ class RESCAL(DotScorer):
         forward, inverse = tied_relation(relation, self.num_relations)
         matrix = self.matrix.index_select(0, forward)
         return torch.where(inverse[:, None, None], matrix.transpose(1, 2), matrix)
+
+    def score_relations(self, head: Int[Tensor, " B"], tail: Int[Tensor, " B"], graph: Graph) -> Float[Tensor, "B R2"]:
+        first, last = self.pair(head, tail, graph)
+        scores = forms(first, self.matrix, last)
+        return torch.cat([scores, forms(last, self.matrix, first)], 1) if self.tied else scores
 
     def factors(self, queries: Queries, tail: Int[Tensor, " B"]) -> tuple[Float[Tensor, "B _"], ...]:
         head, last = (self.entities(queries.graph, ids) for ids in (queries.head, tail))

@@ -110,10 +110,14 @@ class EmbeddingScorer(Scorer):
             return self.table.weight
         return self.table.weight[ids] if isinstance(ids, slice) else self.table(ids)
 
+    def head_entities(self, graph: Graph, ids: Int[Tensor, " B"]) -> Float[Tensor, "B D"]:
+        """The vectors of these ids as heads: the same, unless a scorer keeps two an entity."""
+        return self.entities(graph, ids)
+
     def heads(self, queries: Queries) -> Float[Tensor, "B D"]:
         """The vectors of the questions' heads, with dropout. UserError for an entity the table has no row for."""
         self._check_rows(queries.graph, queries.head)
-        return dropout(self.entities(queries.graph, queries.head), self.entity_dropout, queries.generator)
+        return dropout(self.head_entities(queries.graph, queries.head), self.entity_dropout, queries.generator)
 
     def pair(
         self, head: Int[Tensor, " B"], tail: Int[Tensor, " B"], graph: Graph
@@ -123,7 +127,7 @@ class EmbeddingScorer(Scorer):
         UserError for an entity that the table has no row for: as a candidate it ties last, here there is none.
         """
         self._check_rows(graph, head, tail)
-        return self.entities(graph, head), self.entities(graph, tail)
+        return self.head_entities(graph, head), self.entities(graph, tail)
 
     def score_relations(self, head: Int[Tensor, " B"], tail: Int[Tensor, " B"], graph: Graph) -> Float[Tensor, "B R2"]:
         self._check_rows(graph, head, tail)

@@ -7,6 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from kg.errors import check_choice
+from kg.graph.graph import Graph
 from kg.models.scorer import EmbeddingScorer, Queries, QueryVectors, dropout, tied_relation
 
 
@@ -66,6 +67,11 @@ class TransE(EmbeddingScorer):
         if self.norm == 1:
             return -difference.abs().sum(2)
         return -_root(difference.square().sum(2))
+
+    def score_relations(self, head: Int[Tensor, " B"], tail: Int[Tensor, " B"], graph: Graph) -> Float[Tensor, "B R2"]:
+        first, last = self.pair(head, tail, graph)
+        steps = self.translation.weight
+        return self.pairwise(last - first, torch.cat([steps, -steps]) if self.tied else steps)
 
     def factors(self, queries: Queries, tail: Int[Tensor, " B"]) -> tuple[Float[Tensor, "B _"], ...]:
         head, last = (self.entities(queries.graph, ids) for ids in (queries.head, tail))

@@ -67,9 +67,7 @@ class TuckER(DotScorer):
     def score_relations(self, head: Int[Tensor, " B"], tail: Int[Tensor, " B"], graph: Graph) -> Float[Tensor, "B R2"]:
         first, last = self.pair(head, tail, graph)
         scores = forms(first, self.core, last) @ self.mixture.weight.T
-        if not self.tied:
-            return scores
-        return torch.cat([scores, forms(last, self.core, first) @ self.mixture.weight.T], 1)
+        return torch.cat([scores, forms(last, self.core, first) @ self.mixture.weight.T], 1) if self.tied else scores
 
     def factors(self, queries: Queries, tail: Int[Tensor, " B"]) -> tuple[Float[Tensor, "B _"], ...]:
         """h, w_r, t: the core belongs to no fact and is not weighed."""
