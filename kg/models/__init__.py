@@ -15,6 +15,7 @@ SCORERS = {
     "simple": "kg.models.simple:SimplE",
     "hole": "kg.models.hole:HolE",
     "rotate": "kg.models.rotate:RotatE",
+    "conve": "kg.models.conve:ConvE",
     "tucker": "kg.models.tucker:TuckER",
     "ntn": "kg.models.ntn:NTN",
     "er_mlp": "kg.models.er_mlp:ERMLP",
