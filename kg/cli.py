@@ -252,6 +252,42 @@ def evaluate(
 
 
 @app.command()
+def bench(
+    source: Source,
+    presets: Annotated[
+        list[str], typer.Option(metavar="FILE:A,B,...", help="Functions in FILE that give Runs (repeat it).")
+    ],
+    out_: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the models and the results go.")],
+    seeds: Annotated[int, typer.Option(help="How many trainings of each: with the seeds 0, 1, 2 ...")] = 3,
+    device: Device = "cpu",
+    json_: Json = False,
+) -> None:
+    """Compare presets: train each with several seeds, measure them on test, write results.json, .md and .png.
+
+    Ctrl-C saves and exits 130; the same command goes on. Other presets and more seeds join what is in DIR.
+    """
+    from kg.training import bench as benchmark
+    from kg.training.presets import presets as read
+
+    runs = read(*presets)
+    device = _device(device)
+    with _saving("the same command goes on"):
+        dataset = _dataset(source)
+        results = benchmark.bench(dataset, runs, out_, seeds=seeds, device=device, console=err, quiet=json_)
+    if json_:
+        _print_json(results.to_json())
+        return
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    shown = ("preset", "seeds", "test MRR", "Hits@10", "valid MRR", "seconds")  # as many as 80 columns hold
+    for heading in shown:
+        table.add_column(heading, no_wrap=heading != "preset")
+    for row in benchmark.leaderboard(results):
+        table.add_row(*(row[heading] for heading in shown))
+    out.print(table)
+    out.print(f"written to {_plain(str(out_ / 'results.md'))}", highlight=False, soft_wrap=True)
+
+
+@app.command()
 def ask(
     model: ModelPath,
     pattern: Annotated[str, typer.Argument(help='A question such as "(Germany, borders, ?)".')],
@@ -327,12 +363,12 @@ def _device(name: str) -> str:
 
 def _dataset(
     source: Path,
-    relations: list[str] | None,
-    graphs: list[str] | None,
-    valid: float | None,
-    test: float | None,
-    seed: int,
-    restrictions: bool,
+    relations: list[str] | None = None,
+    graphs: list[str] | None = None,
+    valid: float | None = None,
+    test: float | None = None,
+    seed: int = 0,
+    restrictions: bool = False,
 ) -> "Dataset":
     from kg.graph.dataset import Dataset
     from kg.store.store import Store, term_text

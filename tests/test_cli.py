@@ -244,6 +244,23 @@ def test_a_preset_that_is_none(store: Path, preset: Path, tmp_path: Path) -> Non
     assert not (tmp_path / "m").exists()
 
 
+def test_bench(store: Path, preset: Path, tmp_path: Path) -> None:
+    arguments = ("bench", store, "--out", tmp_path / "b", "--presets", f"{preset}:small")
+    results = json.loads(kg(*arguments, "--seeds", 1, "--json").stdout)
+    assert [(row["preset"], row["seed"], row["epochs"]) for row in results["rows"]] == [("small", 0, 2)]
+    table = kg(*arguments, "--seeds", 2)
+    assert re.search(r"small +2 +0\.\d{3} ± ", table.stdout), table.stderr
+    assert sorted(path.name for path in (tmp_path / "b").iterdir()) == [
+        "results.json",
+        "results.md",
+        "results.png",
+        "small-0",
+        "small-1",
+    ]
+    preset.write_text(PRESET.replace("dim=4", "dim=8"))
+    assert "preset small has changed (scorer.arguments.dim 4 -> 8)" in fails(kg(*arguments))
+
+
 def test_users_errors(store: Path, model: Path, tmp_path: Path) -> None:
     assert "no such directory" in fails(kg("info", tmp_path / "nothing"))
     assert "missing.ttl" in fails(kg("load", tmp_path / "s.kg", tmp_path / "missing.ttl"))
@@ -292,7 +309,7 @@ def test_usage_errors_exit_2(store: Path) -> None:
 def test_every_command_has_help_and_stands_in_the_readme() -> None:
     readme = (ROOT / "README.md").read_text()
     listed = kg("--help").stdout
-    for command in ("demo", "load", "info", "sparql", "train", "evaluate", "ask", "export"):
+    for command in ("demo", "load", "info", "sparql", "train", "evaluate", "bench", "ask", "export"):
         assert command in listed
         assert f"kg {command}" in readme or f"make {command}" in readme
         assert "Usage" in kg(command, "--help").stdout

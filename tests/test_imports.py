@@ -181,6 +181,7 @@ TESTED_BY = {
     "distmult": "models",
     "complex": "models",
     "memory": "train",
+    "provenance": "bench",
     "content": "formats",
     "tables": "formats",
     "draft": "store",

@@ -117,6 +117,8 @@ def test_what_is_wrong_with_a_file(tmp_path: Path) -> None:
         preset(f"{tmp_path / 'empty.py'}:a")
     with pytest.raises(UserError, match="has no preset ''"):
         presets(f"{UMLS}:rescal,")
+    with pytest.raises(UserError, match="there is a preset rescal already"):
+        presets(f"{UMLS}:rescal,complex", f"{UMLS}:rescal")
 
 
 @pytest.mark.parametrize("model", ["rescal", "transe", "distmult", "complex"])

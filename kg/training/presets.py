@@ -24,11 +24,17 @@ def preset(reference: str) -> Run:
     return _run(file, name, functions)
 
 
-def presets(reference: str) -> dict[str, Run]:
-    """The Runs that FILE:a,b,c gives, by name, in this order. UserError as for `preset`."""
-    file, names = _split(reference)
-    functions = _functions(file)
-    return {name: _run(file, name, functions) for name in names.split(",")}
+def presets(*references: str) -> dict[str, Run]:
+    """The Runs that FILE:a,b,c and others give, by name, in this order. UserError as for `preset`; a name twice, too."""
+    found: dict[str, Run] = {}
+    for reference in references:
+        file, names = _split(reference)
+        functions = _functions(file)
+        for name in names.split(","):
+            if name in found:
+                raise UserError(f"{reference}: there is a preset {name} already, and results are told apart by name")
+            found[name] = _run(file, name, functions)
+    return found
 
 
 def _split(reference: str) -> tuple[Path, str]:

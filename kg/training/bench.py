@@ -1,0 +1,247 @@
+"""A benchmark: every preset trained with every seed, in one folder that a later call goes on with."""
+
+import json
+import statistics
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+
+from kg import bundle as bundles
+from kg.bundle import Bundle
+from kg.errors import UserError
+from kg.evaluation.ranking import evaluate
+from kg.graph.dataset import Dataset
+from kg.training.provenance import check_same, digest
+from kg.training.run import Run
+from kg.training.train import resume, train
+
+_RESULTS = "results.json"
+Row = dict[str, Any]
+
+
+@dataclass
+class Results:
+    """What a folder of a benchmark holds so far.
+
+    dataset: source, description and sha256 of its facts. presets: the Run of each, without a seed, as JSON. rows: one a
+    (preset, seed): run, figures on valid and test, seconds, epochs, best_epoch, parameters, peak_memory_mb, history
+    (an epoch a row: loss, seconds, valid_mrr), device, environment.
+    """
+
+    dataset: dict[str, Any]
+    presets: dict[str, dict[str, Any]]
+    rows: list[Row]
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def of(self, preset: str) -> list[Row]:
+        return [row for row in self.rows if row["preset"] == preset]
+
+
+def bench(
+    dataset: Dataset,
+    presets: Mapping[str, Run],
+    out: Path | str,
+    *,
+    seeds: int = 3,
+    device: torch.device | str = "cpu",
+    console: Console | None = None,
+    quiet: bool = False,
+) -> Results:
+    """Train and measure each preset with the seeds 0 ... seeds - 1, each in out/<preset>-<seed>.
+
+    What is in `out` already is not trained again, an unfinished model is resumed, and other presets and more seeds are
+    added; SIGINT and SIGTERM save and raise Interrupted. Writes results.json after each model, at the end results.md
+    and results.png. UserError where `out` was begun with other facts or another Run of a preset's name, or holds
+    something else, or there are no test facts.
+    """
+    if seeds < 1:
+        raise UserError(f"seeds must be at least 1: got {seeds}")
+    if not len(dataset.test):
+        raise UserError("there are no test facts: nothing to compare the presets by")
+    folder, console = Path(out), console or Console(stderr=True)
+    results = _opened(folder, dataset, presets)
+    left = [(name, seed) for seed in range(seeds) for name in presets if not _has(results, name, seed)]
+    for turn, (name, seed) in enumerate(left, 1):
+        if not quiet:
+            console.print(f"{turn} of {len(left)}: {name}, seed {seed}", highlight=False, markup=False)
+        run = replace(presets[name], seed=seed)
+        try:
+            row = _measured(folder / f"{name}-{seed}", dataset, run, torch.device(device), console, quiet)
+        except UserError as error:
+            raise UserError(f"{name}, seed {seed}: {error}") from error
+        results.rows.append({"preset": name, "seed": seed, **row})
+        _save(folder, results)
+    (folder / "results.md").write_text(markdown(results), encoding="utf-8")
+    plot(results, folder / "results.png")
+    return results
+
+
+def _opened(folder: Path, dataset: Dataset, presets: Mapping[str, Run]) -> Results:
+    """What the folder holds, these presets now among it."""
+    described = {"source": Path(dataset.source).name, "facts": dataset.describe(), "sha256": digest(dataset)}
+    asked = {name: {**run.to_json(), "seed": None} for name, run in presets.items()}
+    file = folder / _RESULTS
+    if file.exists():
+        try:
+            results = Results(**json.loads(file.read_text(encoding="utf-8")))
+        except (ValueError, TypeError) as error:
+            raise UserError(f"{file} cannot be read: {error}") from None
+        check_same(f"{folder}: the dataset", results.dataset, described)
+        for name in results.presets.keys() & asked.keys():
+            check_same(f"{folder}: the preset {name}", results.presets[name], asked[name])
+    elif folder.exists() and any(folder.iterdir()):
+        raise UserError(f"{folder} holds other files, and no {_RESULTS}: choose an empty folder")
+    else:
+        results = Results(described, {}, [])
+    results.presets |= asked
+    _save(folder, results)
+    return results
+
+
+def _has(results: Results, preset: str, seed: int) -> bool:
+    return any(row["seed"] == seed for row in results.of(preset))
+
+
+def _save(folder: Path, results: Results) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    fresh = folder / f"{_RESULTS}.new"
+    fresh.write_text(json.dumps(results.to_json(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    fresh.replace(folder / _RESULTS)
+
+
+def _measured(
+    folder: Path, dataset: Dataset, run: Run, device: torch.device, console: Console, quiet: bool
+) -> dict[str, Any]:
+    peak_is_known = _reset_peak_memory(device)
+    if bundles.exists(folder):
+        check_same(str(folder), Bundle.load(folder).run, run.to_json())
+        trained = resume(folder, device=device, console=console, quiet=quiet)
+    else:
+        trained = train(dataset, run, folder, device=device, console=console, quiet=quiet)
+    peak = _peak_memory_mb(device) if peak_is_known else None
+    test = evaluate(trained.scorer, dataset, "test", temperature=trained.temperature).metrics().to_json()
+    history = trained.metrics["history"]
+    return {
+        "run": trained.run,
+        "valid": trained.metrics["valid"] and _overall(trained.metrics["valid"]),
+        "test": _overall(test),
+        "seconds": history[-1]["seconds"],
+        "epochs": trained.metrics["epochs"],
+        "best_epoch": trained.metrics["best_epoch"],
+        "parameters": sum(parameter.numel() for parameter in trained.scorer.parameters()),
+        "peak_memory_mb": peak,
+        "history": history,
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "environment": {key: trained.manifest[key] for key in bundles.environment()},
+    }
+
+
+def _overall(figures: dict[str, Any]) -> dict[str, Any]:
+    """Without the figures of each relation, which `kg evaluate` gives of the saved model."""
+    return {name: value for name, value in figures.items() if name != "by_relation"}
+
+
+# Peak memory: on a GPU what tensors took, else what the whole process did. Linux alone can tell the latter apart from
+# what the trainings before it took; None where it cannot be told.
+
+
+def _reset_peak_memory(device: torch.device) -> bool:
+    """Whether it could be."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        return True
+    try:
+        Path("/proc/self/clear_refs").write_text("5")  # VmHWM starts again from what is resident now
+    except OSError:
+        return False
+    return True
+
+
+def _peak_memory_mb(device: torch.device) -> int | None:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) // 2**20
+    status = Path("/proc/self/status").read_text().splitlines()
+    return next((int(line.split()[1]) // 2**10 for line in status if line.startswith("VmHWM:")), None)
+
+
+# The tables
+
+
+_COLUMNS: dict[str, tuple[Callable[[Row], float | None], str]] = {
+    "test MRR": (lambda row: row["test"]["mrr"], ".3f"),
+    "Hits@1": (lambda row: row["test"]["hits_at_1"], ".3f"),
+    "Hits@10": (lambda row: row["test"]["hits_at_10"], ".3f"),
+    "valid MRR": (lambda row: row["valid"] and row["valid"]["mrr"], ".3f"),
+    "epochs": (lambda row: row["epochs"], ",.0f"),
+    "seconds": (lambda row: row["seconds"], ",.1f"),
+    "peak MB": (lambda row: row["peak_memory_mb"], ",.0f"),
+}
+
+
+def leaderboard(results: Results) -> list[dict[str, str]]:
+    """A row a preset, the best mean test MRR first: means over the seeds, ± the standard deviation."""
+    measured = [name for name in results.presets if results.of(name)]
+    measured.sort(key=lambda name: -statistics.mean(row["test"]["mrr"] for row in results.of(name)))
+    return [_line(name, results.of(name)) for name in measured]
+
+
+def _line(preset: str, rows: list[Row]) -> dict[str, str]:
+    cells = {name: _spread([value(row) for row in rows], form) for name, (value, form) in _COLUMNS.items()}
+    return {"preset": preset, "seeds": str(len(rows)), **cells, "parameters": f"{rows[0]['parameters']:,}"}
+
+
+def _spread(values: list[float | None], form: str) -> str:
+    given = [value for value in values if value is not None]
+    if not given:
+        return "-"
+    mean = format(statistics.mean(given), form)
+    return mean if len(given) == 1 else f"{mean} ± {format(statistics.stdev(given), form)}"
+
+
+def markdown(results: Results) -> str:
+    """The report: the leaderboard, how it was measured, and where."""
+    rows = leaderboard(results)
+    lines = [rows[0].keys(), ["---"] * len(rows[0]), *(row.values() for row in rows)]
+    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    places = {json.dumps({"device": row["device"], **row["environment"]}): None for row in results.rows}
+    told = "\n".join(f"- {', '.join(f'{key} {value}' for key, value in json.loads(place).items())}" for place in places)
+    return f"""# {results.dataset["source"] or "Benchmark"}
+
+{results.dataset["facts"]}
+
+{table}
+
+Means ± standard deviations over seeds. Filtered ranks in both directions, all entities as candidates, ties count half.
+Seconds are those of training and its validations; the weights measured are those with the best MRR on valid.
+
+![MRR on valid against seconds of training](results.png)
+
+Trained with:
+
+{told}
+"""
+
+
+def plot(results: Results, file: Path) -> None:
+    """MRR on valid against the seconds of training: a colour a preset, a line a seed; a dot is its MRR on test."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    axes = figure.add_subplot()
+    for number, name in enumerate(line["preset"] for line in leaderboard(results)):
+        for row in results.of(name):
+            course = [epoch for epoch in row["history"] if "valid_mrr" in epoch]
+            seconds, mrr = ([epoch[key] for epoch in course] for key in ("seconds", "valid_mrr"))
+            style = ("-", "--", ":")[number // 10 % 3]  # there are ten colours
+            axes.plot(seconds, mrr, style, color=f"C{number}", label=name if row is results.of(name)[0] else None)
+            axes.plot(row["seconds"], row["test"]["mrr"], "o", color=f"C{number}")
+    axes.set(xlabel="seconds of training", ylabel="MRR: valid (lines), test (dots)", title=results.dataset["source"])
+    axes.grid(alpha=0.3)
+    axes.legend()
+    figure.savefig(file, dpi=120)

@@ -1,0 +1,189 @@
+"""bench(): what is trained, what is not trained again, and what is never mixed."""
+
+import json
+import signal
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from itertools import count
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console
+from torch.optim import Adam
+
+from kg.bundle import Bundle
+from kg.errors import UserError
+from kg.evaluation.ranking import evaluate
+from kg.graph.dataset import Dataset
+from kg.models.distmult import DistMult
+from kg.models.transe import TransE
+from kg.training.bench import Results, bench, leaderboard, markdown
+from kg.training.fit import Fit
+from kg.training.provenance import digest
+from kg.training.run import Run
+from kg.training.train import Interrupted
+
+SMALL = Run(partial(DistMult, dim=4), partial(Adam, lr=0.01), epochs=4, valid_every=2)
+SHIFT = replace(SMALL, scorer=partial(TransE, dim=4))
+
+
+@pytest.fixture
+def steps(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """The steps that are taken: an item each."""
+    take, taken = Fit._take_step, list[int]()
+
+    def counting(fit: Fit, order: torch.Tensor) -> None:
+        taken.append(fit.run.seed)
+        take(fit, order)
+
+    monkeypatch.setattr(Fit, "_take_step", counting)
+    yield taken
+
+
+def without_time(results: Results) -> object:
+    """The results as JSON, without what differs from one time to the next."""
+
+    def plain(value: object) -> object:
+        if isinstance(value, dict):
+            return {k: plain(v) for k, v in value.items() if k not in ("seconds", "peak_memory_mb")}
+        return [plain(item) for item in value] if isinstance(value, list) else value
+
+    return plain(results.to_json())
+
+
+def test_every_preset_with_every_seed(random_dataset: Dataset, tmp_path: Path) -> None:
+    results = bench(random_dataset, {"small": SMALL, "shift": SHIFT}, tmp_path / "b", seeds=2, quiet=True)
+    assert [(row["preset"], row["seed"]) for row in results.rows] == [
+        ("small", 0),
+        ("shift", 0),
+        ("small", 1),
+        ("shift", 1),
+    ]
+    row = results.rows[2]
+    saved = Bundle.load(tmp_path / "b" / "small-1")
+    assert saved.run == row["run"] == replace(SMALL, seed=1).to_json()  # the seed alone is another
+    test = evaluate(saved.scorer, random_dataset, "test", temperature=saved.temperature).metrics()
+    assert row["test"]["mrr"] == test.mrr and row["test"]["perplexity"] == test.perplexity
+    assert row["valid"]["mrr"] == saved.metrics["valid"]["mrr"]
+    assert row["parameters"] == (50 + 2 * 3) * 4
+    assert [epoch["epoch"] for epoch in row["history"]] == [1, 2, 3, 4] and row["epochs"] == 4
+    assert row["seconds"] == row["history"][-1]["seconds"] > 0
+    assert row["environment"]["torch"] == torch.__version__ and row["device"] == "cpu"
+    assert row["peak_memory_mb"] is None or 50 < row["peak_memory_mb"] < 10_000
+    assert json.loads((tmp_path / "b" / "results.json").read_text()) == results.to_json()
+    assert (tmp_path / "b" / "results.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_table_by_hand() -> None:
+    def row(preset: str, seed: int, mrr: float) -> dict[str, object]:
+        test = {"mrr": mrr, "hits_at_1": 0.5, "hits_at_10": 1.0}
+        where = {"device": "cpu", "environment": {"torch": "2.13" if seed else "2.12"}}
+        figures = {"valid": None, "test": test, "seconds": 60.0, "epochs": 10, "parameters": 1234}
+        return {"preset": preset, "seed": seed, "peak_memory_mb": None, **figures, **where}
+
+    rows = [row("a", 0, 0.2), row("b", 0, 0.25), row("b", 1, 0.4)]
+    results = Results({"source": "toy", "facts": "3 facts", "sha256": ""}, {"a": {}, "b": {}, "c": {}}, rows)
+    best, other = leaderboard(results)
+    assert (best["preset"], best["seeds"]) == ("b", "2")
+    assert best["test MRR"] == "0.325 ± 0.106"  # .075 from the mean on both sides, and .075 sqrt(2) = .10607
+    assert best["seconds"] == "60.0 ± 0.0"
+    assert other["test MRR"] == "0.200" and other["valid MRR"] == "-" and other["parameters"] == "1,234"
+    told = markdown(results)
+    assert "| a | 1 | 0.200 |" in told and "torch 2.12" in told and "torch 2.13" in told
+
+
+def test_a_second_call_trains_what_is_missing(random_dataset: Dataset, tmp_path: Path, steps: list[int]) -> None:
+    first = bench(random_dataset, {"small": SMALL}, tmp_path / "b", seeds=1, quiet=True)
+    assert set(steps) == {0}
+    steps.clear()
+    again = bench(random_dataset, {"small": SMALL}, tmp_path / "b", seeds=1, quiet=True)
+    assert steps == [] and again == first
+    more = bench(random_dataset, {"shift": SHIFT, "small": SMALL}, tmp_path / "b", seeds=2, quiet=True)
+    assert [(row["preset"], row["seed"]) for row in more.rows[1:]] == [("shift", 0), ("shift", 1), ("small", 1)]
+    assert more.rows[0] == first.rows[0]
+
+
+def test_ctrl_c_and_on(random_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    presets = {"small": SMALL, "shift": SHIFT}
+    take, seen = Fit._take_step, count(1)
+
+    def stepping(fit: Fit, order: torch.Tensor) -> None:
+        take(fit, order)
+        if next(seen) == 10:  # 800 questions are 2 steps an epoch: the second epoch of the second model
+            signal.raise_signal(signal.SIGINT)
+
+    with monkeypatch.context() as patched, pytest.raises(Interrupted):
+        patched.setattr(Fit, "_take_step", stepping)
+        bench(random_dataset, presets, tmp_path / "b", seeds=1, quiet=True)
+    assert not Bundle.load(tmp_path / "b" / "shift-0").metrics["finished"]
+    results = bench(random_dataset, presets, tmp_path / "b", seeds=1, quiet=True)
+    whole = bench(random_dataset, presets, tmp_path / "whole", seeds=1, quiet=True)
+    assert without_time(results) == without_time(whole)
+
+
+def test_a_model_that_finished_unmeasured(random_dataset: Dataset, tmp_path: Path, steps: list[int]) -> None:
+    """Killed between the last epoch and the results: it is measured, not trained."""
+    bench(random_dataset, {"small": SMALL}, tmp_path / "b", seeds=1, quiet=True)
+    file = tmp_path / "b" / "results.json"
+    held = json.loads(file.read_text())
+    rows, held["rows"] = held["rows"], []
+    file.write_text(json.dumps(held))
+    steps.clear()
+    results = bench(random_dataset, {"small": SMALL}, tmp_path / "b", seeds=1, quiet=True)
+    assert steps == [] and results.rows[0]["test"] == rows[0]["test"]
+
+
+def test_what_is_never_mixed(random_dataset: Dataset, tmp_path: Path, steps: list[int]) -> None:
+    out = tmp_path / "b"
+    bench(random_dataset, {"small": SMALL}, out, seeds=1, quiet=True)
+    before = (out / "results.json").read_bytes()
+    steps.clear()
+    changed = {"shift": SHIFT, "small": replace(SMALL, batch_size=256)}
+    with pytest.raises(UserError, match=r"the preset small has changed \(batch_size 512 -> 256\): choose another"):
+        bench(random_dataset, changed, out, quiet=True)
+    changed = {"small": replace(SMALL, scorer=partial(DistMult, dim=4, init=0.5))}
+    with pytest.raises(UserError, match=r"\(scorer.arguments.init none -> 0.5\)"):
+        bench(random_dataset, changed, out, quiet=True)
+    fewer = replace(random_dataset, train=random_dataset.train[1:])
+    with pytest.raises(UserError, match=r"the dataset has changed \(facts 50 entities"):
+        bench(fewer, {"small": SMALL}, out, quiet=True)
+    assert steps == [] and (out / "results.json").read_bytes() == before
+    held = json.loads(before)
+    (out / "results.json").write_text(json.dumps({**held, "presets": {}, "rows": []}))
+    with pytest.raises(UserError, match=r"small, seed 0: .*small-0 has changed \(batch_size 512 -> 256\)"):
+        bench(random_dataset, {"small": replace(SMALL, batch_size=256)}, out, quiet=True)
+
+
+def test_what_is_refused(random_dataset: Dataset, tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("precious")
+    with pytest.raises(UserError, match="holds other files, and no results"):
+        bench(random_dataset, {"small": SMALL}, tmp_path, quiet=True)
+    with pytest.raises(UserError, match="no test facts"):
+        bench(replace(random_dataset, test=random_dataset.test[:0]), {"small": SMALL}, tmp_path / "b", quiet=True)
+    with pytest.raises(UserError, match="seeds must be at least 1: got 0"):
+        bench(random_dataset, {"small": SMALL}, tmp_path / "b", seeds=0, quiet=True)
+    with pytest.raises(UserError, match=r"wild, seed 0: .*lower the learning rate"):
+        wild = replace(SMALL, optimizer=partial(Adam, lr=1e30))
+        bench(random_dataset, {"wild": wild}, tmp_path / "b", quiet=True)
+    (tmp_path / "b" / "results.json").write_text("{")
+    with pytest.raises(UserError, match=r"results\.json cannot be read"):
+        bench(random_dataset, {"small": SMALL}, tmp_path / "b", quiet=True)
+
+
+def test_what_is_said(random_dataset: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    console = Console(stderr=True, width=160)
+    bench(random_dataset, {"small": SMALL}, tmp_path / "b", seeds=1, console=console)
+    shown = capsys.readouterr()
+    assert shown.out == "" and "1 of 1: small, seed 0" in shown.err
+
+
+def test_a_digest_knows_facts_their_parts_and_names(random_dataset: Dataset) -> None:
+    whole = digest(random_dataset)
+    assert digest(replace(random_dataset, source="elsewhere")) == whole
+    swapped = replace(random_dataset, valid=random_dataset.test, test=random_dataset.valid)
+    reordered = replace(random_dataset, train=random_dataset.train.flip(0))
+    names = type(random_dataset.vocabulary)([f"x{i}" for i in range(50)], random_dataset.vocabulary.relations)
+    others = [digest(each) for each in (swapped, reordered, replace(random_dataset, vocabulary=names))]
+    assert len({whole, *others}) == 4
