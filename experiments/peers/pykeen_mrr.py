@@ -8,6 +8,7 @@ weights are kept as kg's ComplEx holds them, with a few of PyKEEN's own scores t
 
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,5 @@ class Keeper(TrainingCallback):
         self.began += time.perf_counter() - now
 
 
-try:
+with suppress(Done):
     training.run(Keeper(), num_epochs=1_000_000)
-except Done:
-    pass
