@@ -132,7 +132,6 @@ def test_a_limit_needs_a_generator(star: Graph) -> None:
         star.neighbours(torch.tensor([0]), limit=5)
 
 
-@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")  # torch_geometric's own, on import
 def test_to_pyg(graph: Graph) -> None:
     data = graph.to_pyg()
     assert data.num_nodes == 4

@@ -62,7 +62,7 @@ class Procedure(ABC):
         """The training, as something to iterate over. UserError for a scorer that it does not know how to fit."""
 
 
-PROCEDURES: dict[str, str] = {}
+PROCEDURES: dict[str, str] = {"als": "kg.training.als:ALS"}
 
 
 @dataclass(frozen=True)
@@ -105,6 +105,9 @@ class Run:
         check_choice("hide", self.hide, (None, "exact", "pair"))
         check_choice("precision", self.precision, ("fp32", "bf16"))
         _check_arguments(self.scorer, "num_entities", "num_relations")
+        if self.hide is None and getattr(self.scorer.func, "looks_at_graph", False):
+            name = self.scorer.func.__name__
+            raise UserError(f"{name} looks at the graph, where the answers stand: hide must be exact or pair")
         if self.optimizer:
             _check_arguments(self.optimizer, "params")
         elif not self.procedure:
