@@ -212,7 +212,7 @@ def _card(dataset: Dataset, run: dict[str, Any], metrics: dict[str, Any]) -> str
 A link predictor: it ranks tails for (head, relation, ?) and heads for (?, relation, tail).
 
 - trained with kg {kg.__version__} on {Path(dataset.source).name or "facts given in Python"}: {dataset.describe()}
-- objective {run["objective"]["name"]}, optimizer {run["optimizer"]["name"]}, seed {run["seed"]} (all: config.json)
+- {_fitted_by(run)}, seed {run["seed"]} (all: config.json)
 - epochs so far {metrics["epochs"]}, best at {metrics["best_epoch"]}
 
 Filtered ranking on its valid facts, both directions, all entities as candidates:
@@ -223,6 +223,12 @@ Filtered ranking on its valid facts, both directions, all entities as candidates
 
 It knows nothing but these facts: its errors and gaps are theirs. A score is no probability.
 """
+
+
+def _fitted_by(run: dict[str, Any]) -> str:
+    if run["procedure"]:
+        return f"procedure {run['procedure']['name']}"
+    return f"objective {run['objective']['name']}, optimizer {run['optimizer']['name']}"
 
 
 _CARD_FIGURES = ("mrr", "mean_rank", "amri", "hits_at_1", "hits_at_3", "hits_at_10", "perplexity")
