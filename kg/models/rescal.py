@@ -7,8 +7,13 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from kg.graph.graph import Graph
-from kg.models.bilinear import forms
+from kg.models.bilinear import forms, products
 from kg.models.scorer import DotScorer, Queries, QueryVectors, dropout, tied_relation
+from kg.models.space import AGAINST_ALL, BATCH, COMMON, NUCLEAR, Choice, Space
+
+SPACE = Space(
+    {**COMMON, "dim": Choice((32, 64, 128))}, objective=AGAINST_ALL, regularizer=NUCLEAR, batch_size=BATCH
+)
 
 
 @final
@@ -16,6 +21,7 @@ class RESCAL(DotScorer):
     """score(h, r, t) = h^T W_r t (Nickel, Tresp and Kriegel, 2011, eq. 2). encode: (B,), (B,) -> (B, dim).
 
     A tied inverse is the transpose: W_(r+R) = W_r^T; own inverses have matrices of their own.
+    relation_dropout: on W_r, drawn once a batch for each relation.
     init: the standard deviation of all parameters at the start.
     """
 
@@ -37,9 +43,10 @@ class RESCAL(DotScorer):
         nn.init.normal_(self.matrix, std=init)
 
     def encode(self, queries: Queries) -> QueryVectors:
-        head = self.heads(queries)
-        matrix = dropout(self._matrices(queries.relation), self.relation_dropout, queries.generator)
-        return QueryVectors(torch.bmm(head[:, None, :], matrix)[:, 0], queries.graph)
+        # There are fewer relations than questions, and a matrix is dear: each is read, and dropped from, once.
+        distinct, place = torch.unique(queries.relation, return_inverse=True)
+        matrix = dropout(self._matrices(distinct), self.relation_dropout, queries.generator)
+        return QueryVectors(products(self.heads(queries), matrix, place), queries.graph)
 
     def _matrices(self, relation: Int[Tensor, " B"]) -> Float[Tensor, "B D D"]:
         # index_select: the gradient of plain indexing sorts its way through the copies, at twice the time
