@@ -19,7 +19,7 @@ SCORERS = {
     "tucker": "kg.models.tucker:TuckER",
     "ntn": "kg.models.ntn:NTN",
     "er_mlp": "kg.models.er_mlp:ERMLP",
-    "structured": "kg.models.structured:StructuredEmbedding",
+    "se": "kg.models.structured:StructuredEmbedding",
     "rgcn": "kg.models.rgcn:RGCN",
     "compgcn": "kg.models.compgcn:CompGCN",
 }
