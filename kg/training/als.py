@@ -151,10 +151,14 @@ class Slices:
         """||X||^2."""
         return len(self.tails) // 2
 
-    def times(self, vectors: Float[Tensor, "N D"]) -> Iterator[tuple[Int[Tensor, " m"], Float[Tensor, "m D"]]]:
-        """X_k A of each of the 2R slices: its rows that are not empty, and which they are. O(facts D)."""
-        sums = _sums(self.tails, self.offsets, vectors)
-        return zip(torch.split(self.head, self.counts), torch.split(sums, self.counts), strict=True)
+    def times(
+        self, vectors: Float[Tensor, "N D"], num_slices: int
+    ) -> Iterator[tuple[Int[Tensor, " m"], Float[Tensor, "m D"]]]:
+        """X_k A of each of the first slices: its rows that are not empty, and which they are. O(facts D)."""
+        counts = self.counts[:num_slices]
+        offsets = self.offsets[: sum(counts) + 1]
+        sums = _sums(self.tails[: int(offsets[-1])], offsets, vectors)
+        return zip(torch.split(self.head[: len(sums)], counts), torch.split(sums, counts), strict=True)
 
 
 def fitted_relations(slices: Slices, vectors: Float[Tensor, "N D"], weight: float) -> Float[Tensor, "R D D"]:
@@ -241,16 +245,15 @@ def leading_eigenvectors(graph: Graph, dim: int, seed: int) -> Float[Tensor, "N 
 
 def _cores(slices: Slices, vectors: Float[Tensor, "N D"]) -> Float[Tensor, "R D D"]:
     """A^T X_k A."""
-    num_relations = len(slices.counts) // 2
-    parts = zip(range(num_relations), slices.times(vectors), strict=False)  # not the transposes
-    return torch.stack([vectors[head].T @ rows for _, (head, rows) in parts])
+    forward = slices.times(vectors, len(slices.counts) // 2)
+    return torch.stack([vectors[head].T @ rows for head, rows in forward])
 
 
 def _answers(slices: Slices, vectors: Float[Tensor, "N D"], matrices: Float[Tensor, "R D D"]) -> Float[Tensor, "N D"]:
     """sum_k X_k A R_k^T + X_k^T A R_k. Its product with A is 2 <X, A R A^T>."""
     found = torch.zeros_like(vectors)
     both = torch.cat([matrices.mT, matrices])
-    for matrix, (head, rows) in zip(both, slices.times(vectors), strict=True):
+    for matrix, (head, rows) in zip(both, slices.times(vectors, len(both)), strict=True):
         found.index_add_(0, head, rows @ matrix)
     return found
 
