@@ -288,6 +288,50 @@ def bench(
 
 
 @app.command()
+def tune(
+    source: Source,
+    out_: Annotated[Path, typer.Argument(metavar="OUT", help="The folder for the study, best.py and report.md.")],
+    model: Annotated[str, typer.Option(help="The model whose settings are looked for.")],
+    trials: Annotated[int, typer.Option(help="How many trials, those of earlier calls included.")] = 50,
+    timeout: Annotated[float | None, typer.Option(help="Begin no trial after so many seconds.")] = None,
+    epochs: Epochs = None,
+    seed: Annotated[int, typer.Option(help="Decides the split, the trainings and what is tried.")] = 0,
+    device: Device = "cpu",
+    json_: Json = False,
+) -> None:
+    """Look for a model's best settings by the MRR on valid: OUT/best.py is a preset, OUT/report.md tells of the trials.
+
+    Ctrl-C exits 130; the same command goes on. Test facts are never looked at.
+    """
+    from kg.training.tune import tune as tuned
+
+    device = _device(device)
+    with _saving("the same command goes on"):
+        found = tuned(
+            _dataset(source, seed=seed),
+            model,
+            out_,
+            trials=trials,
+            timeout_seconds=timeout,
+            epochs=epochs,
+            seed=seed,
+            device=device,
+            console=err,
+            quiet=json_,
+        )
+    if json_:
+        _print_json(found.to_json())
+        return
+    counts = f"best of {found.complete + found.pruned} trials, {found.pruned} of them given up"
+    out.print(
+        f"{_plain(str(out_))}: valid MRR {found.valid_mrr:.4f}, {counts}\n"
+        f"train it: kg train {_plain(f'{source} MODEL --preset {found.preset}')}",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+@app.command()
 def ask(
     model: ModelPath,
     pattern: Annotated[str, typer.Argument(help='A question such as "(Germany, borders, ?)".')],

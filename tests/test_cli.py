@@ -261,6 +261,19 @@ def test_bench(store: Path, preset: Path, tmp_path: Path) -> None:
     assert "preset small has changed (scorer.arguments.dim 4 -> 8)" in fails(kg(*arguments))
 
 
+def test_tune(store: Path, tmp_path: Path) -> None:
+    arguments = ("tune", store, tmp_path / "t", "--model", "distmult", "--epochs", 2)
+    first = json.loads(kg(*arguments, "--trials", 1, "--json").stdout)
+    assert first["complete"] == 1 and first["best"]["scorer"]["name"] == "distmult"
+    more = kg(*arguments, "--trials", 2)
+    assert "2 of 2, trial 1: valid MRR 0." in more.stderr, more.stderr
+    command = re.search(r"best of 2 trials.*\ntrain it: kg train (\S+) MODEL --preset (\S+)\n", more.stdout)
+    assert command and (command[1], command[2]) == (str(store), f"{tmp_path / 't' / 'best.py'}:best")
+    trained = kg("train", command[1], tmp_path / "m", "--preset", command[2])
+    assert "distmult, 2 epochs" in trained.stdout, trained.stderr
+    assert "what is tuned has changed (base.epochs 2 -> 3)" in fails(kg(*arguments[:-1], 3))
+
+
 def test_users_errors(store: Path, model: Path, tmp_path: Path) -> None:
     assert "no such directory" in fails(kg("info", tmp_path / "nothing"))
     assert "missing.ttl" in fails(kg("load", tmp_path / "s.kg", tmp_path / "missing.ttl"))
@@ -309,7 +322,7 @@ def test_usage_errors_exit_2(store: Path) -> None:
 def test_every_command_has_help_and_stands_in_the_readme() -> None:
     readme = (ROOT / "README.md").read_text()
     listed = kg("--help").stdout
-    for command in ("demo", "load", "info", "sparql", "train", "evaluate", "bench", "ask", "export"):
+    for command in ("demo", "load", "info", "sparql", "train", "evaluate", "bench", "tune", "ask", "export"):
         assert command in listed
         assert f"kg {command}" in readme or f"make {command}" in readme
         assert "Usage" in kg(command, "--help").stdout

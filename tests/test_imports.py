@@ -166,6 +166,7 @@ def test_naming_one_scorer_imports_that_one() -> None:
     loaded = loaded_by("from kg.models import scorer_class", "scorer_class('transe')")
     assert {name for name in loaded if re.fullmatch(r"kg\.models\.\w+", name)} == {
         "kg.models.scorer",
+        "kg.models.space",
         "kg.models.transe",
     }
     assert "torch_geometric" not in loaded
@@ -182,6 +183,7 @@ TESTED_BY = {
     "complex": "models",
     "memory": "train",
     "provenance": "bench",
+    "space": "tune",
     "content": "formats",
     "tables": "formats",
     "draft": "store",
@@ -192,7 +194,6 @@ TESTED_BY = {
     "worker": "sandbox",
     "demo": "cli",
     "results": "cli",
-    "embeddings": "cli",
 }
 
 

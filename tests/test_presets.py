@@ -2,16 +2,22 @@
 
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
+from torch.optim import Adagrad
 
 from kg.errors import UserError
 from kg.graph.dataset import Dataset
 from kg.graph.vocabulary import Vocabulary
+from kg.models.distmult import DistMult
 from kg.training.defaults import defaults
-from kg.training.presets import preset, presets
+from kg.training.objectives import NegativeSampling
+from kg.training.presets import preset, presets, written
+from kg.training.regularizers import N3
+from kg.training.run import Plateau, Run
 
 UMLS = Path(__file__).parents[1] / "experiments" / "umls.py"
 
@@ -129,3 +135,47 @@ def test_the_model_file_gives_the_defaults(model: str) -> None:
     umls = Dataset(facts, facts[:0], facts[:0], names)
     assert preset(f"{UMLS}:{model}").to_json() == defaults(model)(umls).to_json()
     assert replace(preset(f"{UMLS}:{model}"), seed=1).seed == 1
+
+
+def test_a_run_as_a_preset_file(tmp_path: Path) -> None:
+    run = Run(
+        partial(DistMult, dim=4, init=1e-05),
+        partial(Adagrad, lr=0.1),
+        NegativeSampling(64, loss="logistic"),
+        N3(0.01),
+        schedule=Plateau(),
+        hide="pair",
+    )
+    source = written(run, "best", "The best")
+    (tmp_path / "best.py").write_text(source)
+    assert preset(f"{tmp_path / 'best.py'}:best").to_json() == run.to_json()
+    expected = """\"""The best.\"""
+
+from functools import partial
+
+from torch.optim import Adagrad
+
+from kg.models.distmult import DistMult
+from kg.training.objectives import NegativeSampling
+from kg.training.regularizers import N3
+from kg.training.run import Plateau, Run
+
+
+def best() -> Run:
+    return Run(
+        scorer=partial(DistMult, dim=4, init=1e-05),
+        optimizer=partial(Adagrad, lr=0.1),
+        objective=NegativeSampling(num_negatives=64, loss="logistic"),
+        regularizer=N3(weight=0.01),
+        schedule=Plateau(),
+        hide="pair",
+    )
+"""
+    assert source == expected
+
+
+@pytest.mark.parametrize("name", ["rescal", "transe", "distmult", "complex"])
+def test_written_and_read_again(name: str, tmp_path: Path) -> None:
+    run = preset(f"{UMLS}:{name}")
+    (tmp_path / "again.py").write_text(written(run, name, "Again"))
+    assert preset(f"{tmp_path / 'again.py'}:{name}").to_json() == run.to_json()

@@ -1,11 +1,15 @@
 """Presets: Python files with functions that return a Run, named as FILE:name."""
 
 import inspect
+import json
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import MISSING, fields, is_dataclass
+from functools import partial
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from kg.errors import UserError
 from kg.training.run import Run
@@ -25,7 +29,7 @@ def preset(reference: str) -> Run:
 
 
 def presets(*references: str) -> dict[str, Run]:
-    """The Runs that FILE:a,b,c and others give, by name, in this order. UserError as for `preset`; a name twice, too."""
+    """The Runs that FILE:a,b,c and others give, by name, in this order. UserError as for `preset`; or a name twice."""
     found: dict[str, Run] = {}
     for reference in references:
         file, names = _split(reference)
@@ -35,6 +39,55 @@ def presets(*references: str) -> dict[str, Run]:
                 raise UserError(f"{reference}: there is a preset {name} already, and results are told apart by name")
             found[name] = _run(file, name, functions)
     return found
+
+
+def written(run: Run, name: str, about: str) -> str:
+    """The source of a preset file: `name` returns this run. about: what its docstring says."""
+    imports: dict[str, set[str]] = {_home(Run): {"Run"}}
+    for part in _classes(run):
+        imports.setdefault(_home(part), set()).add(part.__name__)
+    lines = [f"from {home} import {', '.join(sorted(names))}" for home, names in sorted(imports.items())]
+    theirs, ours = ([line for line in lines if line.startswith("from kg.") == own] for own in (False, True))
+    top = "\n\n".join("\n".join(block) for block in (["from functools import partial"], theirs, ours) if block)
+    arguments = "".join(f"        {key}={_code(value)},\n" for key, value in _given(run).items())
+    return f'''"""{about}."""\n\n{top}\n\n\ndef {name}() -> Run:\n    return Run(\n{arguments}    )\n'''
+
+
+def _given(value: Any) -> dict[str, Any]:
+    """The fields of a dataclass that are not what they are without a word."""
+    found = {}
+    for each in fields(value):
+        default = each.default if each.default_factory is MISSING else each.default_factory()
+        if getattr(value, each.name) != default:
+            found[each.name] = getattr(value, each.name)
+    return found
+
+
+def _code(value: Any) -> str:
+    if isinstance(value, partial):
+        arguments = "".join(f", {key}={_code(each)}" for key, each in value.keywords.items())
+        return f"partial({value.func.__name__}{arguments})"
+    if is_dataclass(value):
+        return f"{type(value).__name__}({', '.join(f'{key}={_code(each)}' for key, each in _given(value).items())})"
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
+
+
+def _classes(value: Any) -> Iterator[Any]:
+    """The classes that the code of a value names."""
+    if isinstance(value, partial):
+        yield value.func
+        for each in value.keywords.values():
+            yield from _classes(each)
+    elif is_dataclass(value):
+        yield type(value)
+        for each in _given(value).values():
+            yield from _classes(each)
+
+
+def _home(part: type) -> str:
+    """The module to import it from: the package, where that gives it too, as torch.optim does."""
+    package = part.__module__.rpartition(".")[0]
+    return package if vars(sys.modules[package]).get(part.__name__) is part else part.__module__
 
 
 def _split(reference: str) -> tuple[Path, str]:

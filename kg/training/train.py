@@ -52,7 +52,7 @@ def train(
     check_vacant(out)
     run.to_json()  # what cannot be stored is an error before the first batch
     keep_freed_memory()
-    with _threads_for(dataset, run):
+    with threads_for(dataset, run):
         fit = fitting(run.new_scorer(dataset.num_entities, dataset.num_relations), dataset, run, device)
         return _Training(fit, dataset, Path(out), []).finish(console or Console(stderr=True), quiet)
 
@@ -86,7 +86,7 @@ def resume(
     run = Run.from_json(saved.run)
     run = run if epochs is None else replace(run, epochs=epochs)
     keep_freed_memory()
-    with _threads_for(saved.dataset, run):
+    with threads_for(saved.dataset, run):
         fit = fitting(saved.scorer.train(), saved.dataset, run, device)
         fit.load_state_dict(saved.state)
         here = bundle.environment()
@@ -99,7 +99,7 @@ def resume(
 
 
 @contextmanager
-def _threads_for(dataset: Dataset, run: Run) -> Iterator[None]:
+def threads_for(dataset: Dataset, run: Run) -> Iterator[None]:
     """One thread while the scores of a step are few, as many as there were otherwise.
 
     On such a step a second thread gains nothing, and where the cores have other work to do each of its hundred
