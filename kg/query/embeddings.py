@@ -14,17 +14,17 @@ from kg.store.content import failing_as
 def write_embeddings(bundle: Bundle, out: Path | str) -> None:
     """Entity and relation parameters with their terms: `.npz` or `.tsv`, by the suffix.
 
-    .npz: `entity_terms` (N,), `relation_terms` (R or 2R), and every parameter under its name, rows in that order.
-    .tsv: a line a row: parameter, term, values. Where a scorer has own inverses, relation rows R ... 2R - 1 are theirs,
-    their terms marked `^`. UserError for another suffix, or where the file cannot be written.
+    .npz: `entity_terms` (N,), `relation_terms` (2R,), and every parameter under its name. The rows of a `table` are
+    entities; R or 2R rows are relations, those from R on their inverses, with terms marked `^`; others are layers.
+    .tsv: a line a row: parameter, term (for a layer the row's number), values.
+    UserError for another suffix, or where the file cannot be written.
     """
     path = Path(out)
     if path.suffix not in (".npz", ".tsv"):
         raise UserError(f"{path}: embeddings are written as .npz or .tsv")
     names = bundle.dataset.vocabulary
     parameters = {name: value.detach().cpu().numpy() for name, value in bundle.scorer.named_parameters()}
-    num_rows = max((len(rows) for name, rows in parameters.items() if not name.startswith("table")), default=0)
-    relations = (names.relations + tuple(f"^{term}" for term in names.relations))[:num_rows]
+    relations = names.relations + tuple(f"^{term}" for term in names.relations)
     temporary = path.with_name(f".{os.getpid()}.{path.name}")  # the file appears whole or not at all
     try:
         with failing_as(path):
@@ -43,6 +43,8 @@ def _write_tsv(
 ) -> None:
     with path.open("w", encoding="utf-8") as file:
         for name, rows in parameters.items():
-            for term, row in zip(entities if name.startswith("table") else relations, rows, strict=False):
+            known = entities if "table" in name else relations
+            terms = known[: len(rows)] if len(rows) in (len(known), len(relations) // 2) else range(len(rows))
+            for term, row in zip(terms, rows, strict=False):
                 values = "\t".join(f"{value:.7g}" for value in row.reshape(-1).tolist())
                 file.write(f"{name}\t{term}\t{values}\n")

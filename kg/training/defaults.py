@@ -29,8 +29,8 @@ def _is_small(dataset: Dataset) -> bool:
     return dataset.num_entities < _SMALL
 
 
-# A model's learning rate, sizes on small and on large graphs, and its other arguments. TransE's L1 norm does a little
-# better than L2, without matrix products.
+# A model's learning rate, its dim on small and on large graphs, and its other arguments. (TransE does a little better
+# with the L1 norm, but then without matrix products.)
 _DROPOUT: dict[str, tuple[float, int, int, dict[str, Any]]] = {
     "rescal": (0.001, 64, 128, {"entity_dropout": 0.5}),
     "tucker": (0.002, 64, 200, {"entity_dropout": 0.4, "relation_dropout": 0.2}),
@@ -71,11 +71,12 @@ def _bilinear(model: str, dataset: Dataset) -> Run:
     )
 
 
-def _graph_encoder(model: str, dataset: Dataset) -> Run:
+def _graph_encoder(model: str, lr: float, arguments: dict[str, Any], dataset: Dataset) -> Run:
     """Large batches, since each encodes the whole graph; what a batch asks for is hidden from it."""
+    dropout = {"entity_dropout": 0.3, "hidden_dropout": 0.2}
     return Run(
-        partial(scorer_class(model), dim=128, init=0.3, entity_dropout=0.3, hidden_dropout=0.2),
-        partial(Adam, lr=0.003),
+        partial(scorer_class(model), dim=128, init=0.3, **dropout, **arguments),
+        partial(Adam, lr=lr),
         _one_vs_all(dataset),
         batch_size=1024 if _is_small(dataset) else 4096,
         epochs=100,
@@ -91,6 +92,7 @@ def _one_vs_all(dataset: Dataset) -> OneVsAll:
 
 _DEFAULTS: dict[str, Callable[[Dataset], Run]] = {
     **{model: partial(_bilinear, model) for model in ("distmult", "complex", "cp", "simple", "hole")},
-    **{model: partial(_graph_encoder, model) for model in ("rgcn", "compgcn")},
+    "rgcn": partial(_graph_encoder, "rgcn", 0.01, {"num_layers": 1}),
+    "compgcn": partial(_graph_encoder, "compgcn", 0.005, {"composition": "sub"}),
     **{model: partial(_with_dropout, model, *arguments) for model, arguments in _DROPOUT.items()},
 }
