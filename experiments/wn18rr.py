@@ -1,0 +1,105 @@
+"""Presets for wn18rr, chosen on its valid part, or where docs/benchmarks.md says "not run" after the published
+settings.
+
+    kg train ../shared/datasets/wn18rr models/wn18rr --preset experiments/wn18rr.py:complex --seed 0
+    kg train ../shared/datasets/wn18rr models/wn18rr --resume       # after Ctrl-C
+    python experiments/trained.py models/wn18rr
+
+An epoch of the bilinear models takes half a minute on one core (bfloat16); RotatE and large sizes are for a GPU.
+"""
+
+from functools import partial
+
+from torch.optim import Adagrad, Adam
+
+from kg.models.complex import ComplEx
+from kg.models.distmult import DistMult
+from kg.models.rescal import RESCAL
+from kg.models.rotate import RotatE
+from kg.models.transe import TransE
+from kg.models.tucker import TuckER
+from kg.training.objectives import KvsAll, NegativeSampling, OneVsAll, RelationPrediction
+from kg.training.regularizers import N3
+from kg.training.run import Plateau, Run
+
+FAST = OneVsAll(max_answers=8)
+
+
+def rescal() -> Run:
+    return Run(
+        partial(RESCAL, dim=128, relation_dropout=0.25),
+        partial(Adam, lr=0.00085),
+        KvsAll(label_smoothing=0.3),
+        schedule=Plateau(patience=8),
+        batch_size=128,
+        epochs=400,
+        precision="bf16",
+    )
+
+
+def transe() -> Run:
+    return Run(
+        partial(TransE, dim=512, entity_dropout=0.25),
+        partial(Adagrad, lr=0.25),
+        NegativeSampling(158),
+        schedule=Plateau(patience=5),
+        batch_size=128,
+        epochs=400,
+    )
+
+
+def distmult() -> Run:
+    return Run(
+        partial(DistMult, dim=256, init=0.001),
+        partial(Adagrad, lr=0.1),
+        FAST,
+        N3(0.1),
+        epochs=40,
+        patience=3,
+        precision="bf16",
+    )
+
+
+def complex() -> Run:
+    return Run(
+        partial(ComplEx, dim=128, init=0.001),
+        partial(Adagrad, lr=0.1),
+        FAST,
+        N3(0.1),
+        epochs=50,
+        patience=3,
+        precision="bf16",
+    )
+
+
+def complex_with_relation_prediction() -> Run:
+    return Run(
+        partial(ComplEx, dim=256, init=0.001),
+        partial(Adagrad, lr=0.1),
+        FAST,
+        N3(0.1),
+        RelationPrediction(0.05),
+        epochs=35,
+        patience=3,
+        precision="bf16",
+    )
+
+
+def rotate() -> Run:
+    return Run(
+        partial(RotatE, dim=500),
+        partial(Adam, lr=5e-5),
+        NegativeSampling(1024, loss="logistic", margin=6.0, adversarial_temperature=0.5),
+        epochs=240,
+    )
+
+
+def tucker() -> Run:
+    return Run(
+        partial(TuckER, dim=200, relation_dim=30, entity_dropout=0.2, relation_dropout=0.2, query_dropout=0.3),
+        partial(Adam, lr=0.003),
+        OneVsAll(label_smoothing=0.1, max_answers=8),
+        batch_size=128,
+        epochs=200,
+        precision="bf16",
+    )
