@@ -9,7 +9,7 @@ def average_precision(scores: Float[Tensor, " P"], labels: Bool[Tensor, " P"]) -
 
     One point i a distinct score, from the highest down: what scores alike is taken in together, so that a constant
     gets the base rate and no order of the rows matters. No line is drawn between points: precision does not fall along
-    one, and the area would come out too large (Davis and Goadrich, 2006).
+    one, and the area could come out too large (Davis and Goadrich, 2006).
 
     Raises ValueError where no label is true, or a score is NaN.
     """
