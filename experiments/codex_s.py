@@ -10,11 +10,18 @@ from functools import partial
 
 from torch.optim import Adagrad, Adam
 
+from kg.models.compgcn import CompGCN
 from kg.models.complex import ComplEx
 from kg.models.distmult import DistMult
+from kg.models.er_mlp import ERMLP
+from kg.models.ntn import NTN
 from kg.models.rescal import RESCAL
+from kg.models.rgcn import RGCN
+from kg.models.scorer import Scorer
+from kg.models.structured import StructuredEmbedding
 from kg.models.transe import TransE
 from kg.models.tucker import TuckER
+from kg.training.als import ALS
 from kg.training.objectives import OneVsAll, RelationPrediction
 from kg.training.regularizers import N3
 from kg.training.run import Plateau, Run
@@ -97,3 +104,36 @@ def tucker() -> Run:
         patience=4,
         precision="bf16",
     )
+
+
+def er_mlp() -> Run:
+    return _with_adam(partial(ERMLP, dim=64, entity_dropout=0.3))
+
+
+def ntn() -> Run:
+    return _with_adam(partial(NTN, dim=32, entity_dropout=0.3))
+
+
+def se() -> Run:
+    return _with_adam(partial(StructuredEmbedding, dim=32, entity_dropout=0.3))
+
+
+def rgcn() -> Run:
+    return _encoder(partial(RGCN, dim=128, num_layers=1, init=0.3, entity_dropout=0.3, hidden_dropout=0.2), lr=0.01)
+
+
+def compgcn() -> Run:
+    scorer = partial(CompGCN, dim=128, composition="sub", init=0.3, entity_dropout=0.3, hidden_dropout=0.2)
+    return _encoder(scorer, lr=0.01)
+
+
+def rescal_als() -> Run:
+    return Run(partial(RESCAL, dim=100, tied=True), procedure=ALS(), epochs=30, patience=3)
+
+
+def _with_adam(scorer: "partial[Scorer]") -> Run:
+    return Run(scorer, partial(Adam, lr=0.003), FAST, schedule=Plateau(), batch_size=256, epochs=30, patience=2)
+
+
+def _encoder(scorer: "partial[Scorer]", lr: float) -> Run:
+    return Run(scorer, partial(Adam, lr=lr), FAST, batch_size=1024, epochs=30, patience=2, hide="exact")

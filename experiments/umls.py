@@ -14,6 +14,7 @@ from kg.models.complex import ComplEx
 from kg.models.distmult import DistMult
 from kg.models.rescal import RESCAL
 from kg.models.transe import TransE
+from kg.training.als import ALS
 from kg.training.objectives import OneVsAll
 from kg.training.regularizers import N3
 from kg.training.run import Plateau, Run
@@ -61,3 +62,7 @@ def complex() -> Run:
         epochs=100,
         patience=5,
     )
+
+
+def rescal_als() -> Run:
+    return Run(partial(RESCAL, dim=100, tied=True), procedure=ALS(), epochs=30, patience=3)
