@@ -158,14 +158,16 @@ def train(
     source: Source,
     model_out: Annotated[Path, typer.Argument(metavar="OUT", help="The folder to save the model in.")],
     model: Annotated[
-        str | None, typer.Option(help="rescal, transe, distmult, complex ... [default: complex]", show_default=False)
+        str | None, typer.Option(help="complex (the default), rescal ...: a wrong name lists all.", show_default=False)
     ] = None,
     preset: Annotated[
         str | None, typer.Option(metavar="FILE:NAME", help="Instead of --model: a function in FILE that gives a Run.")
     ] = None,
-    dim: Annotated[int | None, typer.Option(help="Size of an entity's vector (complex numbers for complex).")] = None,
+    dim: Annotated[
+        int | None, typer.Option(help="Size of an entity's vector (complex numbers for complex and rotate).")
+    ] = None,
     epochs: Epochs = None,
-    batch_size: Annotated[int | None, typer.Option(help="Questions a step.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Rows of scores a step.")] = None,
     lr: Annotated[float | None, typer.Option(help="Learning rate.")] = None,
     seed: Annotated[
         int | None,
@@ -295,7 +297,7 @@ def tune(
     trials: Annotated[int, typer.Option(help="How many trials, those of earlier calls included.")] = 50,
     timeout: Annotated[float | None, typer.Option(help="Begin no trial after so many seconds.")] = None,
     epochs: Epochs = None,
-    seed: Annotated[int, typer.Option(help="Decides the split, the trainings and what is tried.")] = 0,
+    seed: Annotated[int, typer.Option(help="Decides the trainings and what is tried.")] = 0,
     device: Device = "cpu",
     json_: Json = False,
 ) -> None:
@@ -308,7 +310,7 @@ def tune(
     device = _device(device)
     with _saving("the same command goes on"):
         found = tuned(
-            _dataset(source, seed=seed),
+            _dataset(source, seed=0),  # as `kg bench` and `kg train` split it
             model,
             out_,
             trials=trials,
@@ -462,6 +464,9 @@ class _Asked:
 
     def varied(self, run: "Run") -> "Run":
         """The run with what the user named in its place."""
+        for name in ("lr", "batch_size", "precision"):
+            if run.procedure and getattr(self, name) is not None:
+                raise UserError(f"--{name.replace('_', '-')}: {type(run.procedure).__name__} has no use for it")
         if self.dim is not None:
             if self.dim < 1:
                 raise UserError(f"--dim must be at least 1: got {self.dim}")
@@ -469,8 +474,7 @@ class _Asked:
         if self.lr is not None:
             if self.lr <= 0:
                 raise UserError(f"--lr must be above 0: got {self.lr:g}")
-            if run.optimizer is None:
-                raise UserError("--lr: this procedure has no learning rate")
+            assert run.optimizer
             run = replace(run, optimizer=partial(run.optimizer, lr=self.lr))
         plain = {name: getattr(self, name) for name in ("epochs", "batch_size", "seed", "precision")}
         return replace(run, **{name: value for name, value in plain.items() if value is not None})

@@ -18,6 +18,13 @@ INVERSES = [f"^{relation}" for relation in RELATIONS]
 EXPECTED = {
     ("cp", False): {"table.weight": ENTITIES, "head_table.weight": ENTITIES, "diagonal.weight": RELATIONS + INVERSES},
     ("distmult", True): {"table.weight": ENTITIES, "diagonal.weight": RELATIONS},
+    ("er_mlp", False): {
+        "table.weight": ENTITIES,
+        "relation.weight": RELATIONS + INVERSES,
+        "blocks": ["0", "1", "2"],  # as many as there are relations, and none of theirs
+        "output": [str(i) for i in range(4)],
+    },
+    ("rescal", True): {"table.weight": ENTITIES, "matrix": RELATIONS},
     ("tucker", False): {
         "table.weight": ENTITIES,
         "mixture.weight": RELATIONS + INVERSES,

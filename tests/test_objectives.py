@@ -212,6 +212,8 @@ def test_bernoulli_sides_reach_the_loss(random_scorer: Scorer, batch: Batch) -> 
     [
         (OneVsAll(), 1, True),
         (OneVsAll(max_answers=8), 8, True),
+        (OneVsAll(label_smoothing=0.1), 1, False),
+        (KvsAll(label_smoothing=0.1), None, False),
         (KvsAll(), None, True),
         (KvsAll(loss="bce"), None, False),
         (NegativeSampling(), 1, False),

@@ -12,6 +12,7 @@ import torch
 from torch.optim import SGD, Adagrad, Adam, AdamW
 
 from kg.errors import UserError
+from kg.models import scorer_class
 from kg.models.complex import ComplEx
 from kg.models.distmult import DistMult
 from kg.models.rescal import RESCAL
@@ -167,6 +168,13 @@ def test_numbers_are_at_least_one(name: str) -> None:
 def test_gradients_need_an_optimizer() -> None:
     with pytest.raises(UserError, match="needs an optimizer"):
         replace(PLAIN, optimizer=None)
+
+
+def test_a_relation_cannot_be_read_off_the_graph() -> None:
+    run = replace(PLAIN, scorer=partial(scorer_class("rgcn"), dim=4), hide="exact")
+    with pytest.raises(UserError, match="hide must be pair"):
+        replace(run, auxiliary=RelationPrediction(1.0))
+    assert replace(run, auxiliary=RelationPrediction(1.0), hide="pair").hide == "pair"
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.0])

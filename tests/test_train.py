@@ -28,7 +28,7 @@ from kg.models.distmult import DistMult
 from kg.training import train as training
 from kg.training.fit import Fit
 from kg.training.objectives import NegativeSampling, OneVsAll
-from kg.training.run import Plateau, Run
+from kg.training.run import Plateau, Run, WarmUp
 from kg.training.train import Interrupted, resume, train
 
 RUN = Run(
@@ -329,3 +329,11 @@ def test_killed_and_resumed_bitwise(
     train(random_dataset, run, tmp_path / "whole", quiet=True)
     assert resumed.run == run.to_json()
     assert_same_model(model, tmp_path / "whole")
+
+
+def test_a_planned_learning_rate_keeps_its_epochs(random_dataset: Dataset, tmp_path: Path) -> None:
+    run = replace(RUN, schedule=WarmUp(), epochs=2)
+    train(random_dataset, run, tmp_path / "model", quiet=True)
+    with pytest.raises(UserError, match="planned for 2 epochs"):
+        resume(tmp_path / "model", epochs=4, quiet=True)
+    assert resume(tmp_path / "model", epochs=2, quiet=True).metrics["finished"]

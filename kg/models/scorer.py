@@ -7,6 +7,7 @@ from typing import Any, ClassVar, final
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from kg.errors import UserError
 from kg.graph.graph import Graph
@@ -14,6 +15,7 @@ from kg.graph.graph import Graph
 State = Any  # what encode hands to compare: each scorer's own business
 Tails = Int[Tensor, " K"] | Int[Tensor, "B K"] | slice | None
 
+_MOST_TRIPLES = 1 << 15  # scored at once for want of a product over all relations
 WORST = torch.finfo(torch.float32).min  # the score of a candidate without a vector: it ties last
 
 
@@ -70,6 +72,16 @@ class Scorer(nn.Module, ABC):
 
     def score_relations(self, head: Int[Tensor, " B"], tail: Int[Tensor, " B"], graph: Graph) -> Float[Tensor, "B R2"]:
         """score(h, r, t) of every directed relation r = 0 ... 2R - 1, without dropout. An override must equal it."""
+        height = max(1, _MOST_TRIPLES // (2 * self.num_relations))
+        parts = [  # each is computed again on the way back, so that the vectors of one alone are held
+            checkpoint(self._of_all_relations, head[i : i + height], tail[i : i + height], graph, use_reentrant=False)
+            for i in range(0, max(1, len(head)), height)
+        ]
+        return torch.cat(parts)
+
+    def _of_all_relations(
+        self, head: Int[Tensor, " B"], tail: Int[Tensor, " B"], graph: Graph
+    ) -> Float[Tensor, "B R2"]:
         rows, num = len(head), 2 * self.num_relations
         relation = torch.arange(num, device=head.device).repeat(rows)
         queries = Queries(head.repeat_interleave(num), relation, graph)

@@ -43,8 +43,10 @@ def _write_tsv(
 ) -> None:
     with path.open("w", encoding="utf-8") as file:
         for name, rows in parameters.items():
+            # Embeddings, and the matrices of relations; all else is layers, whatever the number of their rows.
+            has_terms = name.endswith((".weight", "matrix", "matrices")) and "." not in name.removesuffix(".weight")
             known = entities if "table" in name else relations
-            terms = known[: len(rows)] if len(rows) in (len(known), len(relations) // 2) else range(len(rows))
+            terms = known[: len(rows)] if has_terms and len(rows) <= len(known) else range(len(rows))
             for term, row in zip(terms, rows, strict=False):
                 values = "\t".join(f"{value:.7g}" for value in row.reshape(-1).tolist())
                 file.write(f"{name}\t{term}\t{values}\n")

@@ -94,7 +94,8 @@ def _opened(folder: Path, dataset: Dataset, presets: Mapping[str, Run]) -> Resul
             raise UserError(f"{file} cannot be read: {error}") from None
         check_same(f"{folder}: the dataset", results.dataset, described)
         for name in results.presets.keys() & asked.keys():
-            check_same(f"{folder}: the preset {name}", results.presets[name], asked[name])
+            if results.of(name) or any(folder.glob(f"{name}-*")):
+                check_same(f"{folder}: the preset {name}", results.presets[name], asked[name])
     elif folder.exists() and any(folder.iterdir()):
         raise UserError(f"{folder} holds other files, and no {_RESULTS}: choose an empty folder")
     else:

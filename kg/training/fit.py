@@ -13,6 +13,7 @@ from torch import Tensor
 
 from kg.errors import UserError
 from kg.graph.dataset import Dataset
+from kg.graph.graph import Graph
 from kg.graph.known import KnownAnswers, spans
 from kg.models.scorer import Queries, Scorer
 from kg.training.objectives import Batch
@@ -168,10 +169,11 @@ class Fit(Fitting):
         if isinstance(run.schedule, WarmUp):
             self._set_learning_rate(run.schedule)
         self.optimizer.zero_grad()
-        whole = self._rows.count[chosen]
+        graph = self._visible(chosen)
+        pieces, whole = min(run.pieces, len(chosen)), self._rows.count[chosen]
         total = torch.zeros((), device=self.device)
-        for piece, count in zip(chosen.tensor_split(run.pieces), whole.tensor_split(run.pieces), strict=True):
-            batch = self._batch(piece, generator)
+        for piece, count in zip(chosen.tensor_split(pieces), whole.tensor_split(pieces), strict=True):
+            batch = self._batch(piece, graph, generator)
             loss = self._loss(batch, len(piece) / len(chosen), count.sum() / whole.sum())
             loss.backward()  # type: ignore[no-untyped-call]
             total += loss.detach()
@@ -197,17 +199,20 @@ class Fit(Fitting):
         for group in self.optimizer.param_groups:
             group["lr"] = self.optimizer.defaults["lr"] * schedule.factor(progress)
 
-    def _batch(self, chosen: Int[Tensor, " B"], generator: torch.Generator) -> Batch:
+    def _visible(self, chosen: Int[Tensor, " B"]) -> Graph:
+        """The edges that the answers to these rows are not among."""
+        if not self.run.hide:
+            return self._graph
+        asked = self._batch(chosen, self._graph, None)
+        facts = asked.facts()
+        hrt = torch.stack([facts.head, facts.relation, asked.tail], 1)
+        return self._graph.hide(hrt, pairs=self.run.hide == "pair")
+
+    def _batch(self, chosen: Int[Tensor, " B"], graph: Graph, generator: torch.Generator | None) -> Batch:
         known, rows = self._known, self._rows
         question, width = known.questions[rows.question[chosen]], 2 * known.num_relations
-        head, relation = question // width, question % width
         row, place = spans(rows.start[chosen], rows.count[chosen])
-        tail = known.tails[place]
-        graph = self._graph
-        if self.run.hide:
-            asked = torch.stack([head[row], relation[row], tail], 1)
-            graph = graph.hide(asked, pairs=self.run.hide == "pair")
-        return Batch(Queries(head, relation, graph, generator), row, tail, known)
+        return Batch(Queries(question // width, question % width, graph, generator), row, known.tails[place], known)
 
     def _precision(self) -> Any:
         if self.run.precision == "bf16":
@@ -228,7 +233,7 @@ class Fit(Fitting):
 
     def _diverged(self, what: str, step: int) -> UserError:
         place = f"step {step} of epoch {self.epoch + 1}"
-        return UserError(f"{what} at {place}: lower the learning rate (--lr, now {self.learning_rate:g})")
+        return UserError(f"{what} at {place}: lower the learning rate (--lr, now {self.optimizer.defaults['lr']:g})")
 
     def state_dict(self) -> dict[str, Any]:
         return {

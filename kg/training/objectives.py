@@ -14,7 +14,7 @@ from kg.graph.known import KnownAnswers
 from kg.models.scorer import Queries, Scorer
 from kg.training import losses
 
-_MOST_SCORES = 1 << 27  # held at once, half a gigabyte of fp32: a larger (B, N) is taken block by block
+_MOST_SCORES = 1 << 27  # held at once, half a gigabyte of fp32: a softmax over more is taken block by block
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,8 +58,8 @@ class OneVsAll(Objective):
     """Softmax cross-entropy of each fact's tail against all entities (Lacroix et al., 2018; LibKGE's 1vsAll).
 
     label_smoothing: the share of the target spread over all entities.
-    max_answers: answers to one question that share a row of scores. The sum over an epoch stays what it is with 1, for
-    fewer products: those of fb15k-237 are a third with 8.
+    max_answers: answers to one question that share a row of scores. Each fact is still asked once, and the loss is the
+    mean over a batch's facts; but there are fewer rows, with 8 on fb15k-237 a third.
     """
 
     label_smoothing: float = 0.0
@@ -71,7 +71,7 @@ class OneVsAll(Objective):
 
     @property
     def is_full_softmax(self) -> bool:
-        return True
+        return self.label_smoothing == 0
 
     def __call__(self, scorer: Scorer, batch: Batch) -> Float[Tensor, ""]:
         weight = torch.ones(len(batch.tail), device=batch.tail.device)
@@ -99,7 +99,7 @@ class KvsAll(Objective):
 
     @property
     def is_full_softmax(self) -> bool:
-        return self.loss == "softmax"
+        return self.loss == "softmax" and self.label_smoothing == 0
 
     def __call__(self, scorer: Scorer, batch: Batch) -> Float[Tensor, ""]:
         if self.loss == "bce":
@@ -224,5 +224,5 @@ OBJECTIVES: dict[str, type[Objective]] = {
     "one_vs_all": OneVsAll,
     "k_vs_all": KvsAll,
     "negative_sampling": NegativeSampling,
-    "relation_prediction": RelationPrediction,
 }
+AUXILIARIES: dict[str, type[Objective]] = {"relation_prediction": RelationPrediction}

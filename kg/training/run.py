@@ -15,7 +15,7 @@ from kg.errors import UserError, check_choice
 from kg.graph.dataset import Dataset
 from kg.models import SCORERS, scorer_class
 from kg.models.scorer import Scorer
-from kg.training.objectives import OBJECTIVES, Objective, OneVsAll, RelationPrediction
+from kg.training.objectives import AUXILIARIES, OBJECTIVES, Objective, OneVsAll, RelationPrediction
 from kg.training.regularizers import REGULARIZERS, Regularizer
 
 if TYPE_CHECKING:
@@ -72,8 +72,9 @@ class Run:
     scorer, optimizer: classes with their arguments, as in partial(ComplEx, dim=128), partial(Adam, lr=.001).
     auxiliary: a loss that is added to the objective.
     batch_size: rows of scores a step, taken in so many `pieces`, one after the other, whose gradients add up: the same
-    step (what is drawn at random apart) in less memory. epochs: at most so many; fewer when `patience` validations in a
-    row, one every `valid_every` epochs, bring no better MRR. schedule: None keeps the learning rate.
+    step in less memory (but for what is drawn at random, and ConvE's batch normalisation). epochs: at most so many;
+    fewer when `patience` validations in a row, one every `valid_every` epochs, bring no better MRR. schedule: None
+    keeps the learning rate.
     hide: what a scorer that looks at the graph must not see of the facts it is asked for: the 'exact' edges, or every
     edge between the 'pair'. None shows all, which only scorers that never look may be given.
     precision: 'bf16' multiplies matrices in bfloat16 (autocast); weights, sums and ranks stay float32.
@@ -105,9 +106,12 @@ class Run:
         check_choice("hide", self.hide, (None, "exact", "pair"))
         check_choice("precision", self.precision, ("fp32", "bf16"))
         _check_arguments(self.scorer, "num_entities", "num_relations")
-        if self.hide is None and getattr(self.scorer.func, "looks_at_graph", False):
+        if getattr(self.scorer.func, "looks_at_graph", False):
             name = self.scorer.func.__name__
-            raise UserError(f"{name} looks at the graph, where the answers stand: hide must be exact or pair")
+            if self.hide is None:
+                raise UserError(f"{name} looks at the graph, where the answers stand: hide must be exact or pair")
+            if self.auxiliary and self.hide != "pair":
+                raise UserError(f"{name} would read the relation off the edges between the two ends: hide must be pair")
         if self.optimizer:
             _check_arguments(self.optimizer, "params")
         elif not self.procedure:
@@ -141,7 +145,7 @@ class Run:
             "objective": _named(OBJECTIVES, self.objective),
             "optimizer": self.optimizer
             and {"name": _key(OPTIMIZERS, self.optimizer.func), "arguments": self.optimizer.keywords},
-            "auxiliary": self.auxiliary and _named(OBJECTIVES, self.auxiliary),
+            "auxiliary": self.auxiliary and _named(AUXILIARIES, self.auxiliary),
             "regularizer": self.regularizer and _named(REGULARIZERS, self.regularizer),
             "schedule": self.schedule and _named(SCHEDULES, self.schedule),
             "procedure": self.procedure and _named(PROCEDURES, self.procedure),
@@ -157,7 +161,7 @@ class Run:
                 scorer=partial(scorer_class(scorer["name"]), **scorer["arguments"]),
                 objective=_built(OBJECTIVES, stored["objective"]),
                 optimizer=optimizer and partial(OPTIMIZERS[optimizer["name"]], **optimizer["arguments"]),
-                auxiliary=stored["auxiliary"] and _built(OBJECTIVES, stored["auxiliary"]),
+                auxiliary=stored["auxiliary"] and _built(AUXILIARIES, stored["auxiliary"]),
                 regularizer=stored["regularizer"] and _built(REGULARIZERS, stored["regularizer"]),
                 schedule=stored["schedule"] and _built(SCHEDULES, stored["schedule"]),
                 procedure=stored["procedure"] and _built(PROCEDURES, stored["procedure"]),

@@ -25,7 +25,7 @@ from kg.graph.dataset import Dataset
 from kg.models.scorer import Scorer
 from kg.training.fit import Epoch, Fit, Fitting
 from kg.training.memory import keep_freed_memory
-from kg.training.run import Run
+from kg.training.run import Run, WarmUp
 
 _SAVE_EVERY_SECONDS = 60.0
 _FEW_SCORES = 1_000_000
@@ -84,6 +84,8 @@ def resume(
     console = console or Console(stderr=True)
     saved = Bundle.load(out)
     run = Run.from_json(saved.run)
+    if epochs not in (None, run.epochs) and isinstance(run.schedule, WarmUp):
+        raise UserError(f"its learning rate was planned for {run.epochs} epochs: --epochs cannot change them now")
     run = run if epochs is None else replace(run, epochs=epochs)
     keep_freed_memory()
     with threads_for(saved.dataset, run):
@@ -172,7 +174,7 @@ class _Training:
     def _temperature(self) -> float | None:
         """1 where training alone makes softmax(scores) the probability, None where it has to be fitted."""
         run = self.fit.run
-        return 1.0 if run.objective.is_full_softmax and not run.procedure else None
+        return 1.0 if run.objective.is_full_softmax and not (run.procedure or run.auxiliary) else None
 
     def _save(self) -> None:
         """A checkpoint: it answers with the best weights so far."""

@@ -15,6 +15,8 @@ import torch
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import BaseTrial, FrozenTrial, Trial, TrialState
 from rich.console import Console
+from sqlalchemy import URL
+from sqlalchemy.exc import DatabaseError
 
 from kg.errors import UserError
 from kg.evaluation.ranking import evaluate
@@ -115,7 +117,10 @@ def _study(folder: Path, begun: dict[str, Any], base: Run) -> Iterator[optuna.St
     folder.mkdir(parents=True, exist_ok=True)
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    storage = optuna.storages.RDBStorage(f"sqlite:///{folder / _STUDY}")
+    try:
+        storage = optuna.storages.RDBStorage(URL.create("sqlite", database=str(folder / _STUDY)).render_as_string())
+    except DatabaseError as error:
+        raise UserError(f"{folder / _STUDY} cannot be read: {error.orig}") from error
     try:
         pruner = optuna.pruners.MedianPruner(_BEFORE_PRUNING, n_warmup_steps=2 * base.valid_every)
         study = optuna.create_study(
@@ -133,8 +138,12 @@ def _study(folder: Path, begun: dict[str, Any], base: Run) -> Iterator[optuna.St
 
 
 def _try_again(study: optuna.Study, trial: BaseTrial) -> None:
+    """Once more: settings whose second try ends so as well (for want of memory, say) are given up."""
+    if trial.user_attrs.get("again"):
+        study.tell(trial.number, state=TrialState.PRUNED)
+        return
     study.tell(trial.number, state=TrialState.FAIL)
-    study.enqueue_trial(trial.params)
+    study.enqueue_trial(trial.params, user_attrs={"again": True})
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,6 +169,9 @@ class _Search:
             study.tell(trial, state=TrialState.PRUNED)
         except UserError as error:  # it diverged, or its settings do not go together: the sampler keeps away from there
             trial.set_user_attr("error", str(error))
+            study.tell(trial, state=TrialState.PRUNED)
+        except (torch.OutOfMemoryError, MemoryError) as error:
+            trial.set_user_attr("error", str(error).splitlines()[0])
             study.tell(trial, state=TrialState.PRUNED)
         except KeyboardInterrupt:
             _try_again(study, trial)
