@@ -39,6 +39,7 @@ RUN = Run(
     batch_size=50,
     epochs=6,
     valid_every=2,
+    seed=1,
 )
 
 
