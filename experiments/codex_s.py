@@ -3,7 +3,7 @@
     kg train ../shared/datasets/codex-s models/codex-s --preset experiments/codex_s.py:complex
     kg bench ../shared/datasets/codex-s --presets experiments/codex_s.py:complex,rescal --out bench/codex-s
 
-What they reach stands in experiments/codex_s.json, and beside the published figures in docs/benchmarks.md.
+What they reach stands in experiments/bench_codex_s.json, and beside the published figures in docs/benchmarks.md.
 """
 
 from functools import partial
@@ -69,12 +69,12 @@ def distmult() -> Run:
 def complex() -> Run:
     return Run(
         partial(ComplEx, dim=512, init=0.001),
-        partial(Adagrad, lr=0.1),
+        partial(Adagrad, lr=0.03),
         FAST,
         N3(0.01),
         batch_size=256,
-        epochs=40,
-        patience=3,
+        epochs=60,
+        patience=4,
         precision="bf16",
     )
 
@@ -82,13 +82,13 @@ def complex() -> Run:
 def complex_with_relation_prediction() -> Run:
     return Run(
         partial(ComplEx, dim=512, init=0.001),
-        partial(Adagrad, lr=0.1),
+        partial(Adagrad, lr=0.03),
         FAST,
         N3(0.01),
         RelationPrediction(0.125),
         batch_size=256,
-        epochs=40,
-        patience=3,
+        epochs=60,
+        patience=4,
         precision="bf16",
     )
 
