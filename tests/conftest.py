@@ -4,6 +4,8 @@ from jaxtyping import install_import_hook
 
 install_import_hook("kg", "checker.check")
 
+import signal  # noqa: E402
+
 import pytest  # noqa: E402
 import torch  # noqa: E402
 
@@ -11,6 +13,9 @@ from kg.graph.dataset import Dataset  # noqa: E402
 from kg.graph.vocabulary import Vocabulary  # noqa: E402
 from kg.models.complex import ComplEx  # noqa: E402
 from kg.models.scorer import Scorer  # noqa: E402
+
+# A shell that starts the suite in the background has it ignore Ctrl-C, and some tests send that signal.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 torch.set_num_threads(1)  # the tensors here are small: a second thread would cost more than it brings
 
