@@ -63,7 +63,7 @@ class ComplEx(DotScorer):
 
     def factors(self, queries: Queries, tail: Int[Tensor, " B"]) -> tuple[Float[Tensor, "B _"], ...]:
         """The moduli |h_k|, |w_rk|, |t_k|: what the nuclear 3-norm weighs (Lacroix et al., 2018)."""
-        head, last = (self.entities(queries.graph, ids) for ids in (queries.head, tail))
+        head, last = self.pair(queries.head, tail, queries.graph)
         return moduli(head), moduli(self._diagonals(queries.relation)), moduli(last)
 
 

@@ -76,5 +76,5 @@ class ConvE(DotScorer):
 
     def factors(self, queries: Queries, tail: Int[Tensor, " B"]) -> tuple[Float[Tensor, "B _"], ...]:
         """h, w_r, and t with its bias: filters and projection belong to no fact and are not weighed."""
-        head, last = (self.entities(queries.graph, ids) for ids in (queries.head, tail))
+        head, last = self.pair(queries.head, tail, queries.graph)
         return head[:, :-1], self.relation(queries.relation), last

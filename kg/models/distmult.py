@@ -51,5 +51,5 @@ class DistMult(DotScorer):
         return scores.repeat(1, 2) if self.tied else scores
 
     def factors(self, queries: Queries, tail: Int[Tensor, " B"]) -> tuple[Float[Tensor, "B _"], ...]:
-        head, last = (self.entities(queries.graph, ids) for ids in (queries.head, tail))
+        head, last = self.pair(queries.head, tail, queries.graph)
         return head, self._diagonals(queries.relation), last

@@ -68,5 +68,5 @@ class ERMLP(EmbeddingScorer):
 
     def factors(self, queries: Queries, tail: Int[Tensor, " B"]) -> tuple[Float[Tensor, "B _"], ...]:
         """The three vectors; C and w belong to no fact."""
-        head, last = (self.entities(queries.graph, ids) for ids in (queries.head, tail))
+        head, last = self.pair(queries.head, tail, queries.graph)
         return head, self.relation(queries.relation), last

@@ -59,7 +59,7 @@ class HolE(DotScorer):
         return torch.cat([scores, _backwards(correlation) @ self.weight.weight.T], 1) if self.tied else scores
 
     def factors(self, queries: Queries, tail: Int[Tensor, " B"]) -> tuple[Float[Tensor, "B _"], ...]:
-        head, last = (self.entities(queries.graph, ids) for ids in (queries.head, tail))
+        head, last = self.pair(queries.head, tail, queries.graph)
         return head, self._weights(queries.relation), last
 
 

@@ -89,7 +89,7 @@ class NTN(EmbeddingScorer):
 
     def factors(self, queries: Queries, tail: Int[Tensor, " B"]) -> tuple[Float[Tensor, "B _"], ...]:
         """The relation's factor holds W, V, b and u."""
-        head, last = (self.entities(queries.graph, ids) for ids in (queries.head, tail))
+        head, last = self.pair(queries.head, tail, queries.graph)
         relation = [self._matrices(queries.relation).flatten(1), self._outputs(queries.relation)]
         return head, torch.cat(relation, 1), last
 

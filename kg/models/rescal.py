@@ -62,5 +62,5 @@ class RESCAL(DotScorer):
         return torch.cat([scores, forms(last, self.matrix, first)], 1) if self.tied else scores
 
     def factors(self, queries: Queries, tail: Int[Tensor, " B"]) -> tuple[Float[Tensor, "B _"], ...]:
-        head, last = (self.entities(queries.graph, ids) for ids in (queries.head, tail))
+        head, last = self.pair(queries.head, tail, queries.graph)
         return head, self._matrices(queries.relation).flatten(1), last

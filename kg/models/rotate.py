@@ -72,7 +72,7 @@ class RotatE(EmbeddingScorer):
 
     def factors(self, queries: Queries, tail: Int[Tensor, " B"]) -> tuple[Float[Tensor, "B _"], ...]:
         """The moduli |h_k| and |t_k|. Those of w_r are 1, and there is nothing to weigh in a phase."""
-        head, last = (self.entities(queries.graph, ids) for ids in (queries.head, tail))
+        head, last = self.pair(queries.head, tail, queries.graph)
         return moduli(head), moduli(last)
 
 

@@ -134,7 +134,7 @@ class EmbeddingScorer(Scorer):
     def pair(
         self, head: Int[Tensor, " B"], tail: Int[Tensor, " B"], graph: Graph
     ) -> tuple[Float[Tensor, "B D"], Float[Tensor, "B D"]]:
-        """The vectors of heads and of tails, without dropout: what `score_relations` is computed from.
+        """The vectors of heads and of tails, without dropout: for `score_relations` and `factors`.
 
         UserError for an entity that the table has no row for: as a candidate it ties last, here there is none.
         """

@@ -59,7 +59,7 @@ class SimplE(DotScorer):
         return torch.cat([scores, _exchanged(both) @ self.diagonal.weight.T], 1) if self.tied else scores
 
     def factors(self, queries: Queries, tail: Int[Tensor, " B"]) -> tuple[Float[Tensor, "B _"], ...]:
-        head, last = (self.entities(queries.graph, ids) for ids in (queries.head, tail))
+        head, last = self.pair(queries.head, tail, queries.graph)
         return head, self._diagonals(queries.relation), last
 
 

@@ -102,5 +102,5 @@ class StructuredEmbedding(EmbeddingScorer):
         return -(vector[:, None].float() - candidates.float()).abs().sum(2)
 
     def factors(self, queries: Queries, tail: Int[Tensor, " B"]) -> tuple[Float[Tensor, "B _"], ...]:
-        head, last = (self.entities(queries.graph, ids) for ids in (queries.head, tail))
+        head, last = self.pair(queries.head, tail, queries.graph)
         return head, self._sides(queries.relation).flatten(1), last

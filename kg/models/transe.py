@@ -79,7 +79,7 @@ class TransE(EmbeddingScorer):
         return self.pairwise(last - first, torch.cat([steps, -steps]) if self.tied else steps)
 
     def factors(self, queries: Queries, tail: Int[Tensor, " B"]) -> tuple[Float[Tensor, "B _"], ...]:
-        head, last = (self.entities(queries.graph, ids) for ids in (queries.head, tail))
+        head, last = self.pair(queries.head, tail, queries.graph)
         return head, self._translations(queries.relation), last
 
 

@@ -78,5 +78,5 @@ class TuckER(DotScorer):
 
     def factors(self, queries: Queries, tail: Int[Tensor, " B"]) -> tuple[Float[Tensor, "B _"], ...]:
         """h, w_r, t: the core belongs to no fact and is not weighed."""
-        head, last = (self.entities(queries.graph, ids) for ids in (queries.head, tail))
+        head, last = self.pair(queries.head, tail, queries.graph)
         return head, self._mixtures(queries.relation), last

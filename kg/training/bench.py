@@ -148,8 +148,8 @@ def _overall(figures: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in figures.items() if name != "by_relation"}
 
 
-# Peak memory: on a GPU what tensors took, else what the whole process did. Linux alone can tell the latter apart from
-# what the trainings before it took; None where it cannot be told.
+# Peak memory: on a GPU what tensors took, else what the whole process held, on Linux alone (None elsewhere). The latter
+# is an upper bound: what a training before it gave back may still be resident, since `keep_freed_memory` keeps it.
 
 
 def _reset_peak_memory(device: torch.device) -> bool:
