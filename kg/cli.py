@@ -257,14 +257,14 @@ def evaluate(
 def bench(
     source: Source,
     presets: Annotated[
-        list[str], typer.Option(metavar="FILE:A,B,...", help="Functions in FILE that give Runs (repeat it).")
+        list[str], typer.Option(metavar="FILE[:A,B,...]", help="Functions in FILE that give Runs: these, or all.")
     ],
     out_: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the models and the results go.")],
     seeds: Annotated[int, typer.Option(help="How many trainings of each: with the seeds 0, 1, 2 ...")] = 3,
     device: Device = "cpu",
     json_: Json = False,
 ) -> None:
-    """Compare presets: train each with several seeds, measure them on test, write results.json, .md and .png.
+    """Compare presets: train each with several seeds, measure them on test, write results.json and .md and two plots.
 
     Ctrl-C saves and exits 130; the same command goes on. Other presets and more seeds join what is in DIR.
     """

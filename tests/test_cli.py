@@ -245,12 +245,13 @@ def test_a_preset_that_is_none(store: Path, preset: Path, tmp_path: Path) -> Non
 
 
 def test_bench(store: Path, preset: Path, tmp_path: Path) -> None:
-    arguments = ("bench", store, "--out", tmp_path / "b", "--presets", f"{preset}:small")
-    results = json.loads(kg(*arguments, "--seeds", 1, "--json").stdout)
+    arguments = ("bench", store, "--out", tmp_path / "b", "--presets")
+    results = json.loads(kg(*arguments, preset, "--seeds", 1, "--json").stdout)
     assert [(row["preset"], row["seed"], row["epochs"]) for row in results["rows"]] == [("small", 0, 2)]
-    table = kg(*arguments, "--seeds", 2)
+    table = kg(*arguments, f"{preset}:small", "--seeds", 2)
     assert re.search(r"small +2 +0\.\d{3} ± ", table.stdout), table.stderr
     assert sorted(path.name for path in (tmp_path / "b").iterdir()) == [
+        "cost.png",
         "results.json",
         "results.md",
         "results.png",

@@ -70,6 +70,18 @@ def test_one_and_several(mine: Path) -> None:
     assert list(presets(f"{UMLS}:complex,rescal")) == ["complex", "rescal"]
 
 
+def test_a_file_alone_is_all_its_public_functions(tmp_path: Path) -> None:
+    start = MINE.partition("def broken")[0]
+    (tmp_path / "all.py").write_text(start + "def other():\n    return small()\n")  # _hidden gives no Run
+    runs = presets(str(tmp_path / "all.py"))
+    assert list(runs) == ["small", "other"] and runs["other"].to_json() == runs["small"].to_json()
+    (tmp_path / "none.py").write_text(start.partition("def small")[0])
+    with pytest.raises(UserError, match=r"none\.py has no preset: it defines no public function"):
+        presets(str(tmp_path / "none.py"))
+    with pytest.raises(UserError, match="there is a preset small already"):
+        presets(f"{tmp_path / 'all.py'}:small", str(tmp_path / "all.py"))
+
+
 def test_a_file_leaves_no_trace(mine: Path) -> None:
     paths, modules = list(sys.path), set(sys.modules)
     preset(f"{mine}:small")

@@ -1,7 +1,9 @@
 """A benchmark: every preset trained with every seed, in one folder that a later call goes on with."""
 
 import json
+import math
 import statistics
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -14,10 +16,10 @@ from kg import bundle as bundles
 from kg.bundle import Bundle
 from kg.errors import UserError
 from kg.evaluation.ranking import evaluate
-from kg.graph.dataset import Dataset
+from kg.graph.dataset import PARTS, Dataset
 from kg.training.provenance import check_same, digest
 from kg.training.run import Run
-from kg.training.train import resume, train
+from kg.training.train import fitting, resume, train
 
 _RESULTS = "results.json"
 Row = dict[str, Any]
@@ -28,8 +30,9 @@ class Results:
     """What a folder of a benchmark holds so far.
 
     dataset: source, description and sha256 of its facts. presets: the Run of each, without a seed, as JSON. rows: one a
-    (preset, seed): run, figures on valid and test, seconds, epochs, best_epoch, parameters, peak_memory_mb, history
-    (an epoch a row: loss, seconds, valid_mrr), device, environment.
+    (preset, seed): run, figures on valid and test, seconds, seconds_to_95_percent (of the best MRR on valid),
+    queries_per_second (trained), answers_per_second (ranked on test), epochs, best_epoch, parameters, peak_memory_mb,
+    history (an epoch a row: loss, seconds, valid_mrr), device, environment. Rows of an older version lack some.
     """
 
     dataset: dict[str, Any]
@@ -56,9 +59,9 @@ def bench(
     """Train and measure each preset with the seeds 0 ... seeds - 1, each in out/<preset>-<seed>.
 
     What is in `out` already is not trained again, an unfinished model is resumed, and other presets and more seeds are
-    added; SIGINT and SIGTERM save and raise Interrupted. Writes results.json after each model, at the end results.md
-    and results.png. UserError where `out` was begun with other facts or another Run of a preset's name, or holds
-    something else, or there are no test facts.
+    added; SIGINT and SIGTERM save and raise Interrupted. Writes results.json after each model, at the end results.md,
+    results.png and cost.png. UserError where `out` was begun with other facts or another Run of a preset's name, or
+    holds something else, or there are no test facts.
     """
     if seeds < 1:
         raise UserError(f"seeds must be at least 1: got {seeds}")
@@ -79,6 +82,7 @@ def bench(
         _save(folder, results)
     (folder / "results.md").write_text(markdown(results), encoding="utf-8")
     plot(results, folder / "results.png")
+    plot_cost(results, folder / "cost.png")
     return results
 
 
@@ -126,13 +130,20 @@ def _measured(
     else:
         trained = train(dataset, run, folder, device=device, console=console, quiet=quiet)
     peak = _peak_memory_mb(device) if peak_is_known else None
+    dataset.graph(), dataset.known(*PARTS)  # built once for all models: no part of an answer's time
+    began = time.perf_counter()
     test = evaluate(trained.scorer, dataset, "test", temperature=trained.temperature).metrics().to_json()
+    answered = time.perf_counter() - began
     history = trained.metrics["history"]
+    num_queries = fitting(trained.scorer, dataset, run, device).num_queries
     return {
         "run": trained.run,
         "valid": trained.metrics["valid"] and _overall(trained.metrics["valid"]),
         "test": _overall(test),
         "seconds": history[-1]["seconds"],
+        "seconds_to_95_percent": _seconds_to(0.95, history),
+        "queries_per_second": num_queries / _epoch_seconds(history),
+        "answers_per_second": test["num_ranks"] / answered,
         "epochs": trained.metrics["epochs"],
         "best_epoch": trained.metrics["best_epoch"],
         "parameters": sum(parameter.numel() for parameter in trained.scorer.parameters()),
@@ -146,6 +157,23 @@ def _measured(
 def _overall(figures: dict[str, Any]) -> dict[str, Any]:
     """Without the figures of each relation, which `kg evaluate` gives of the saved model."""
     return {name: value for name, value in figures.items() if name != "by_relation"}
+
+
+def _seconds_to(share: float, history: list[dict[str, Any]]) -> float | None:
+    """Of training, until a validation first gave this share of the best MRR on valid."""
+    course = [epoch for epoch in history if "valid_mrr" in epoch]
+    enough = share * max((epoch["valid_mrr"] for epoch in course), default=math.nan)
+    return next((float(epoch["seconds"]) for epoch in course if epoch["valid_mrr"] >= enough), None)
+
+
+def _epoch_seconds(history: list[dict[str, Any]]) -> float:
+    """Of the median epoch without a validation, whose time is no training's; of all where each has one.
+
+    The median: a checkpoint falls into some epochs, and of one that was interrupted only the end has been timed.
+    """
+    starts = [0.0, *(epoch["seconds"] for epoch in history)]
+    took = [(epoch["seconds"] - start, "valid_mrr" in epoch) for start, epoch in zip(starts, history, strict=False)]
+    return statistics.median([seconds for seconds, validated in took if not validated] or [each for each, _ in took])
 
 
 # Peak memory: on a GPU what tensors took, else what the whole process held, on Linux alone (None elsewhere). The latter
@@ -179,8 +207,12 @@ _COLUMNS: dict[str, tuple[Callable[[Row], float | None], str]] = {
     "Hits@1": (lambda row: row["test"]["hits_at_1"], ".3f"),
     "Hits@10": (lambda row: row["test"]["hits_at_10"], ".3f"),
     "valid MRR": (lambda row: row["valid"] and row["valid"]["mrr"], ".3f"),
+    "perplexity": (lambda row: row["test"]["perplexity"], ",.1f"),
     "epochs": (lambda row: row["epochs"], ",.0f"),
     "seconds": (lambda row: row["seconds"], ",.1f"),
+    "seconds to 95 %": (lambda row: row.get("seconds_to_95_percent"), ",.1f"),
+    "queries/s": (lambda row: row.get("queries_per_second"), ",.0f"),
+    "answers/s": (lambda row: row.get("answers_per_second"), ",.0f"),
     "peak MB": (lambda row: row["peak_memory_mb"], ",.0f"),
 }
 
@@ -219,9 +251,16 @@ def markdown(results: Results) -> str:
 {table}
 
 Means ± standard deviations over seeds. Filtered ranks in both directions, all entities as candidates, ties count half.
-Seconds are those of training and its validations; the weights measured are those with the best MRR on valid.
+Seconds are those of training and its validations; the weights measured are those with the best MRR on valid. Perplexity
+is that of softmax(scores / T) on test, T fitted on valid, or 1 where the training made that softmax the probability.
+
+- seconds to 95 %: until a validation first gave 95 % of the run's best MRR on valid.
+- queries/s: rows of scores trained, by the median epoch without a validation (with it, where each epoch has one).
+- answers/s: ranks of test facts, known answers filtered; questions that several facts share are scored once.
 
 ![MRR on valid against seconds of training](results.png)
+
+![MRR on test against seconds of training](cost.png)
 
 Trained with:
 
@@ -246,3 +285,25 @@ def plot(results: Results, file: Path) -> None:
     axes.grid(alpha=0.3)
     axes.legend()
     figure.savefig(file, dpi=120)
+
+
+def plot_cost(results: Results, file: Path) -> None:
+    """Quality against cost: MRR on test against the seconds of training, a point a preset, its bars ± one deviation."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    axes = figure.add_subplot()
+    for number, name in enumerate(line["preset"] for line in leaderboard(results)):
+        measured = [[row["seconds"] for row in results.of(name)], [row["test"]["mrr"] for row in results.of(name)]]
+        (seconds, mrr), (wide, high) = (
+            [take(values) for values in measured] for take in (statistics.mean, _deviation)
+        )
+        axes.errorbar(seconds, mrr, xerr=wide, yerr=high, fmt="os^"[number // 10 % 3], color=f"C{number}", label=name)
+    axes.set(xscale="log", xlabel="seconds of training", ylabel="MRR on test", title=results.dataset["source"])
+    axes.grid(alpha=0.3)
+    axes.legend()
+    figure.savefig(file, dpi=120)
+
+
+def _deviation(values: list[float]) -> float:
+    return statistics.stdev(values) if len(values) > 1 else 0.0

@@ -29,12 +29,17 @@ def preset(reference: str) -> Run:
 
 
 def presets(*references: str) -> dict[str, Run]:
-    """The Runs that FILE:a,b,c and others give, by name, in this order. UserError as for `preset`; or a name twice."""
+    """The Runs that FILE:a,b,c and others give, by name, in this order; FILE alone: all its public functions.
+
+    UserError as for `preset`; or a name twice.
+    """
     found: dict[str, Run] = {}
     for reference in references:
-        file, names = _split(reference)
+        file, names = _split(reference) if ":" in reference else (Path(reference), None)
         functions = _functions(file)
-        for name in names.split(","):
+        if names is None and not functions:
+            raise UserError(f"{file} has no preset: it defines no public function")
+        for name in functions if names is None else names.split(","):
             if name in found:
                 raise UserError(f"{reference}: there is a preset {name} already, and results are told apart by name")
             found[name] = _run(file, name, functions)
