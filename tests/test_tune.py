@@ -265,7 +265,7 @@ def test_every_space_gives_runs(model: str, random_dataset: Dataset) -> None:
     search = tuning._Search(random_dataset, base, space(model), torch.device("cpu"), Console(), True)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     drawn = [search.run(study.ask()) for _ in range(20)]
-    assert len({str(run.to_json()) for run in drawn}) > 1
+    assert len({str(run.to_json()) for run in drawn}) > 1 or not space(model).scorer  # a frequency is what it is
     for run in drawn[:3]:
         assert run.to_json()["scorer"]["name"] == model
         run.new_scorer(50, 3)

@@ -20,7 +20,7 @@ def fit_temperature(scorer: Scorer, dataset: Dataset, seed: int = 0) -> float | 
     """
     if not len(dataset.valid):
         return None
-    device = next(scorer.parameters()).device
+    device = scorer.device
     chosen = torch.randperm(len(dataset.valid), generator=torch.Generator().manual_seed(seed))[:_SAMPLE]
     facts, graph = dataset.valid[chosen].to(device), dataset.graph().to(device)
     known = dataset.known("train", "valid").to(device)

@@ -180,7 +180,7 @@ def evaluate(
     share are scored once. temperature divides the scores in the cross-entropy; None leaves the cross-entropy out.
     batch_size: questions that each of at most two threads scores at once; memory is 2 * batch_size * N scores.
     """
-    device = next(scorer.parameters()).device
+    device = scorer.device
     known = dataset.known(*_FILTERS[part]).to(device)
     graph = dataset.graph().to(device)
     return rank_facts(scorer, dataset.part(part).to(device), graph, known, temperature, batch_size, progress)

@@ -20,6 +20,7 @@ SCORERS = {
     "ntn": "kg.models.ntn:NTN",
     "er_mlp": "kg.models.er_mlp:ERMLP",
     "se": "kg.models.structured:StructuredEmbedding",
+    "frequency": "kg.models.frequency:Frequency",
     "rgcn": "kg.models.rgcn:RGCN",
     "compgcn": "kg.models.compgcn:CompGCN",
 }

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any, ClassVar, final
 
 import torch
@@ -50,6 +51,11 @@ class Scorer(nn.Module, ABC):
         super().__init__()
         self.num_entities = num_entities
         self.num_relations = num_relations
+
+    @property
+    def device(self) -> torch.device:
+        """Where it was put."""
+        return next(chain(self.parameters(), self.buffers())).device
 
     @abstractmethod
     def encode(self, queries: Queries) -> State:

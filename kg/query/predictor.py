@@ -53,7 +53,7 @@ class Predictor:
     def __init__(
         self, bundle: Bundle, vocabulary: Vocabulary, facts: Int[Tensor, "T 3"], schema: Schema, facts_from: str
     ) -> None:
-        device = next(bundle.scorer.parameters()).device
+        device = bundle.scorer.device
         self.bundle = bundle
         self.scorer = bundle.scorer
         self.vocabulary = vocabulary

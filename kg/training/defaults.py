@@ -11,6 +11,7 @@ from torch.optim import Adagrad, Adam
 from kg.errors import UserError
 from kg.graph.dataset import Dataset
 from kg.models import scorer_class
+from kg.training.counting import Counting
 from kg.training.objectives import OneVsAll
 from kg.training.regularizers import N3
 from kg.training.run import Plateau, Run
@@ -93,6 +94,7 @@ def _one_vs_all(dataset: Dataset) -> OneVsAll:
 
 
 _DEFAULTS: dict[str, Callable[[Dataset], Run]] = {
+    "frequency": lambda _: Run(partial(scorer_class("frequency")), procedure=Counting(), epochs=1, valid_every=1),
     **{model: partial(_bilinear, model) for model in ("distmult", "complex", "cp", "simple", "hole")},
     "rgcn": partial(_graph_encoder, "rgcn", 0.01, {"num_layers": 1}),
     "compgcn": partial(_graph_encoder, "compgcn", 0.005, {"composition": "sub"}),

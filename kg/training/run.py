@@ -62,7 +62,7 @@ class Procedure(ABC):
         """The training, as something to iterate over. UserError for a scorer that it does not know how to fit."""
 
 
-PROCEDURES: dict[str, str] = {"als": "kg.training.als:ALS"}
+PROCEDURES: dict[str, str] = {"als": "kg.training.als:ALS", "counting": "kg.training.counting:Counting"}
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ class Run:
     def new_optimizer(self, scorer: nn.Module) -> torch.optim.Optimizer:
         """The optimizer over the scorer's parameters: fused, where the device has that kernel."""
         assert self.optimizer, "the procedure has none"
-        on_cpu = next(scorer.parameters()).device.type == "cpu"
+        on_cpu = all(parameter.is_cpu for parameter in scorer.parameters())
         fused = on_cpu or self.optimizer.func is not torch.optim.Adagrad
         try:
             made: torch.optim.Optimizer = self.optimizer(scorer.parameters(), fused=fused)

@@ -1,0 +1,73 @@
+"""Counting by hand, and in the training loop."""
+
+import math
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+from torch.optim import Adam
+
+from kg.bundle import Bundle
+from kg.errors import UserError
+from kg.evaluation.ranking import evaluate
+from kg.graph.dataset import Dataset
+from kg.graph.vocabulary import Vocabulary
+from kg.models.distmult import DistMult
+from kg.models.frequency import Frequency
+from kg.query.predictor import Predictor
+from kg.training.counting import Counting
+from kg.training.defaults import defaults
+from kg.training.regularizers import N3
+from kg.training.run import Run
+from kg.training.train import fitting, resume, train
+
+
+@pytest.fixture
+def small() -> Dataset:
+    """(0, r, 2) twice over, (1, r, 2), (1, r, 0) and (2, s, 2); entity 3 has no fact."""
+    facts = torch.tensor([[0, 0, 2], [1, 0, 2], [1, 0, 0], [2, 1, 2], [0, 0, 2]])
+    return Dataset(facts, facts[:0], facts[:0], Vocabulary(["a", "b", "c", "d"], ["r", "s"]))
+
+
+def run(dataset: Dataset) -> Run:
+    return defaults("frequency")(dataset)
+
+
+def test_counts_by_hand(small: Dataset) -> None:
+    assert run(small).procedure == Counting()
+    fit = fitting(Frequency(4, 2), small, run(small))
+    epochs = list(fit)
+    # r has tails 2, 2, 0; s has 2; the heads of r are 0, 1, 1, that of s is 2. A fact given twice counts once.
+    assert fit.scorer.counts.tolist() == [[1, 0, 2, 0], [0, 0, 1, 0], [1, 2, 0, 0], [0, 0, 1, 0]]
+    assert [(epoch.number, epoch.queries, epoch.complete) for epoch in epochs] == [(1, 8, True)]
+    # r: 2/7, 3/7, 3/7, its heads likewise; s: 2/5 both ways
+    expected = -(2 * (math.log(2 / 7) + 2 * math.log(3 / 7)) + 2 * math.log(2 / 5)) / 8
+    assert epochs[0].loss == pytest.approx(expected)
+
+
+def test_a_second_pass_finds_the_same(small: Dataset) -> None:
+    fit = fitting(Frequency(4, 2), small, replace(run(small), epochs=2))
+    counts, losses = zip(*((fit.scorer.counts.clone(), epoch.loss) for epoch in fit), strict=True)
+    assert torch.equal(*counts) and losses[0] == losses[1]
+
+
+def test_a_frequency_is_trained_stored_and_asked(tmp_path: Path, random_dataset: Dataset) -> None:
+    trained = train(random_dataset, run(random_dataset), tmp_path / "model", quiet=True)
+    stored = Bundle.load(tmp_path / "model")
+    assert stored.run["procedure"] == {"name": "counting", "arguments": {}}
+    assert isinstance(stored.scorer, Frequency) and torch.equal(stored.scorer.counts, trained.scorer.counts)
+    assert stored.scorer.counts.sum() == 2 * len(random_dataset.train) and stored.temperature is not None
+    assert len(evaluate(stored.scorer, stored.dataset, "test").rank) == 2 * len(random_dataset.test)
+    best = Predictor.load(tmp_path / "model").tails("e0", "r1", top=1)[0]
+    assert best.score == pytest.approx(math.log1p(stored.scorer.counts[1].max().item()))
+    assert resume(tmp_path / "model", quiet=True).metrics["epochs"] == 1
+
+
+def test_what_counting_cannot_use_is_an_error(small: Dataset) -> None:
+    with pytest.raises(UserError, match="counting fits Frequency alone, not DistMult"):
+        fitting(DistMult(4, 2, dim=2), small, replace(run(small), scorer=partial(DistMult, dim=2)))
+    gradient = replace(run(small), optimizer=partial(Adam, lr=0.1), regularizer=N3(0.1))
+    with pytest.raises(UserError, match="no use for this run's optimizer and regularizer: leave them out"):
+        fitting(Frequency(4, 2), small, gradient)
