@@ -173,7 +173,8 @@ def _epoch_seconds(history: list[dict[str, Any]]) -> float:
     """
     starts = [0.0, *(epoch["seconds"] for epoch in history)]
     took = [(epoch["seconds"] - start, "valid_mrr" in epoch) for start, epoch in zip(starts, history, strict=False)]
-    return statistics.median([seconds for seconds, validated in took if not validated] or [each for each, _ in took])
+    plain = [seconds for seconds, validated in took if not validated]
+    return float(statistics.median(plain or [seconds for seconds, _ in took]))
 
 
 # Peak memory: on a GPU what tensors took, else what the whole process held, on Linux alone (None elsewhere). The latter
