@@ -86,7 +86,7 @@ def test_every_preset_with_every_seed(random_dataset: Dataset, tmp_path: Path) -
     assert row["answers_per_second"] > 0
     assert row["environment"]["torch"] == torch.__version__ and row["device"] == "cpu"
     assert row["peak_memory_mb"] is None or 50 < row["peak_memory_mb"] < 10_000
-    assert json.loads((tmp_path / "b" / "results.json").read_text()) == results.to_json()
+    assert Results.read(tmp_path / "b") == results
     assert sorted(path.name for path in (tmp_path / "b").glob("*.*")) == [
         "cost.png",
         "results.json",
@@ -235,6 +235,8 @@ def test_what_is_refused(random_dataset: Dataset, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"wild, seed 0: .*lower the learning rate"):
         wild = replace(SMALL, optimizer=partial(Adam, lr=1e30))
         bench(random_dataset, {"wild": wild}, tmp_path / "b", quiet=True)
+    with pytest.raises(UserError, match=r"nowhere/results\.json cannot be read: .*No such file"):
+        Results.read(tmp_path / "nowhere")
     (tmp_path / "b" / "results.json").write_text("{")
     with pytest.raises(UserError, match=r"results\.json cannot be read"):
         bench(random_dataset, {"small": SMALL}, tmp_path / "b", quiet=True)

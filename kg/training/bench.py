@@ -39,6 +39,15 @@ class Results:
     presets: dict[str, dict[str, Any]]
     rows: list[Row]
 
+    @classmethod
+    def read(cls, folder: Path | str) -> "Results":
+        """What bench() has written into a folder so far. UserError where that cannot be read."""
+        file = Path(folder) / _RESULTS
+        try:
+            return cls(**json.loads(file.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError) as error:
+            raise UserError(f"{file} cannot be read: {error}") from None
+
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
@@ -90,12 +99,8 @@ def _opened(folder: Path, dataset: Dataset, presets: Mapping[str, Run]) -> Resul
     """What the folder holds, these presets now among it."""
     described = {"source": Path(dataset.source).name, "facts": dataset.describe(), "sha256": digest(dataset)}
     asked = {name: {**run.to_json(), "seed": None} for name, run in presets.items()}
-    file = folder / _RESULTS
-    if file.exists():
-        try:
-            results = Results(**json.loads(file.read_text(encoding="utf-8")))
-        except (ValueError, TypeError) as error:
-            raise UserError(f"{file} cannot be read: {error}") from None
+    if (folder / _RESULTS).exists():
+        results = Results.read(folder)
         check_same(f"{folder}: the dataset", results.dataset, described)
         for name in results.presets.keys() & asked.keys():
             if results.of(name) or any(folder.glob(f"{name}-*")):
