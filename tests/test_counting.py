@@ -13,9 +13,11 @@ from kg.bundle import Bundle
 from kg.errors import UserError
 from kg.evaluation.ranking import evaluate
 from kg.graph.dataset import Dataset
+from kg.graph.graph import with_inverses
 from kg.graph.vocabulary import Vocabulary
 from kg.models.distmult import DistMult
 from kg.models.frequency import Frequency
+from kg.models.scorer import Queries
 from kg.query.predictor import Predictor
 from kg.training.counting import Counting
 from kg.training.defaults import defaults
@@ -66,8 +68,22 @@ def test_a_frequency_is_trained_stored_and_asked(tmp_path: Path, random_dataset:
 
 
 def test_what_counting_cannot_use_is_an_error(small: Dataset) -> None:
-    with pytest.raises(UserError, match="counting fits Frequency alone, not DistMult"):
+    with pytest.raises(UserError, match="counting fits Frequency and NaiveBayes, not DistMult"):
         fitting(DistMult(4, 2, dim=2), small, replace(run(small), scorer=partial(DistMult, dim=2)))
     gradient = replace(run(small), optimizer=partial(Adam, lr=0.1), regularizer=N3(0.1))
     with pytest.raises(UserError, match="no use for this run's optimizer and regularizer: leave them out"):
         fitting(Frequency(4, 2), small, gradient)
+    naive = defaults("naive_bayes")(small)
+    with pytest.raises(UserError, match="hide must be exact"):
+        fitting(naive.new_scorer(4, 2), small, replace(naive, hide="pair"))
+
+
+def test_the_loss_of_naive_bayes_is_that_of_its_scores(small: Dataset) -> None:
+    naive = defaults("naive_bayes")(small)
+    fit = fitting(naive.new_scorer(4, 2), small, naive)
+    (epoch,) = fit
+    entropy = []
+    for head, relation, tail in with_inverses(small.train[:4], 2):
+        scores = fit.scorer.score_tails(Queries(head[None], relation[None], small.graph()))
+        entropy.append(-scores.log_softmax(1)[0, tail].item())
+    assert epoch.loss == pytest.approx(sum(entropy) / 8)

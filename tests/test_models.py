@@ -25,7 +25,6 @@ from kg.graph.vocabulary import Vocabulary
 from kg.models import SCORERS, scorer_class
 from kg.models.complex import ComplEx
 from kg.models.distmult import DistMult
-from kg.models.frequency import Frequency
 from kg.models.rescal import RESCAL
 from kg.models.scorer import WORST, Queries, Scorer
 from kg.models.transe import TransE
@@ -57,25 +56,23 @@ class Made:
         given = {"dim": 6, "init": 0.5, **self.arguments, **arguments}
         taken = {name: value for name, value in given.items() if name in signature(made).parameters}
         scorer = made(entities, relations, **taken)
-        if isinstance(scorer, Frequency):
-            scorer.counts.random_(5)
+        if self.name in COUNTED:
+            for counts in scorer.buffers():
+                counts.random_(5)
         return scorer
-
-    @property
-    def has_weights(self) -> bool:
-        return any(True for _ in self().parameters())
 
     def __str__(self) -> str:
         return "-".join([self.name, *(f"{name}={value}" for name, value in self.arguments.items())])
 
 
 BOTH: list[dict[str, Any]] = [{"tied": False}, {"tied": True}]
+COUNTED = ("frequency", "naive_bayes")
 ARGUMENTS = {  # what each scorer is tried with, where that is not: inverses tied, and with weights of their own
     "cp": [{}],
     "conve": [{"channels": 4}],
     "transe": [{**tied, "norm": norm} for tied in BOTH for norm in (1, 2)],
     "er_mlp": [{}],
-    "frequency": [{}],
+    **{name: [{}] for name in COUNTED},
     "rgcn": [{"num_layers": 1}, {"num_layers": 2}],
     "compgcn": [{"composition": name} for name in ("mult", "sub", "corr")],
 }
@@ -91,8 +88,8 @@ UNWEIGHED = {  # parameters that no regularizer weighs
 NORMALISED = {"conve"}  # by the batch in training, by running figures otherwise
 VARIANTS = [Made(name, arguments) for name in SCORERS for arguments in ARGUMENTS.get(name, BOTH)]
 every_scorer = pytest.mark.parametrize("make", VARIANTS, ids=str)
-# Frequency only counts: nothing of it is weighed or dropped, no gradient moves it, and it needs no vector of anything.
-WEIGHTED = [made for made in VARIANTS if made.has_weights]
+# What only counts has nothing to weigh or to drop, no gradient moves it, and it needs no vector of anything.
+WEIGHTED = [made for made in VARIANTS if made.name not in COUNTED]
 every_weighted_scorer = pytest.mark.parametrize("make", WEIGHTED, ids=str)
 # What looks at the graph has vectors for entities beyond the table as well: tests/test_encoder.py.
 every_blind_scorer = pytest.mark.parametrize("make", [made for made in WEIGHTED if not made.looks_at_graph], ids=str)
@@ -260,7 +257,7 @@ def test_no_tensor_of_questions_times_entities_times_dim(make: Made) -> None:
     for tails in (None, torch.arange(entities), slice(0, entities)):
         with Largest() as largest:
             scores = scorer.score_tails(Queries(torch.arange(rows), torch.zeros(rows, dtype=torch.long), where), tails)
-            if make.has_weights:
+            if make.name not in COUNTED:
                 scores.sum().backward()
         assert rows * entities <= largest.numel < 2 * rows * entities
 

@@ -24,6 +24,7 @@ SCORERS = {
     "rgcn": "kg.models.rgcn:RGCN",
     "compgcn": "kg.models.compgcn:CompGCN",
 }
+    "naive_bayes": "kg.models.naive_bayes:NaiveBayes",
 
 
 def scorer_class(name: str) -> Callable[..., Scorer]:

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from kg.graph.graph import Graph
 from kg.models.scorer import Queries, Scorer, Tails
 from kg.models.space import Space
 
@@ -27,6 +28,11 @@ class Frequency(Scorer):
     def __init__(self, num_entities: int, num_relations: int) -> None:
         super().__init__(num_entities, num_relations)
         self.register_buffer("counts", torch.zeros(2 * num_relations, num_entities, dtype=torch.int32))
+
+    def count(self, graph: Graph) -> None:
+        """Learn from this graph."""
+        answered = torch.bincount(graph.relation * self.num_entities + graph.tail, minlength=self.counts.numel())
+        self.counts.copy_(answered.view_as(self.counts))
 
     def encode(self, queries: Queries) -> Queries:
         return queries

@@ -1,4 +1,4 @@
-"""Counting: the whole training of a Frequency."""
+"""Counting: the whole training of a scorer that is made of counts."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,7 +9,8 @@ import torch
 from kg.errors import UserError
 from kg.graph.dataset import Dataset
 from kg.models.frequency import Frequency
-from kg.models.scorer import Scorer
+from kg.models.naive_bayes import NaiveBayes
+from kg.models.scorer import Queries, Scorer
 from kg.training.fit import Epoch, Fitting
 from kg.training.run import Procedure, Run
 
@@ -20,34 +21,37 @@ class Counting(Procedure):
     """One pass over the training facts, both directions; a second one would find the same."""
 
     def fit(self, scorer: Scorer, dataset: Dataset, run: Run, device: torch.device | str) -> Fitting:
-        """UserError for anything but Frequency, and for parts of a run that descend a gradient."""
-        if not isinstance(scorer, Frequency):
-            raise UserError(f"counting fits Frequency alone, not {type(scorer).__name__}")
+        """UserError for what is not made of counts, and for parts of a run that descend a gradient."""
+        if not isinstance(scorer, Frequency | NaiveBayes):
+            raise UserError(f"counting fits Frequency and NaiveBayes, not {type(scorer).__name__}")
         unused = [part for part in ("optimizer", "regularizer", "auxiliary", "schedule") if getattr(run, part)]
         if unused:
             raise UserError(f"counting has no use for this run's {' and '.join(unused)}: leave them out")
+        if run.hide == "pair":
+            raise UserError("counting leaves out a fact's own edge alone: hide must be exact")
         return Pass(scorer, dataset, run, device)
 
 
 @final
 class Pass(Fitting):
-    """Counts. loss: the mean cross-entropy of the training facts' answers given their relations, in nats."""
+    """Counts. loss: mean of -log softmax(scores) of the training facts' answers, none of them hidden, in nats."""
 
-    def __init__(self, scorer: Frequency, dataset: Dataset, run: Run, device: torch.device | str) -> None:
+    def __init__(
+        self, scorer: Frequency | NaiveBayes, dataset: Dataset, run: Run, device: torch.device | str
+    ) -> None:
         super().__init__(scorer, dataset, run, device)
-        self._counts = scorer.counts
+        self._counted = scorer
         self._graph = dataset.graph().to(self.device)
         self.num_queries = self._graph.num_edges
         self.num_steps = 1
 
     def loss(self) -> float:
-        counts = self._counts.double()
-        share = (counts + 1) / (counts + 1).sum(1, keepdim=True)
-        return -float((counts * share.log()).sum() / counts.sum())
+        relations = torch.arange(2 * self._graph.num_relations, device=self.device)
+        scores = self.scorer.score_tails(Queries(torch.zeros_like(relations), relations, self._graph))
+        return -float(scores.log_softmax(1)[self._graph.relation, self._graph.tail].mean())
 
     def __iter__(self) -> Iterator[Epoch]:
         while not self.finished:
-            answered = self._graph.relation * self._counts.shape[1] + self._graph.tail
-            self._counts.copy_(torch.bincount(answered, minlength=self._counts.numel()).view_as(self._counts))
+            self._counted.count(self._graph)
             self.epoch += 1
             yield Epoch(self.epoch, self.loss(), self.num_queries, complete=True)

@@ -95,6 +95,9 @@ def _one_vs_all(dataset: Dataset) -> OneVsAll:
 
 _DEFAULTS: dict[str, Callable[[Dataset], Run]] = {
     "frequency": lambda _: Run(partial(scorer_class("frequency")), procedure=Counting(), epochs=1, valid_every=1),
+    "naive_bayes": lambda _: Run(
+        partial(scorer_class("naive_bayes")), procedure=Counting(), epochs=1, valid_every=1, hide="exact"
+    ),
     **{model: partial(_bilinear, model) for model in ("distmult", "complex", "cp", "simple", "hole")},
     "rgcn": partial(_graph_encoder, "rgcn", 0.01, {"num_layers": 1}),
     "compgcn": partial(_graph_encoder, "compgcn", 0.005, {"composition": "sub"}),
