@@ -21,10 +21,10 @@ SCORERS = {
     "er_mlp": "kg.models.er_mlp:ERMLP",
     "se": "kg.models.structured:StructuredEmbedding",
     "frequency": "kg.models.frequency:Frequency",
+    "naive_bayes": "kg.models.naive_bayes:NaiveBayes",
     "rgcn": "kg.models.rgcn:RGCN",
     "compgcn": "kg.models.compgcn:CompGCN",
 }
-    "naive_bayes": "kg.models.naive_bayes:NaiveBayes",
 
 
 def scorer_class(name: str) -> Callable[..., Scorer]:
