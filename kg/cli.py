@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -30,7 +31,7 @@ from kg.errors import UserError
 if TYPE_CHECKING:
     from kg.evaluation.ranking import Metrics
     from kg.graph.dataset import Dataset
-    from kg.query.predictor import Candidate, Predictor
+    from kg.query.predictor import Candidate, Predictor, Uncertainty
     from kg.training.run import Run
 
 out = Console()
@@ -342,6 +343,9 @@ def ask(
     store: Annotated[
         Path | None, typer.Option(help="The store to read known facts from; otherwise the one it was trained on.")
     ] = None,
+    uncertainty: Annotated[
+        int | None, typer.Option(metavar="N", help="How unsure the model is, from N samples with dropout (32 will do).")
+    ] = None,
     device: Device = "cpu",
     json_: Json = False,
 ) -> None:
@@ -352,10 +356,14 @@ def ask(
     question = parse(pattern)
     predictor = Predictor.load(model, store, _device(device))
     candidates = predictor.ask(question, top, new_only)
+    unsure = None if uncertainty is None else predictor.uncertainty(question, uncertainty, new_only=new_only)
     if json_:
-        _print_json([candidate.to_json() for candidate in candidates])
+        told = {"uncertainty": unsure.to_json()} if unsure else {}
+        _print_json([candidate.to_json() | told for candidate in candidates])
     else:
         out.print(candidate_table(candidates, predictor))
+        if unsure:
+            out.print(_uncertainty_line(unsure), highlight=False, soft_wrap=True)
     err.print(f"known facts: {_plain(predictor.facts_from)}", highlight=False, soft_wrap=True)
     if predictor.facts_left_out:
         err.print(f"{predictor.facts_left_out:,} facts of relations it was not trained with were left out")
@@ -537,6 +545,14 @@ def candidate_table(candidates: "list[Candidate]", predictor: "Predictor") -> Ta
         labels = (_plain(predictor.label(term)) for term in (found.subject, found.predicate, found.object))
         table.add_row(str(found.rank), *labels, f"{found.score:.3f}", "known" if found.known else "[bold]new[/]")
     return table
+
+
+def _uncertainty_line(found: "Uncertainty") -> str:
+    total, most = found.aleatoric + found.epistemic, math.log(found.candidates)
+    return (
+        f"uncertainty {total:.2f} nats of at most {most:.2f}: {found.aleatoric:.2f} aleatoric (several answers fit), "
+        f"{found.epistemic:.2f} epistemic (the {found.samples} samples disagree)"
+    )
 
 
 def _metrics_table(metrics: "Metrics", label: Callable[[str], str], split: str) -> Table:

@@ -23,6 +23,16 @@ def test_a_batch_is_normalised_by_its_own_figures_and_later_ones_by_the_running_
     assert {"running_mean", "running_var"} < before.keys()  # they are saved
 
 
+def test_in_eval_mode_the_running_figures_serve_whatever_is_drawn() -> None:
+    norm = BatchNorm(2)
+    batch = torch.tensor([[1.0, 10.0], [3.0, 10.0]])
+    norm(batch, torch.Generator())
+    norm.eval()
+    before = {name: value.clone() for name, value in norm.state_dict().items()}
+    assert torch.equal(norm(batch, torch.Generator()), norm(batch, None))
+    assert all(torch.equal(before[name], value) for name, value in norm.state_dict().items())
+
+
 def test_weight_and_bias_are_of_a_channel() -> None:
     norm = BatchNorm(2)
     with torch.no_grad():

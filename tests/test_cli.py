@@ -119,6 +119,22 @@ def test_ask(model: Path, store: Path) -> None:
     assert "Country" in table.stdout and f"the store {store}" in table.stderr.replace("\n", "")
 
 
+def test_ask_how_sure_it_is(model: Path, store: Path) -> None:
+    asked = ("ask", model, "(Country 3, borders, ?)", "--uncertainty")
+    assert "trained without dropout: there is nothing to sample" in fails(kg(*asked, 8))
+    (store.parent / "drop.py").write_text(PRESET.replace("dim=4", "dim=4, entity_dropout=0.3"))
+    unsure = store.parent / "unsure"
+    assert kg("train", store, unsure, "--preset", f"{store.parent / 'drop.py'}:small").returncode == 0
+    asked = ("ask", unsure, "(Country 3, borders, ?)", "--uncertainty")
+    found = json.loads(kg(*asked, 8, "--top", 2, "--json").stdout)
+    assert [each["rank"] for each in found] == [1, 2] and found[0]["uncertainty"] == found[1]["uncertainty"]
+    figures = found[0]["uncertainty"]
+    assert figures["epistemic"] > 0 and (figures["samples"], figures["candidates"]) == (8, 25)  # 26, less itself
+    line = kg(*asked, 8).stdout.splitlines()[-1]
+    total = figures["aleatoric"] + figures["epistemic"]
+    assert line.startswith(f"uncertainty {total:.2f} nats of at most 3.22: ") and "the 8 samples disagree" in line
+
+
 def test_ask_without_the_store(model: Path, store: Path) -> None:
     hidden = store.with_name("hidden.kg")
     store.rename(hidden)

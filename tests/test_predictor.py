@@ -1,6 +1,8 @@
 """Questions in terms, answers in terms: what is known, what is new, and where that was read."""
 
+import math
 from dataclasses import replace
+from inspect import signature
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,8 @@ import torch
 from kg.bundle import Bundle
 from kg.errors import UserError
 from kg.graph.dataset import Dataset
+from kg.graph.vocabulary import Vocabulary
+from kg.models import SCORERS, scorer_class
 from kg.models.complex import ComplEx
 from kg.query.discovery import best_new_facts
 from kg.query.pattern import parse
@@ -36,15 +40,15 @@ def store(tmp_path: Path) -> Path:
     return tmp_path / "graph.kg"
 
 
-def predictor(store: Path, like: float = 1.0) -> Predictor:
+def predictor(store: Path, like: float = 1.0, entity_dropout: float = 0.0) -> Predictor:
     """A ComplEx of three real dimensions, one an entity: score(h, r, t) = `like` * weight of r where h is t, else 0."""
     with Store(store) as opened:
         dataset = Dataset.from_store(opened, valid=0, test=0)
-    scorer = ComplEx(3, 2, dim=3)
+    scorer = ComplEx(3, 2, dim=3, entity_dropout=entity_dropout)
     with torch.no_grad():
         scorer.table.weight.copy_(torch.cat([HEADS, torch.zeros(3, 3)], 1))
         scorer.diagonal.weight.copy_(torch.cat([like * torch.ones(4, 3), torch.zeros(4, 3)], 1))
-    bundle = Bundle(store, scorer, dataset, {}, 1.0, {}, {}, {})
+    bundle = Bundle(store, scorer.eval(), dataset, {}, 1.0, {}, {}, {})
     with Store(store) as opened:
         return Predictor.from_store(bundle, opened)
 
@@ -158,3 +162,106 @@ def test_best_new_facts_leave_out_what_is_known_and_what_the_relation_never_saw(
     expected = torch.log_softmax(torch.tensor([2.0, 0.0, 0.0]), 0)[0].item()
     assert best_new_facts(cool)[0].score == pytest.approx(expected, abs=1e-6)
     assert found[0].score == pytest.approx(torch.log_softmax(torch.tensor([1.0, 0.0, 0.0]), 0)[0].item(), abs=1e-6)
+
+
+# How sure the answers are
+
+
+def test_uncertainty_by_hand(store: Path) -> None:
+    """With dropout of a half, Ann's own dimension is there and names Ann, or is gone and leaves all three alike."""
+    asked = predictor(store, like=1000.0, entity_dropout=0.5)
+    draw = torch.Generator().manual_seed(3)
+    kept = sum(torch.empty(1, 6).bernoulli_(0.5, generator=draw)[0, 0].item() for _ in range(10)) / 10
+    assert 0 < kept < 1
+    mean = [kept + (1 - kept) / 3, (1 - kept) / 3, (1 - kept) / 3]
+    found = asked.uncertainty(parse("(Ann, likes, ?)"), samples=10, seed=3)
+    assert found.aleatoric == pytest.approx((1 - kept) * math.log(3))
+    assert found.epistemic == pytest.approx(-sum(p * math.log(p) for p in mean) - found.aleatoric)
+    assert (found.samples, found.candidates) == (10, 3)
+    assert found == asked.uncertainty(parse("(Ann, likes, ?)"), samples=10, seed=3)
+
+
+def test_uncertainty_is_over_the_candidates_of_ask(store: Path) -> None:
+    asked = predictor(store, like=1000.0, entity_dropout=0.5)
+    found = asked.uncertainty(parse("(Ann, knows, ?)"))  # not herself: nothing knows itself; the others score 0
+    assert found.aleatoric == pytest.approx(math.log(2)) and found.candidates == 2
+    assert found.epistemic == pytest.approx(0, abs=1e-12)
+    heads = asked.uncertainty(parse("(?, likes, c)"), samples=400)
+    assert heads.candidates == 3 and heads.aleatoric == pytest.approx(math.log(3) / 2, rel=0.2)
+    new = asked.uncertainty(parse("(Ann, likes, ?)"), new_only=True)  # only herself
+    assert (new.aleatoric, new.epistemic, new.candidates) == (0, 0, 1)
+    asked.bundle = replace(asked.bundle, temperature=1e6)
+    flat = asked.uncertainty(parse("(Ann, likes, ?)"))
+    assert flat.aleatoric == pytest.approx(math.log(3)) and flat.epistemic == pytest.approx(0, abs=1e-5)
+
+
+def test_an_entity_without_a_vector_is_no_answer_in_any_sample(store: Path, tmp_path: Path) -> None:
+    before = predictor(store, like=1000.0, entity_dropout=0.5)
+    (tmp_path / "more.ttl").write_text(TURTLE + "ex:b ex:likes ex:new .")
+    with Store(store) as opened:
+        opened.load(tmp_path / "more.ttl")
+        after = Predictor.from_store(replace(before.bundle, temperature=1e-3), opened)
+    question = parse("(Ann, likes, ?)")
+    old, new = before.uncertainty(question), after.uncertainty(question)
+    assert new.candidates == 4 and (new.aleatoric, new.epistemic) == (old.aleatoric, old.epistemic)
+
+
+def test_an_ensemble_by_hand(store: Path) -> None:
+    first, second = predictor(store, like=1000.0), predictor(store, like=1000.0)
+    with torch.no_grad():
+        second.scorer.table.weight[:, :3] = HEADS
+        second.scorer.diagonal.weight[:, :3] = -1000.0  # every other entity now, before one's own
+    question = parse("(Ann, likes, ?)")
+    found = first.ensemble_uncertainty(question, [second.bundle])
+    # (1, 0, 0) and (0, 1/2, 1/2): the mean is (1/2, 1/4, 1/4).
+    assert found.aleatoric == pytest.approx(math.log(2) / 2)
+    assert found.epistemic == pytest.approx(1.5 * math.log(2) - found.aleatoric)
+    assert found.samples == 2
+    again = first.ensemble_uncertainty(question, [first.bundle])
+    assert (again.aleatoric, again.epistemic) == (0, 0)
+    names = second.bundle.dataset.vocabulary
+    turned = replace(second.bundle.dataset, vocabulary=Vocabulary(names.entities[::-1], names.relations))
+    with pytest.raises(UserError, match="other entities or relations"):
+        first.ensemble_uncertainty(question, [replace(second.bundle, dataset=turned)])
+
+
+def test_what_uncertainty_is_not_asked_of(store: Path, tmp_path: Path) -> None:
+    asked = predictor(store, entity_dropout=0.5)
+    with pytest.raises(UserError, match="predicate must be given"):
+        asked.uncertainty(parse("(Ann, ?, Ben)"))
+    with pytest.raises(UserError, match="at least 2 are needed, got 1"):
+        asked.uncertainty(parse("(Ann, likes, ?)"), samples=1)
+    (tmp_path / "more.ttl").write_text(TURTLE + "ex:a ex:knows ex:c .")
+    with Store(store) as opened:
+        opened.load(tmp_path / "more.ttl")
+        full = Predictor.from_store(asked.bundle, opened)
+    with pytest.raises(UserError, match="no candidate is left"):
+        full.uncertainty(parse("(Ann, knows, ?)"), new_only=True)
+    with pytest.raises(UserError, match="trained without dropout"):
+        predictor(store).uncertainty(parse("(Ann, likes, ?)"))
+    asked.scorer.train()
+    with pytest.raises(ValueError, match="in training"):
+        asked.uncertainty(parse("(Ann, likes, ?)"))
+
+
+@pytest.mark.parametrize("name", SCORERS)
+def test_samples_leave_every_model_as_it_was(name: str, random_dataset: Dataset) -> None:
+    torch.manual_seed(0)
+    made = scorer_class(name)
+    given = {argument: 0.3 for argument in signature(made).parameters if argument.endswith("dropout")}
+    sizes = {"dim": 16} if "dim" in signature(made).parameters else {}
+    scorer = made(50, 3, **sizes, **given).eval()
+    bundle = Bundle(Path(name), scorer, random_dataset, {}, 1.0, {}, {}, {})
+    asked = Predictor(bundle, random_dataset.vocabulary, random_dataset.train, random_dataset.schema, "these")
+    question = parse("(e1, r0, ?)")
+    if not given:
+        with pytest.raises(UserError, match="nothing to sample"):
+            asked.uncertainty(question)
+        return
+    weights = {key: value.clone() for key, value in scorer.state_dict().items()}
+    answers = asked.ask(question)
+    first, other = (asked.uncertainty(question, samples=4, seed=seed) for seed in (0, 1))
+    assert first.epistemic > 0 and first != other
+    assert first == asked.uncertainty(question, samples=4)
+    assert asked.ask(question) == answers
+    assert all(torch.equal(weights[key], value) for key, value in scorer.state_dict().items())

@@ -1,4 +1,4 @@
-"""Batch normalisation for scorers: a question's generator, not a module's mode, says whether this is training."""
+"""Batch normalisation for scorers: only a question with a generator, to a module in training, is part of a batch."""
 
 from typing import final
 
@@ -15,7 +15,9 @@ class BatchNorm(nn.Module):
     """(x - mean) / sqrt(variance + 1e-5) * weight + bias, one of each a channel (Ioffe and Szegedy, 2015).
 
     With a generator mean and variance are the batch's, and a tenth of them goes into the running figures, which serve
-    without one. They serve as well for a channel of one number, which has no variance: a last batch of one question.
+    without one. They serve as well for a channel of one number, which has no variance: a last batch of one question;
+    and in eval mode, which a Bundle's scorer is in: dropout may be drawn to see how sure an answer is, but what is
+    asked beside it is no batch, and an answer must not change the model.
     """
 
     running_mean: Float[Tensor, " C"]
@@ -29,7 +31,7 @@ class BatchNorm(nn.Module):
         self.register_buffer("running_var", torch.ones(channels))
 
     def forward(self, x: Float[Tensor, "B C *rest"], generator: torch.Generator | None) -> Float[Tensor, "B C *rest"]:
-        of_batch = generator is not None and x.numel() > len(self.weight)
+        of_batch = generator is not None and self.training and x.numel() > len(self.weight)
         return nn.functional.batch_norm(
             x, self.running_mean, self.running_var, self.weight, self.bias, of_batch, _MOMENTUM, _EPSILON
         )

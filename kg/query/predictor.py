@@ -1,5 +1,6 @@
 """Predictor: questions in RDF terms in, ranked candidate facts out."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from kg.bundle import Bundle
 from kg.errors import UserError
+from kg.evaluation.uncertainty import entropies
 from kg.graph.dataset import entity_facts
 from kg.graph.graph import Graph
 from kg.graph.known import KnownAnswers
@@ -36,6 +38,22 @@ class Candidate:
     rank: int
     score: float
     known: bool
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Uncertainty:
+    """How unsure the answer to a question is, in nats; 0 to log(candidates) in all.
+
+    aleatoric: several answers are plausible in every sample. epistemic: the samples, or models, name different ones.
+    """
+
+    aleatoric: float
+    epistemic: float
+    samples: int
+    candidates: int
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -138,7 +156,7 @@ class Predictor:
 
     def tails(self, subject: str, predicate: str, top: int = 10, new_only: bool = False) -> list[Candidate]:
         """(subject, predicate, ?): the most plausible objects. Names are IRIs, prefix:name or labels."""
-        head, relation = self._entity(subject), self._relation(predicate)
+        head, relation = self._question(subject, predicate, None)
         order, scores, known = self._answers(head, relation, new_only, top)
         return [
             self._candidate(rank, head, relation, tail, scores[tail], known[tail]) for rank, tail in enumerate(order, 1)
@@ -146,8 +164,9 @@ class Predictor:
 
     def heads(self, predicate: str, object: str, top: int = 10, new_only: bool = False) -> list[Candidate]:
         """(?, predicate, object): the most plausible subjects, scored as tails of the inverse relation."""
-        tail, relation = self._entity(object), self._relation(predicate)
-        order, scores, known = self._answers(tail, relation + len(self.vocabulary.relations), new_only, top)
+        tail, inverse = self._question(None, predicate, object)
+        order, scores, known = self._answers(tail, inverse, new_only, top)
+        relation = inverse - len(self.vocabulary.relations)
         return [
             self._candidate(rank, head, relation, tail, scores[head], known[head]) for rank, head in enumerate(order, 1)
         ]
@@ -182,15 +201,85 @@ class Predictor:
         self, head: int, relation: int, new_only: bool, top: int
     ) -> tuple[list[int], Float[Tensor, " N"], Bool[Tensor, " N"]]:
         """The best entity ids, then the scores of all entities, and which are known answers."""
-        asked = torch.tensor([[head], [relation]], device=self.facts.device)
-        queries = Queries(asked[0], asked[1], self.graph)
+        queries = self._queries(head, relation)
+        known, eligible = self._known_and_eligible(queries, new_only)
         scores = self.scorer.score_tails(queries)[0]
-        known = torch.zeros_like(scores, dtype=torch.bool)
+        return _best(scores, eligible, top), scores, known
+
+    def _question(self, subject: str | None, predicate: str, object: str | None) -> tuple[int, int]:
+        """The entity that is given and the relation that its candidates are tails of: r + R where heads are asked."""
+        given = subject if object is None else object
+        assert given is not None
+        entity, relation = self._entity(given), self._relation(predicate)
+        return entity, relation if object is None else relation + len(self.vocabulary.relations)
+
+    def _queries(self, head: int, relation: int, generator: torch.Generator | None = None) -> Queries:
+        asked = torch.tensor([[head], [relation]], device=self.facts.device)
+        return Queries(asked[0], asked[1], self.graph, generator)
+
+    def _known_and_eligible(self, queries: Queries, new_only: bool) -> tuple[Bool[Tensor, " N"], Bool[Tensor, " N"]]:
+        """Which entities are known answers to one question, and which are candidates."""
+        head, relation = queries.head[0], queries.relation[0]
+        known = torch.zeros(self.graph.num_entities, dtype=torch.bool, device=self.facts.device)
         known[self.known.lookup(queries.head, queries.relation)[1]] = True
         eligible = ~known if new_only else torch.ones_like(known)
         if not self.loops[relation % len(self.vocabulary.relations)]:
-            eligible[head] = known[head] and not new_only
-        return _best(scores, eligible, top), scores, known
+            eligible[head] = known[head] & (not new_only)
+        return known, eligible
+
+    # How sure the answers are
+
+    def uncertainty(self, pattern: Pattern, samples: int = 32, seed: int = 0, new_only: bool = False) -> Uncertainty:
+        """Of softmax(scores / temperature) over the candidates of `ask`, from samples with dropout as in training
+        (Gal and Ghahramani, 2016). A function of the seed; the model and its later answers stay as they are.
+
+        Each sample is a question by itself, so that none shares a mask with another. Batch normalisation goes by its
+        running figures, which training gathered with dropout on; those of a batch would be of one question alone.
+
+        UserError where both ends are given, or the model draws nothing at random. The temperature is that of answers
+        without dropout, 1 where none was fitted.
+        """
+        if samples < 2:
+            raise UserError(f"uncertainty shows between samples: at least 2 are needed, got {samples}")
+        if self.scorer.training:
+            raise ValueError("the scorer is in training: to sample would change what it has gathered of its batches")
+        generator = torch.Generator(self.facts.device).manual_seed(seed)
+        before = generator.get_state()
+        found = self._uncertainty(pattern, [(self.bundle, generator)] * samples, new_only)
+        if torch.equal(generator.get_state(), before):
+            raise UserError("the model was trained without dropout: there is nothing to sample uncertainty from")
+        return found
+
+    def ensemble_uncertainty(self, pattern: Pattern, others: Sequence[Bundle], new_only: bool = False) -> Uncertainty:
+        """The same of this model and others, each a sample, without dropout. All look at this predictor's graph.
+
+        UserError where the others know other entities or relations, as those of other facts do.
+        """
+        own = self.bundle.dataset.vocabulary
+        for other in others:
+            theirs = other.dataset.vocabulary
+            if (theirs.entities, theirs.relations) != (own.entities, own.relations):
+                raise UserError(f"{other.path} was trained on other entities or relations than {self.bundle.path}")
+        return self._uncertainty(pattern, [(bundle, None) for bundle in (self.bundle, *others)], new_only)
+
+    @torch.no_grad()
+    def _uncertainty(
+        self, pattern: Pattern, members: Sequence[tuple[Bundle, torch.Generator | None]], new_only: bool
+    ) -> Uncertainty:
+        if pattern.predicate is None:
+            raise UserError("uncertainty is that of a subject or an object: the predicate must be given")
+        question = self._question(pattern.subject, pattern.predicate, pattern.object)
+        _, eligible = self._known_and_eligible(self._queries(*question), new_only)
+        if not bool(eligible.any()):
+            raise UserError("no candidate is left to be unsure of")
+
+        def probabilities() -> Iterator[Float[Tensor, "1 C"]]:
+            for bundle, generator in members:
+                scores = bundle.scorer.score_tails(self._queries(*question, generator))[:, eligible]
+                yield (scores.double() / (bundle.temperature or 1.0)).softmax(1)  # WORST / T stays finite so
+
+        aleatoric, epistemic = entropies(probabilities())
+        return Uncertainty(aleatoric.item(), epistemic.item(), len(members), int(eligible.sum()))
 
     @cached_property
     def loops(self) -> Bool[Tensor, " R"]:
