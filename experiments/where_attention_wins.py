@@ -102,7 +102,7 @@ def picture(figures: dict[str, Any], presets: list[str], title: str, file: Path)
     axes.set_xticks(range(len(figures)), [f"{name}\n{row['num_ranks']:,} ranks" for name, row in figures.items()])
     axes.set(xlabel="degree of the given entity in the training graph", ylabel="MRR on test", title=title)
     axes.grid(alpha=0.3, axis="y")
-    axes.legend()
+    figure.legend(loc="outside right upper")
     figure.savefig(file, dpi=120)
 
 
