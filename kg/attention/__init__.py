@@ -1,0 +1,8 @@
+"""How tokens look at each other: mechanisms by name, all called as (q, k, v, mask) -> out. Naming one imports that one."""
+
+ATTENTIONS = {
+    "softmax": "kg.attention.softmax:Softmax",
+    "performer": "kg.attention.performer:Performer",
+    "induced": "kg.attention.induced:InducedPoints",
+    "persistent": "kg.attention.persistent:Persistent",
+}
