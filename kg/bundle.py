@@ -19,7 +19,7 @@ from kg.errors import UserError
 from kg.graph.dataset import PARTS, Dataset
 from kg.graph.schema import Schema
 from kg.graph.vocabulary import Vocabulary
-from kg.models import scorer_class
+from kg.models import from_description
 from kg.models.scorer import Scorer
 
 FORMAT = 1
@@ -76,9 +76,7 @@ class Bundle:
             None if manifest.get("graphs") is None else tuple(manifest["graphs"]),
             manifest.get("restrictions", False),
         )
-        described = config["run"]["scorer"]
-        made = scorer_class(described["name"])
-        scorer = made(dataset.num_entities, dataset.num_relations, **described["arguments"])
+        scorer = from_description(config["run"]["scorer"])(dataset.num_entities, dataset.num_relations)
         scorer.load_state_dict(load_file(folder / "model.safetensors"))
         state = folder / "state"
         return cls(
@@ -204,10 +202,9 @@ def _joined(value: Any, tensors: dict[str, Tensor]) -> Any:
 
 def _card(dataset: Dataset, run: dict[str, Any], metrics: dict[str, Any]) -> str:
     """The model card: what it is, what it was trained on, how good it is."""
-    arguments = ", ".join(f"{name}={value}" for name, value in run["scorer"]["arguments"].items())
     valid = metrics.get("valid") or {}
     figures = "\n".join(f"| {name} | {valid[name]:.4f} |" for name in _CARD_FIGURES if valid.get(name) is not None)
-    return f"""# {run["scorer"]["name"]}({arguments})
+    return f"""# {_title(run["scorer"])}
 
 A link predictor: it ranks tails for (head, relation, ?) and heads for (?, relation, tail).
 
@@ -223,6 +220,12 @@ Filtered ranking on its valid facts, both directions, all entities as candidates
 
 It knows nothing but these facts: its errors and gaps are theirs. A score is no probability.
 """
+
+
+def _title(part: dict[str, Any]) -> str:
+    """A part as it would be called."""
+    told = (f"{key}={_title(value) if isinstance(value, dict) else value}" for key, value in part["arguments"].items())
+    return f"{part['name']}({', '.join(told)})"
 
 
 def _fitted_by(run: dict[str, Any]) -> str:

@@ -1,8 +1,11 @@
 """Scorers by name. Naming one imports that one alone."""
 
 from collections.abc import Callable
+from functools import partial
 from pkgutil import resolve_name
+from typing import Any
 
+from kg.attention import ATTENTIONS
 from kg.errors import UserError
 from kg.models.scorer import Scorer
 
@@ -33,3 +36,26 @@ def scorer_class(name: str) -> Callable[..., Scorer]:
         raise UserError(f"no model {name!r}: choose one of {', '.join(SCORERS)}")
     found: Callable[..., Scorer] = resolve_name(SCORERS[name])
     return found
+
+
+def described(made: "partial[Any]") -> dict[str, Any]:
+    """The name and the arguments of a scorer, and of the parts among its arguments: scorers and attentions, as JSON.
+
+    UserError for what stands in neither SCORERS nor ATTENTIONS.
+    """
+    home = f"{made.func.__module__}:{made.func.__qualname__}"
+    for name, other in (SCORERS | ATTENTIONS).items():
+        if other == home:
+            arguments = {
+                key: described(value) if isinstance(value, partial) else value for key, value in made.keywords.items()
+            }
+            return {"name": name, "arguments": arguments}
+    raise UserError(f"{made.func} has no name to be stored under: known are {', '.join(SCORERS | ATTENTIONS)}")
+
+
+def from_description(stored: dict[str, Any]) -> "partial[Any]":
+    """What `described` described. UserError where a name is unknown."""
+    name, arguments = stored["name"], stored["arguments"]
+    found = resolve_name(ATTENTIONS[name]) if name in ATTENTIONS else scorer_class(name)
+    parts = {key: from_description(value) if isinstance(value, dict) else value for key, value in arguments.items()}
+    return partial(found, **parts)

@@ -40,10 +40,7 @@ class ComplEx(DotScorer):
 
     def encode(self, queries: Queries) -> QueryVectors:
         weight = dropout(self._diagonals(queries.relation), self.relation_dropout, queries.generator)
-        head_re, head_im = self.heads(queries).chunk(2, dim=1)
-        re, im = weight.chunk(2, dim=1)
-        vector = torch.cat([head_re * re - head_im * im, head_re * im + head_im * re], 1)  # h w, as (re, im)
-        return QueryVectors(vector, queries.graph)
+        return QueryVectors(product(self.heads(queries), weight), queries.graph)
 
     def _diagonals(self, relation: Int[Tensor, " B"]) -> Float[Tensor, "B D"]:
         if not self.tied:
@@ -65,6 +62,12 @@ class ComplEx(DotScorer):
         """The moduli |h_k|, |w_rk|, |t_k|: what the nuclear 3-norm weighs (Lacroix et al., 2018)."""
         head, last = self.pair(queries.head, tail, queries.graph)
         return moduli(head), moduli(self._diagonals(queries.relation)), moduli(last)
+
+
+def product(x: Float[Tensor, "B D"], w: Float[Tensor, "B D"]) -> Float[Tensor, "B D"]:
+    """x_k w_k of rows that hold the real parts first."""
+    (x_re, x_im), (re, im) = x.chunk(2, dim=1), w.chunk(2, dim=1)
+    return torch.cat([x_re * re - x_im * im, x_re * im + x_im * re], 1)
 
 
 def moduli(x: Float[Tensor, "*B D"]) -> Float[Tensor, "*B K"]:

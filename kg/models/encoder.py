@@ -100,26 +100,26 @@ class GraphEncoder(DotScorer, ABC):
 
     def entities(self, graph: Graph, ids: Int[Tensor, " K"] | slice | None = None) -> Float[Tensor, "K D"]:
         """Encoded vectors of these ids; None: of every entity of the graph."""
-        return _chosen(self.vectors(graph).entity, slice(None) if ids is None else ids)
+        return chosen(self.vectors(graph).entity, slice(None) if ids is None else ids)
 
     def encode(self, queries: Queries) -> Encoded:
         entity, relation = self.vectors(queries.graph, queries.generator)
         self._check_rows(queries.graph, queries.head)
-        head = dropout(_chosen(entity, queries.head), self.entity_dropout, queries.generator)
-        weight = dropout(_chosen(relation, queries.relation), self.relation_dropout, queries.generator)
+        head = dropout(chosen(entity, queries.head), self.entity_dropout, queries.generator)
+        weight = dropout(chosen(relation, queries.relation), self.relation_dropout, queries.generator)
         return Encoded(head * weight, queries.graph, entity)
 
     def compare(self, state: QueryVectors, tails: Tails = None) -> Float[Tensor, "B K"]:
         assert isinstance(state, Encoded)
         tails = slice(None) if tails is None else tails
-        candidates = _chosen(state.candidates, tails)
+        candidates = chosen(state.candidates, tails)
         scores = (self.pairwise if candidates.ndim == 2 else self.rowwise)(state.vector, candidates)
         return self._lacking_last(scores, state.graph, tails)
 
     def score_relations(self, head: Int[Tensor, " B"], tail: Int[Tensor, " B"], graph: Graph) -> Float[Tensor, "B R2"]:
         entity, relation = self.vectors(graph)
         self._check_rows(graph, head, tail)
-        return (_chosen(entity, head) * _chosen(entity, tail)) @ relation.T
+        return (chosen(entity, head) * chosen(entity, tail)) @ relation.T
 
     def factors(self, queries: Queries, tail: Int[Tensor, " B"]) -> tuple[Float[Tensor, "B _"], ...]:
         """The vectors that the first layer sees: those after the last would cost a second encoding."""
@@ -142,7 +142,7 @@ class GraphEncoder(DotScorer, ABC):
         return scores.masked_fill(self._lacking(graph)[tails], WORST) if self._lacks_rows(graph) else scores
 
 
-def _chosen(rows: Float[Tensor, "N D"], ids: Int[Tensor, "*shape"] | slice) -> Float[Tensor, "*shape D"]:
+def chosen(rows: Float[Tensor, "N D"], ids: Int[Tensor, "*shape"] | slice) -> Float[Tensor, "*shape D"]:
     """rows[ids]; its gradient is added up an embedding's way, which is many times as fast as an index's."""
     return rows[ids] if isinstance(ids, slice) else nn.functional.embedding(ids, rows)
 

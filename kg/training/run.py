@@ -13,7 +13,7 @@ from torch import nn
 
 from kg.errors import UserError, check_choice
 from kg.graph.dataset import Dataset
-from kg.models import SCORERS, scorer_class
+from kg.models import described, from_description
 from kg.models.scorer import Scorer
 from kg.training.objectives import AUXILIARIES, OBJECTIVES, Objective, OneVsAll, RelationPrediction
 from kg.training.regularizers import REGULARIZERS, Regularizer
@@ -138,10 +138,10 @@ class Run:
     def to_json(self) -> dict[str, Any]:
         """Names and arguments alone: nothing that would have to be unpickled.
 
-        UserError where a part stands in none of SCORERS, OBJECTIVES, OPTIMIZERS and REGULARIZERS.
+        UserError where a part stands in none of SCORERS, ATTENTIONS, OBJECTIVES, OPTIMIZERS and REGULARIZERS.
         """
         parts = {
-            "scorer": {"name": _key(SCORERS, self.scorer.func), "arguments": self.scorer.keywords},
+            "scorer": described(self.scorer),
             "objective": _named(OBJECTIVES, self.objective),
             "optimizer": self.optimizer
             and {"name": _key(OPTIMIZERS, self.optimizer.func), "arguments": self.optimizer.keywords},
@@ -156,9 +156,9 @@ class Run:
     def from_json(cls, stored: dict[str, Any]) -> "Run":
         """The Run that to_json() gave. UserError where a name or an argument is unknown."""
         try:
-            scorer, optimizer = stored["scorer"], stored["optimizer"]
+            optimizer = stored["optimizer"]
             return cls(
-                scorer=partial(scorer_class(scorer["name"]), **scorer["arguments"]),
+                scorer=from_description(stored["scorer"]),
                 objective=_built(OBJECTIVES, stored["objective"]),
                 optimizer=optimizer and partial(OPTIMIZERS[optimizer["name"]], **optimizer["arguments"]),
                 auxiliary=stored["auxiliary"] and _built(AUXILIARIES, stored["auxiliary"]),
