@@ -34,10 +34,10 @@ def test_one_feature(w: float, second: float) -> None:
 def test_shortened() -> None:
     x = torch.zeros(3, 16)  # D^-1/4 = 1/2
     x[0, :2] = torch.tensor([3.0, 4.0])
-    x[1, 2] = -1.5
+    x[1, 2] = -3.0
     expected = torch.zeros(3, 16)
-    expected[0, :2] = torch.tensor([0.6, 0.8])
-    expected[1, 2] = -0.75
+    expected[0, :2] = torch.tensor([1.2, 1.6])
+    expected[1, 2] = -1.5
     torch.testing.assert_close(shortened(x[None, None])[0, 0], expected)
 
 
@@ -121,8 +121,19 @@ def test_a_masked_keys_exponent_is_not_what_is_subtracted() -> None:
 
 def test_long_queries_and_keys_differ_by_direction_only() -> None:
     attend = Performer(2, 8)
-    q, k, v = (100 * randn(3, 2, 16, 8, seed=seed) for seed in range(3))
-    torch.testing.assert_close(attend(q, k, v, everywhere(k)), attend(1000 * q, 1e6 * k, v, everywhere(k)))
+    q, k, v = (randn(3, 2, 16, 8, seed=seed) for seed in range(3))
+    out, further = attend(100 * q, 100 * k, v, everywhere(k)), attend(1e5 * q, 1e8 * k, v, everywhere(k))
+    torch.testing.assert_close(out, further, rtol=0, atol=1e-4)
+
+
+def test_keys_opposite_to_queries_are_counted() -> None:
+    """In 256 dimensions, along a feature and against it, e^-64 of the greatest product is left."""
+    attend = Performer(1, 256)
+    q = 1000 * attend.projection[None]
+    k, v = -q, randn(1, 1, 64, 256)
+    out = attend(q[:, :, :1], k[:, :, :1], v[:, :, :1], everywhere(k[:, :, :1]))
+    torch.testing.assert_close(out, v[:, :, :1])
+    assert attend(q, k, v, everywhere(k)).isfinite().all()
 
 
 def test_features_are_redrawn_by_a_generator_and_never_without() -> None:

@@ -14,9 +14,9 @@ class Performer(nn.Module):
     """phi(q) (phi(k)^T v) / phi(q) (phi(k)^T 1) (FAVOR+; Choromanski et al., 2021). O((M + N) D num_features).
 
     phi_i(x) = exp(w_i . x - |x|^2 / 2), w_i ~ N(0, I), so that phi(q) . phi(k) is exp(q . k) in the mean; q and k stand
-    for D^-1/4 q and D^-1/4 k, where one longer than 1 is shortened to length 1: the error of phi(q) . phi(k) grows as
-    exp(|q + k|^2 / 2), and beyond length 1 attending to all alike is nearer to the softmax than 64 features are.
-    What is left is exp(cos(q, k)) for long vectors, and the softmax itself for short ones.
+    for D^-1/4 q and D^-1/4 k, where one longer than 2 is shortened to 2: the error of phi(q) . phi(k) grows as
+    exp(|q + k|^2 / 2). To length 1, 64 features are near the softmax, but a key counts at most e^2 times as much as
+    another, which is too little to pick one of many; to length 2 it is e^8, and beyond it learning finds noise.
     In training every redraw_every-th call draws the features anew, and no weight may rely on those it has; 0: none
     does, and the weights learn with one fixed kernel.
     """
@@ -58,10 +58,10 @@ class Performer(nn.Module):
 
 
 def shortened(x: Float[Tensor, "B H N D"]) -> Float[Tensor, "B H N D"]:
-    """D^-1/4 x, or the unit vector of its direction where that is longer."""
+    """D^-1/4 x, or the vector of length 2 in its direction where that is longer."""
     x = x * x.shape[-1] ** -0.25
     length: Tensor = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
-    return x / length.clamp(min=1)
+    return x / (length / 2).clamp(min=1)
 
 
 def exponents(x: Float[Tensor, "B H N D"], projection: Float[Tensor, "H F D"]) -> Float[Tensor, "B H N F"]:
