@@ -5,4 +5,8 @@ ATTENTIONS = {
     "performer": "kg.attention.performer:Performer",
     "induced": "kg.attention.induced:InducedPoints",
     "persistent": "kg.attention.persistent:Persistent",
+    "star": "kg.attention.sparse:Star",
+    "expander": "kg.attention.sparse:Expander",
+    "fnet": "kg.attention.fnet:Fourier",
+    "window": "kg.attention.window:DifferentiableWindow",
 }
