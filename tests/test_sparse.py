@@ -122,12 +122,13 @@ def test_a_star_without_preferences_takes_means() -> None:
 @each
 def test_is_dense_attention_under_the_pattern_of_the_valid_tokens(attend: Star | Expander) -> None:
     generator = torch.Generator().manual_seed(0)
-    q, k, v = (x.requires_grad_() for x in torch.randn(3, 6, H, 30, D, dtype=torch.float64, generator=generator))
     mask = torch.rand(6, 30, generator=generator) < torch.tensor([0.0, 0.1, 0.4, 0.8, 1.0, 0.5])[:, None]
     mask[:, 0] = True
     mask[5] = False
+    drawn = torch.randn(3, 6, H, 30, D, dtype=torch.float64, generator=generator)
+    q, k, v = (x.requires_grad_() for x in drawn.masked_fill(~mask[:, None, :, None], torch.nan))
     out = attend(q, k, v, mask)
-    expected = torch.zeros_like(v)
+    expected = torch.zeros_like(drawn[0])
     for row, there in enumerate(mask[:5]):
         own = (x[row, :, there] for x in (q, k, v))
         expected[row, :, there] = scaled_dot_product_attention(*own, attn_mask=attend.pattern(int(there.sum())))
