@@ -27,6 +27,7 @@ SCORERS = {
     "naive_bayes": "kg.models.naive_bayes:NaiveBayes",
     "rgcn": "kg.models.rgcn:RGCN",
     "compgcn": "kg.models.compgcn:CompGCN",
+    "neighbourhood": "kg.models.neighbourhood:NeighbourhoodTransformer",
 }
 
 

@@ -1,0 +1,336 @@
+"""A transformer over the neighbourhood of the entity that is asked about."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal, NamedTuple, final
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from kg.attention.softmax import query_attention
+from kg.errors import UserError, check_choice
+from kg.graph.graph import Graph
+from kg.graph.known import spans
+from kg.models.complex import moduli, product
+from kg.models.encoder import Encoded, GraphEncoder, Vectors, chosen
+from kg.models.scorer import Queries, QueryVectors, Scorer, Tails, dropout
+from kg.models.space import COMMON, DROPOUT, Choice, Space
+
+SPACE = Space(
+    {
+        **COMMON,
+        "width": Choice((32, 64, 128)),
+        "num_layers": Choice((1, 2, 3)),
+        "readout": Choice(("votes", "vector", "both")),
+        "neighbour_dropout": DROPOUT,
+        "token_dropout": DROPOUT,
+        "hidden_dropout": DROPOUT,
+        "output_dropout": DROPOUT,
+    }
+)
+_HOPS = 2  # how far an entity without a row is encoded from: its neighbours, and theirs by relation alone
+_MOST_TOKENS = 1 << 16  # padded tokens that attend to each other at once
+
+
+@final
+class NeighbourhoodTransformer(GraphEncoder):
+    """score(h, r, t) = Re((x_h w_r + W y) . conj(x_t)) + sum of the votes of h's edges (h, r_i, t) for their own end t.
+
+    A question reads the tokens v_i = LN(scale(r_i) * T x_i + shift(r_i)) of the edges (h, r_i, e_i), without those of
+    the relation asked for: these are known answers, and in training would tell which one is hidden. Its query token
+    starts as q_r + L (x_h w_r), passes `num_layers` pre-norm blocks (attention, then a feed-forward layer), and ends as
+    y. An edge's vote is (U y) . v_i / sqrt(width).
+
+    x_h w_r is the complex product: without context and with readout 'votes' this is ComplEx (Trouillon et al., 2016).
+    x_e is the entity's row in the table; an entity without a row is what y says of its neighbours in answer to the
+    question "who is it?", W y, where neighbours without a row are tokens of their relation alone, then of what theirs
+    said: two hops. So it answers for entities it was not trained with; one without edges has no vector.
+
+    dim: complex numbers a row. width: of tokens. attention: how tokens look at each other before the query token reads
+    them: a class of kg.attention with its arguments, as in partial(Performer, num_features=64); None: they do not, only
+    the query token looks, exactly and in O(edges). feed_forward: whether blocks have that layer. context: False leaves
+    all edges out. num_neighbours: at most so many edges an entity are drawn in training; without a generator it reads
+    all. readout: 'votes', 'vector' (W y), or 'both'.
+    identity_dropout: the share of entities whose rows are not read in a step of training (source masking).
+    neighbour_dropout, token_dropout: the shares of tokens left out, and of those (the query token too) that tell their
+    relation alone. output_dropout: of W y.
+    """
+
+    def __init__(
+        self,
+        num_entities: int,
+        num_relations: int,
+        dim: int = 128,
+        width: int = 64,
+        num_heads: int = 4,
+        num_layers: int = 2,
+        attention: "partial[Any] | None" = None,
+        feed_forward: bool = True,
+        context: bool = True,
+        num_neighbours: int = 64,
+        readout: Literal["votes", "vector", "both"] = "both",
+        entity_dropout: float = 0.0,
+        relation_dropout: float = 0.0,
+        identity_dropout: float = 0.0,
+        neighbour_dropout: float = 0.0,
+        token_dropout: float = 0.0,
+        hidden_dropout: float = 0.0,
+        output_dropout: float = 0.0,
+        init: float = 0.1,
+    ) -> None:
+        super().__init__(num_entities, num_relations, 2 * dim, entity_dropout, relation_dropout, init)
+        check_choice("readout", readout, ("votes", "vector", "both"))
+        self.context = context
+        self.num_neighbours = num_neighbours
+        self.readout = readout
+        self.identity_dropout = identity_dropout
+        self.neighbour_dropout = neighbour_dropout
+        self.token_dropout = token_dropout
+        self.output_dropout = output_dropout
+        self.question = nn.Embedding(2 * num_relations + 1, width)  # the last: who is it?
+        self.lift = nn.Linear(2 * dim, width)
+        self.token = nn.Linear(2 * dim, width, bias=False)
+        self.scale = nn.Embedding(2 * num_relations, width)
+        self.shift = nn.Embedding(2 * num_relations, width)
+        self.token_norm = nn.LayerNorm(width)
+        shape = width, num_heads, feed_forward, hidden_dropout
+        self.mixing = nn.ModuleList(_MixingBlock(*shape, attention) for _ in range(num_layers if attention else 0))
+        self.reading = nn.ModuleList(_ReadingBlock(*shape) for _ in range(1 if attention else num_layers))
+        self.norm = nn.LayerNorm(width)
+        self.answer = nn.Linear(width, 2 * dim)
+        self.vote = nn.Linear(width, width)
+        nn.init.normal_(self.question.weight, std=0.5)
+        nn.init.ones_(self.scale.weight)
+        nn.init.normal_(self.shift.weight, std=0.5)
+
+    # Entities
+
+    def layers_over(self, x: Float[Tensor, "N D"], graph: Graph, generator: torch.Generator | None) -> Vectors:
+        num = graph.num_entities
+        masked = torch.arange(num, device=x.device) >= self.num_entities
+        if generator is not None and self.identity_dropout:
+            masked |= torch.rand(num, generator=generator, device=x.device) < self.identity_dropout
+        ids = masked.nonzero()[:, 0]
+        rows = x.masked_fill(masked[:, None], 0) if len(ids) else x
+        x = rows
+        for _ in range(_HOPS if len(ids) else 0):
+            x = rows.index_add(0, ids, self._identity(ids, x, graph, generator))
+        return Vectors(x, self.diagonal.weight)
+
+    def _identity(
+        self, ids: Int[Tensor, " B"], x: Float[Tensor, "N D"], graph: Graph, generator: torch.Generator | None
+    ) -> Float[Tensor, "B D"]:
+        """What their neighbours, as x has them, say of these entities: an edge to itself says nothing."""
+        tokens = self._tokens(ids, graph, generator)
+        who = self.question.weight[-1].expand(len(ids), -1)
+        y, _ = self._read(who, tokens.at(tokens.tail != ids[tokens.row]), x, generator)
+        said: Tensor = self.answer(y)
+        return said
+
+    def identify(
+        self, ids: Int[Tensor, " B"], graph: Graph, generator: torch.Generator | None
+    ) -> Float[Tensor, "B N"]:
+        """Scores of all rows of the table for being the entities that have these neighbours."""
+        return self._identity(ids, self.table.weight, graph, generator) @ self.table.weight.T
+
+    # Questions
+
+    def encode(self, queries: Queries) -> "Answer":
+        graph, generator = queries.graph, queries.generator
+        x, relation = self.vectors(graph, generator)
+        self._check_rows(graph, queries.head)
+        head = dropout(chosen(x, queries.head), self.entity_dropout, generator)
+        weight = dropout(chosen(relation, queries.relation), self.relation_dropout, generator)
+        composed = product(head, weight)
+        tokens = self._tokens(queries.head, graph, generator)
+        tokens = tokens.at(tokens.relation != queries.relation[tokens.row])
+        asked = self.question(queries.relation) + _shown(self.lift(composed), self.token_dropout, generator)
+        y, tokens = self._read(asked, tokens, x, generator)
+        vector = composed
+        if self.readout != "votes":
+            vector = vector + dropout(self.answer(y), self.output_dropout, generator)
+        votes = tokens.vector.new_zeros(len(tokens.tail))
+        if self.readout != "vector":
+            votes = (chosen(self.vote(y), tokens.row) * tokens.vector).sum(1) * tokens.vector.shape[1] ** -0.5
+        return Answer(vector, graph, x, tokens.row, tokens.tail, votes)
+
+    def compare(self, state: QueryVectors, tails: Tails = None) -> Float[Tensor, "B K"]:
+        assert isinstance(state, Answer)
+        scores = super().compare(state, tails)
+        if self.readout == "vector":
+            return scores
+        if tails is None:
+            return state.counted(scores)
+        votes = state.counted(scores.new_zeros(len(scores), state.graph.num_entities))
+        return scores + (votes[:, tails] if isinstance(tails, slice) or tails.ndim == 1 else votes.gather(1, tails))
+
+    def score_relations(self, head: Int[Tensor, " B"], tail: Int[Tensor, " B"], graph: Graph) -> Float[Tensor, "B R2"]:
+        self._check_rows(graph, head, tail)
+        return Scorer.score_relations(self, head, tail, graph)
+
+    def factors(self, queries: Queries, tail: Int[Tensor, " B"]) -> tuple[Float[Tensor, "B _"], ...]:
+        """The moduli of the rows, as ComplEx's."""
+        rows = self.table(queries.head), self.diagonal(queries.relation), self.table(tail)
+        return tuple(moduli(row) for row in rows)
+
+    # Tokens
+
+    def _tokens(
+        self, ids: Int[Tensor, " B"], graph: Graph, generator: torch.Generator | None
+    ) -> "Tokens":
+        """The edges of these entities in one order: by relation, falling degree, id; without vectors yet."""
+        found = graph.neighbours(ids, None if generator is None else self.num_neighbours, generator)
+        row = torch.repeat_interleave(torch.arange(len(ids), device=ids.device), found.offsets.diff())
+        tokens = Tokens(row, found.relation, found.tail, self.scale.weight.new_zeros(len(row), 0))
+        if self.mixing:  # what the question must not see is gone from the graph, and so from these degrees
+            degree = graph.degree()
+            place = (row * 2 * self.num_relations + found.relation + 1) * (degree.max() + 1) - degree[found.tail]
+            tokens = tokens.at(place.argsort(stable=True))
+        kept = torch.full_like(row, self.context, dtype=torch.bool)
+        if generator is not None and self.neighbour_dropout:
+            kept &= torch.rand(len(row), generator=generator, device=row.device) >= self.neighbour_dropout
+        return tokens.at(kept)
+
+    def _read(
+        self,
+        asked: Float[Tensor, "B W"],
+        tokens: "Tokens",
+        x: Float[Tensor, "N D"],
+        generator: torch.Generator | None,
+    ) -> tuple[Float[Tensor, "B W"], "Tokens"]:
+        """The query tokens after all blocks, and the tokens that they read."""
+        unique, place = torch.unique(tokens.tail, return_inverse=True)  # often few: their rows are projected once
+        entity = _shown(chosen(self.token(chosen(x, unique)), place), self.token_dropout, generator)
+        vector = self.token_norm(entity * self.scale(tokens.relation) + self.shift(tokens.relation))
+        if self.mixing:
+            asked, vector = self._mixed(asked, tokens.row, vector, generator)
+        offsets = torch.searchsorted(tokens.row, torch.arange(len(asked) + 1, device=tokens.row.device))
+        for block in self.reading:
+            asked = block(asked, vector, offsets, generator)
+        return self.norm(asked), tokens._replace(vector=vector)
+
+    def _mixed(
+        self,
+        asked: Float[Tensor, "B W"],
+        row: Int[Tensor, " M"],
+        vector: Float[Tensor, "M W"],
+        generator: torch.Generator | None,
+    ) -> tuple[Float[Tensor, "B W"], Float[Tensor, "M W"]]:
+        """Query tokens and tokens after they have looked at each other, rows of like lengths at a time."""
+        count = torch.bincount(row, minlength=len(asked))
+        start = count.cumsum(0) - count
+        order = count.argsort(stable=True)
+        asked_parts, token_parts, places = [], [], []
+        for rows in torch.split(order, _like_lengths(count[order].tolist())):
+            within, place = spans(start[rows], count[rows])
+            column = place - start[rows][within] + 1
+            x = vector.new_zeros(len(rows), int(count[rows[-1]]) + 1, vector.shape[1])
+            x = x.index_put((within, column), vector[place])
+            x[:, 0] = asked[rows]
+            mask = torch.arange(x.shape[1], device=row.device) <= count[rows][:, None]
+            for block in self.mixing:
+                x = block(x, mask, generator)
+            asked_parts.append(x[:, 0])
+            token_parts.append(x[within, column])
+            places.append(place)
+        return torch.cat(asked_parts)[order.argsort()], torch.cat(token_parts)[torch.cat(places).argsort()]
+
+
+class Tokens(NamedTuple):
+    """M edges of B rows, in order of rows: edge i of row row[i] leads by relation[i] to tail[i]."""
+
+    row: Int[Tensor, " M"]
+    relation: Int[Tensor, " M"]
+    tail: Int[Tensor, " M"]
+    vector: Float[Tensor, "M W"]
+
+    def at(self, chosen: Bool[Tensor, " M"] | Int[Tensor, " K"]) -> "Tokens":
+        return Tokens(*(part[chosen] for part in self))
+
+
+@dataclass(frozen=True, eq=False)
+class Answer(Encoded):
+    """The state: with votes[i] of question row[i] for the entity tail[i]."""
+
+    row: Int[Tensor, " M"]
+    tail: Int[Tensor, " M"]
+    votes: Float[Tensor, " M"]
+
+    def counted(self, scores: Float[Tensor, "B N"]) -> Float[Tensor, "B N"]:
+        return scores.index_put((self.row, self.tail), self.votes.to(scores.dtype), accumulate=True)
+
+
+class _Block(nn.Module):
+    """What the two kinds of blocks share: projections to and from heads, and the feed-forward layer."""
+
+    def __init__(self, width: int, num_heads: int, feed_forward: bool, hidden_dropout: float) -> None:
+        super().__init__()
+        if width % num_heads:
+            raise UserError(f"width must be a multiple of num_heads, {num_heads}: got {width}")
+        self.num_heads = num_heads
+        self.hidden_dropout = hidden_dropout
+        self.norm = nn.LayerNorm(width)
+        self.query = nn.Linear(width, width)
+        self.key_value = nn.Linear(width, 2 * width)
+        self.heard = nn.Linear(width, width)
+        inner = (nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
+        self.feed_forward = nn.Sequential(*inner) if feed_forward else None
+
+    def added(
+        self, x: Float[Tensor, "*shape W"], heard: Float[Tensor, "*shape W"], generator: torch.Generator | None
+    ) -> Float[Tensor, "*shape W"]:
+        x = x + dropout(self.heard(heard), self.hidden_dropout, generator)
+        return x + dropout(self.feed_forward(x), self.hidden_dropout, generator) if self.feed_forward else x
+
+
+@final
+class _ReadingBlock(_Block):
+    """The query token looks at its row's tokens: O(M)."""
+
+    def forward(
+        self,
+        asked: Float[Tensor, "B W"],
+        tokens: Float[Tensor, "M W"],
+        offsets: Int[Tensor, " B1"],
+        generator: torch.Generator | None,
+    ) -> Float[Tensor, "B W"]:
+        q = self.query(self.norm(asked)).unflatten(1, (self.num_heads, -1))
+        k, v = self.key_value(tokens).unflatten(1, (2, self.num_heads, -1)).unbind(1)
+        return self.added(asked, query_attention(q, k, v, offsets).flatten(1), generator)
+
+
+@final
+class _MixingBlock(_Block):
+    """Query token and tokens look at each other, at the cost of the attention passed in."""
+
+    def __init__(self, width: int, num_heads: int, feed_forward: bool, hidden_dropout: float, attention: Any) -> None:
+        super().__init__(width, num_heads, feed_forward, hidden_dropout)
+        self.attention = attention(num_heads, width // num_heads)
+
+    def forward(
+        self, x: Float[Tensor, "B N W"], mask: Bool[Tensor, "B N"], generator: torch.Generator | None
+    ) -> Float[Tensor, "B N W"]:
+        normed = self.norm(x)
+        q = self.query(normed).unflatten(2, (self.num_heads, -1))
+        k, v = self.key_value(normed).unflatten(2, (2, self.num_heads, -1)).unbind(2)
+        q, k, v = (part.transpose(1, 2) for part in (q, k, v))
+        return self.added(x, self.attention(q, k, v, mask, generator).transpose(1, 2).flatten(2), generator)
+
+
+def _shown(x: Float[Tensor, "M W"], share: float, generator: torch.Generator | None) -> Float[Tensor, "M W"]:
+    """x with a share of its rows set to 0; x itself without a generator."""
+    if generator is None or not share:
+        return x
+    return x * (torch.rand(len(x), 1, generator=generator, device=x.device) >= share)
+
+
+def _like_lengths(counts: list[int]) -> list[int]:
+    """Sizes of groups of rows in rising order of length, such that at most about half of a padded group is padding."""
+    sizes, shortest = [0], counts[0] if counts else 0
+    for count in counts:
+        if sizes[-1] and (count > 2 * shortest + 8 or (sizes[-1] + 1) * (count + 1) > _MOST_TOKENS):
+            sizes.append(0)
+            shortest = count
+        sizes[-1] += 1
+    return sizes
