@@ -28,6 +28,7 @@ SCORERS = {
     "rgcn": "kg.models.rgcn:RGCN",
     "compgcn": "kg.models.compgcn:CompGCN",
     "neighbourhood": "kg.models.neighbourhood:NeighbourhoodTransformer",
+    "gated": "kg.models.gated:Gated",
 }
 
 

@@ -12,11 +12,12 @@ from kg.errors import UserError
 from kg.graph.dataset import Dataset
 from kg.models import scorer_class
 from kg.training.counting import Counting
-from kg.training.objectives import OneVsAll
+from kg.training.objectives import KvsAll, OneVsAll
 from kg.training.regularizers import N3
-from kg.training.run import Plateau, Run
+from kg.training.run import Plateau, Run, WarmUp
 
 _SMALL = 5_000  # entities: below it a minute or two is enough for any of these, and small vectors overfit less
+_FEW = 1_000  # entities: below it a question can bear to have all its answers weighed at once, again and again
 _SPARSE = 5.0  # training facts an entity: below it the nuclear norm has to do more
 
 
@@ -30,6 +31,14 @@ def defaults(model: str) -> Callable[[Dataset], Run]:
 
 def _is_small(dataset: Dataset) -> bool:
     return dataset.num_entities < _SMALL
+
+
+def _is_sparse(dataset: Dataset) -> bool:
+    return len(dataset.train) < _SPARSE * dataset.num_entities
+
+
+def _nuclear_weight(dataset: Dataset) -> float:
+    return 0.01 if _is_small(dataset) else 0.1 if _is_sparse(dataset) else 0.05
 
 
 # A model's learning rate, its dim on small and on large graphs, and its other arguments. (TransE does a little better
@@ -62,13 +71,11 @@ def _with_dropout(
 
 def _bilinear(model: str, dataset: Dataset) -> Run:
     """Adagrad and the nuclear 3-norm (Lacroix et al., 2018)."""
-    sparse = len(dataset.train) < _SPARSE * dataset.num_entities
-    weight = 0.01 if _is_small(dataset) else 0.1 if sparse else 0.05
     return Run(
         partial(scorer_class(model), dim=128, init=0.001),
         partial(Adagrad, lr=0.1),
         _one_vs_all(dataset),
-        N3(weight),
+        N3(_nuclear_weight(dataset)),
         epochs=100 if _is_small(dataset) else 50,
         patience=5,
     )
@@ -88,6 +95,41 @@ def _graph_encoder(model: str, lr: float, arguments: dict[str, Any], dataset: Da
     )
 
 
+def _neighbourhood(dataset: Dataset) -> Run:
+    """On few entities, all answers at once and dropout; on more, ComplEx with the votes of the neighbourhood."""
+    if dataset.num_entities < _FEW:
+        dropouts = {"entity_dropout": 0.4, "hidden_dropout": 0.3, "neighbour_dropout": 0.3}
+        return Run(
+            partial(scorer_class("neighbourhood"), token_dropout=0.2, output_dropout=0.5, **dropouts),
+            partial(Adam, lr=0.005),
+            KvsAll("bce", label_smoothing=0.1),
+            schedule=WarmUp(),
+            batch_size=64,
+            epochs=60,
+            hide="exact",
+        )
+    sparse = _is_sparse(dataset)
+    dropouts = {"token_dropout": 0.8, "neighbour_dropout": 0.7 if sparse else 0.3, "hidden_dropout": 0.3}
+    return Run(
+        partial(
+            scorer_class("neighbourhood"),
+            dim=512 if _is_small(dataset) else 128,
+            width=32,
+            num_neighbours=32,
+            readout="votes",
+            init=0.001,
+            **dropouts,
+        ),
+        partial(Adagrad, lr=0.03 if _is_small(dataset) else 0.1),
+        OneVsAll(max_answers=8),
+        N3(_nuclear_weight(dataset)),
+        batch_size=256 if _is_small(dataset) else 512,
+        epochs=60 if _is_small(dataset) else 50,
+        patience=5,
+        hide="exact",
+    )
+
+
 def _one_vs_all(dataset: Dataset) -> OneVsAll:
     """On a large graph, answers to a question share a row: as good after the same epochs, in half the time or less."""
     return OneVsAll() if _is_small(dataset) else OneVsAll(max_answers=8)
@@ -99,6 +141,7 @@ _DEFAULTS: dict[str, Callable[[Dataset], Run]] = {
         partial(scorer_class("naive_bayes")), procedure=Counting(), epochs=1, valid_every=1, hide="exact"
     ),
     **{model: partial(_bilinear, model) for model in ("distmult", "complex", "cp", "simple", "hole")},
+    "neighbourhood": _neighbourhood,
     "rgcn": partial(_graph_encoder, "rgcn", 0.01, {"num_layers": 1}),
     "compgcn": partial(_graph_encoder, "compgcn", 0.005, {"composition": "sub"}),
     **{model: partial(_with_dropout, model, *arguments) for model, arguments in _DROPOUT.items()},

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import Literal, final
+from typing import Literal, Protocol, final, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from kg.errors import UserError, check_choice
+from kg.graph.graph import Graph
 from kg.graph.known import KnownAnswers
 from kg.models.scorer import Queries, Scorer
 from kg.training import losses
@@ -225,4 +226,32 @@ OBJECTIVES: dict[str, type[Objective]] = {
     "k_vs_all": KvsAll,
     "negative_sampling": NegativeSampling,
 }
-AUXILIARIES: dict[str, type[Objective]] = {"relation_prediction": RelationPrediction}
+@runtime_checkable
+class Identifies(Protocol):
+    """A scorer that can tell an entity by its neighbours."""
+
+    def identify(
+        self, ids: Int[Tensor, " B"], graph: Graph, generator: torch.Generator | None
+    ) -> Float[Tensor, "B N"]: ...
+
+
+@final
+@dataclass(frozen=True)
+class MaskedEntity(Objective):
+    """weight * softmax cross-entropy of each question's head among all entities, given its neighbours without itself.
+
+    To be added to another objective (HittER's masked entity prediction; Chen et al., 2021). UserError for a scorer that
+    cannot tell an entity by its neighbours.
+    """
+
+    weight: float
+
+    def __call__(self, scorer: Scorer, batch: Batch) -> Float[Tensor, ""]:
+        if not isinstance(scorer, Identifies):
+            raise UserError(f"{type(scorer).__name__} cannot tell an entity by its neighbours: no masked-entity loss")
+        head, queries = batch.facts().head, batch.queries
+        scores = scorer.identify(head, queries.graph, queries.generator)
+        return self.weight * functional.cross_entropy(scores.float(), head)
+
+
+AUXILIARIES: dict[str, type[Objective]] = {"relation_prediction": RelationPrediction, "masked_entity": MaskedEntity}

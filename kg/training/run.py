@@ -15,7 +15,7 @@ from kg.errors import UserError, check_choice
 from kg.graph.dataset import Dataset
 from kg.models import described, from_description
 from kg.models.scorer import Scorer
-from kg.training.objectives import AUXILIARIES, OBJECTIVES, Objective, OneVsAll, RelationPrediction
+from kg.training.objectives import AUXILIARIES, OBJECTIVES, MaskedEntity, Objective, OneVsAll, RelationPrediction
 from kg.training.regularizers import REGULARIZERS, Regularizer
 
 if TYPE_CHECKING:
@@ -79,13 +79,14 @@ class Run:
     edge between the 'pair'. None shows all, which only scorers that never look may be given.
     precision: 'bf16' multiplies matrices in bfloat16 (autocast); weights, sums and ranks stay float32.
     procedure: None descends the objective's gradient with the optimizer; another has no use for these two.
+    base: the folder of a trained model of the same facts, whose weights the scorer's own `base` starts with (Gated).
     """
 
     scorer: "partial[Any]"
     optimizer: "partial[Any] | None" = None
     objective: Objective = field(default_factory=OneVsAll)
     regularizer: Regularizer | None = None
-    auxiliary: RelationPrediction | None = None
+    auxiliary: RelationPrediction | MaskedEntity | None = None
     schedule: Plateau | WarmUp | None = None
     batch_size: int = 512
     pieces: int = 1
@@ -96,6 +97,7 @@ class Run:
     precision: Literal["fp32", "bf16"] = "fp32"
     seed: int = 0
     procedure: Procedure | None = None
+    base: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "pieces", "epochs", "valid_every", "patience"):
@@ -110,7 +112,7 @@ class Run:
             name = self.scorer.func.__name__
             if self.hide is None:
                 raise UserError(f"{name} looks at the graph, where the answers stand: hide must be exact or pair")
-            if self.auxiliary and self.hide != "pair":
+            if isinstance(self.auxiliary, RelationPrediction) and self.hide != "pair":
                 raise UserError(f"{name} would read the relation off the edges between the two ends: hide must be pair")
         if self.optimizer:
             _check_arguments(self.optimizer, "params")
@@ -171,7 +173,7 @@ class Run:
             raise UserError(f"the stored run cannot be read by this version: {error}") from error
 
 
-_PLAIN = ("batch_size", "pieces", "epochs", "valid_every", "patience", "hide", "precision", "seed")
+_PLAIN = ("batch_size", "pieces", "epochs", "valid_every", "patience", "hide", "precision", "seed", "base")
 
 
 def _named(table: Mapping[str, Any], part: Any) -> dict[str, Any]:

@@ -22,9 +22,11 @@ from kg.errors import UserError
 from kg.evaluation.calibration import fit_temperature
 from kg.evaluation.ranking import evaluate
 from kg.graph.dataset import Dataset
+from kg.models.gated import Gated
 from kg.models.scorer import Scorer
 from kg.training.fit import Epoch, Fit, Fitting
 from kg.training.memory import keep_freed_memory
+from kg.training.provenance import check_same, digest
 from kg.training.run import Run, WarmUp
 
 _SAVE_EVERY_SECONDS = 60.0
@@ -53,8 +55,23 @@ def train(
     run.to_json()  # what cannot be stored is an error before the first batch
     keep_freed_memory()
     with threads_for(dataset, run):
-        fit = fitting(run.new_scorer(dataset.num_entities, dataset.num_relations), dataset, run, device)
+        scorer = run.new_scorer(dataset.num_entities, dataset.num_relations)
+        if run.base:
+            _start_base(scorer, dataset, run.base)
+        fit = fitting(scorer, dataset, run, device)
         return _Training(fit, dataset, Path(out), []).finish(console or Console(stderr=True), quiet)
+
+
+def _start_base(scorer: Scorer, dataset: Dataset, model: str) -> None:
+    """Give the scorer's base the weights of a trained model."""
+    if not isinstance(scorer, Gated):
+        raise UserError(f"{type(scorer).__name__} has no base that could start as {model}")
+    trained = Bundle.load(model)
+    check_same(f"{model}: the facts it was trained on", digest(trained.dataset), digest(dataset))
+    try:
+        scorer.base.load_state_dict(trained.scorer.state_dict())
+    except RuntimeError as error:
+        raise UserError(f"{model} is not what the base is declared as: {' '.join(str(error).split())}") from error
 
 
 def fitting(scorer: Scorer, dataset: Dataset, run: Run, device: torch.device | str = "cpu") -> Fitting:

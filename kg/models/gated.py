@@ -1,0 +1,68 @@
+"""One scorer on top of another: the base's score counts as much as a gate lets through."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, ClassVar, NamedTuple, final
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from kg.models.scorer import WORST, Queries, Scorer, Tails
+from kg.models.space import DROPOUT, Space
+
+SPACE = Space({"base_dropout": DROPOUT})
+
+
+class _Answers(NamedTuple):
+    own: Any
+    base: Any
+    gate: Float[Tensor, "B 1"]
+
+
+@final
+class Gated(Scorer):
+    """score(h, r, t) = own(h, r, t) + g_r base(h, r, t), with a gate g_r a directed relation, 1 at first.
+
+    own, base: scorers as partials, as in partial(ComplEx, dim=128). Of an entity that the base has no vector for, only
+    the own score counts. frozen: the base does not learn; Run.base says which trained model it is. base_dropout: the
+    share of questions in training whose answer the own score must find alone.
+    """
+
+    looks_at_graph: ClassVar[bool] = True  # the own score may; and to hide what nobody looks at changes nothing
+
+    def __init__(
+        self,
+        num_entities: int,
+        num_relations: int,
+        own: Callable[[int, int], Scorer],
+        base: Callable[[int, int], Scorer],
+        frozen: bool = False,
+        base_dropout: float = 0.0,
+    ) -> None:
+        super().__init__(num_entities, num_relations)
+        self.own = own(num_entities, num_relations)
+        self.base = base(num_entities, num_relations).requires_grad_(not frozen)
+        self.frozen = frozen
+        self.base_dropout = base_dropout
+        self.gate = nn.Embedding(2 * num_relations, 1)
+        nn.init.ones_(self.gate.weight)
+
+    def encode(self, queries: Queries) -> _Answers:
+        is_known = queries.head < self.num_entities
+        asked = replace(queries, head=queries.head.where(is_known, 0))
+        gate = self.gate(queries.relation) * is_known[:, None]
+        if queries.generator is not None and self.base_dropout:
+            drawn = torch.rand(len(queries), 1, generator=queries.generator, device=gate.device)
+            gate = gate * (drawn >= self.base_dropout)
+        return _Answers(self.own.encode(queries), self.base.encode(asked), gate)
+
+    def compare(self, state: _Answers, tails: Tails = None) -> Float[Tensor, "B K"]:
+        base = self.base.compare(state.base, tails)
+        scores: Tensor = self.own.compare(state.own, tails)
+        return scores + state.gate * base.masked_fill(base == WORST, 0)
+
+    def factors(self, queries: Queries, tail: Int[Tensor, " B"]) -> tuple[Float[Tensor, "B _"], ...]:
+        """Those of the base, if it learns, and the own ones."""
+        own = self.own.factors(queries, tail)
+        return own if self.frozen else (*self.base.factors(queries, tail), *own)
