@@ -14,6 +14,7 @@ from kg.models.compgcn import CompGCN
 from kg.models.complex import ComplEx
 from kg.models.distmult import DistMult
 from kg.models.er_mlp import ERMLP
+from kg.models.neighbourhood import NeighbourhoodTransformer
 from kg.models.ntn import NTN
 from kg.models.rescal import RESCAL
 from kg.models.rgcn import RGCN
@@ -89,6 +90,30 @@ def complex_with_relation_prediction() -> Run:
         batch_size=256,
         epochs=60,
         patience=4,
+        precision="bf16",
+    )
+
+
+def neighbourhood() -> Run:
+    return Run(
+        partial(
+            NeighbourhoodTransformer,
+            dim=512,
+            width=32,
+            num_neighbours=32,
+            readout="votes",
+            neighbour_dropout=0.3,
+            token_dropout=0.8,
+            hidden_dropout=0.3,
+            init=0.001,
+        ),
+        partial(Adagrad, lr=0.03),
+        FAST,
+        N3(0.01),
+        batch_size=256,
+        epochs=60,
+        patience=4,
+        hide="exact",
         precision="bf16",
     )
 

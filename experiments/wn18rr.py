@@ -17,6 +17,7 @@ from kg.models.distmult import DistMult
 from kg.models.rescal import RESCAL
 from kg.models.rotate import RotatE
 from kg.models.transe import TransE
+from kg.models.neighbourhood import NeighbourhoodTransformer
 from kg.models.tucker import TuckER
 from kg.training.objectives import KvsAll, NegativeSampling, OneVsAll, RelationPrediction
 from kg.training.regularizers import N3
@@ -68,6 +69,29 @@ def complex() -> Run:
         N3(0.1),
         epochs=50,
         patience=3,
+        precision="bf16",
+    )
+
+
+def neighbourhood() -> Run:
+    return Run(
+        partial(
+            NeighbourhoodTransformer,
+            dim=128,
+            width=32,
+            num_neighbours=32,
+            readout="votes",
+            neighbour_dropout=0.7,
+            token_dropout=0.8,
+            hidden_dropout=0.3,
+            init=0.001,
+        ),
+        partial(Adagrad, lr=0.1),
+        FAST,
+        N3(0.1),
+        epochs=40,
+        patience=3,
+        hide="exact",
         precision="bf16",
     )
 
