@@ -14,10 +14,10 @@ from torch.optim import Adagrad, Adam
 
 from kg.models.complex import ComplEx
 from kg.models.distmult import DistMult
+from kg.models.neighbourhood import NeighbourhoodTransformer
 from kg.models.rescal import RESCAL
 from kg.models.rotate import RotatE
 from kg.models.transe import TransE
-from kg.models.neighbourhood import NeighbourhoodTransformer
 from kg.models.tucker import TuckER
 from kg.training.objectives import KvsAll, NegativeSampling, OneVsAll, RelationPrediction
 from kg.training.regularizers import N3
