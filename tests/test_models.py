@@ -16,6 +16,8 @@ from torch import Tensor
 from torch.optim import Adam
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from kg.attention.performer import Performer
+from kg.attention.softmax import Softmax
 from kg.bundle import Bundle
 from kg.errors import UserError
 from kg.evaluation.ranking import evaluate
@@ -62,7 +64,13 @@ class Made:
         return scorer
 
     def __str__(self) -> str:
-        return "-".join([self.name, *(f"{name}={value}" for name, value in self.arguments.items())])
+        values = {name: x.func.__name__ if isinstance(x, partial) else x for name, x in self.arguments.items()}
+        return "-".join([self.name, *(f"{name}={value}" for name, value in values.items())])
+
+    @property
+    def idle(self) -> set[str]:
+        """Weights that no score hangs on while every entity has a row, and shares that drop nothing."""
+        return IDLE.get(str(self), set())
 
 
 BOTH: list[dict[str, Any]] = [{"tied": False}, {"tied": True}]
@@ -75,15 +83,27 @@ ARGUMENTS = {  # what each scorer is tried with, where that is not: inverses tie
     **{name: [{}] for name in COUNTED},
     "rgcn": [{"num_layers": 1}, {"num_layers": 2}],
     "compgcn": [{"composition": name} for name in ("mult", "sub", "corr")],
+    "neighbourhood": [
+        *({"width": 8, "readout": name} for name in ("votes", "vector")),
+        {"width": 8, "attention": partial(Softmax, causal=True)},
+        {"width": 8, "attention": partial(Performer, num_features=8), "num_layers": 1, "feed_forward": False},
+    ],
 }
-UNWEIGHED = {  # parameters that no regularizer weighs
-    "rotate": {"phase.weight"},  # the modulus is 1, whatever the phase
-    "tucker": {"core"},  # it belongs to no fact
-    "conve": {f"norms.{i}.{name}" for i in range(3) for name in ("weight", "bias")}
-    | {"filters.weight", "projection.weight"},
-    "er_mlp": {"blocks", "output"},  # nor do these
-    "rgcn": {f"layers.{layer}.{name}" for layer in (0, 1) for name in ("basis", "coefficient", "loop")},
-    "compgcn": {f"layers.0.{name}" for name in ("direction", "loop", "loop_relation", "relation")},
+IDLE = {
+    "neighbourhood-width=8-readout=votes": {"answer.weight", "answer.bias", "output_dropout"},
+    "neighbourhood-width=8-readout=vector": {"vote.weight", "vote.bias"},
+}
+UNWEIGHED = {  # the beginnings of names of parameters that no regularizer weighs
+    "rotate": ("phase.",),  # the modulus is 1, whatever the phase
+    "tucker": ("core",),  # it belongs to no fact
+    "conve": ("norms.", "filters.", "projection."),
+    "er_mlp": ("blocks", "output"),  # nor do these
+    "rgcn": ("layers.",),
+    "compgcn": ("layers.",),
+    "neighbourhood": (
+        *("question.", "lift.", "token.", "scale.", "shift.", "token_norm."),
+        *("mixing.", "reading.", "norm.", "answer.", "vote."),
+    ),
 }
 NORMALISED = {"conve"}  # by the batch in training, by running figures otherwise
 VARIANTS = [Made(name, arguments) for name in SCORERS for arguments in ARGUMENTS.get(name, BOTH)]
@@ -147,7 +167,8 @@ def test_relations_are_scored_as_facts_are(make: Made) -> None:
 def test_scores_of_relations_are_trained_on(make: Made) -> None:
     scorer = make()
     scorer.score_relations(torch.tensor([0, 5, 8]), torch.tensor([3, 5, 1]), graph()).square().sum().backward()
-    assert all(p.grad is not None and bool(p.grad.any()) for p in scorer.parameters())
+    idle = {name for name, p in scorer.named_parameters() if p.grad is None or not bool(p.grad.any())}
+    assert idle == make.idle & dict(scorer.named_parameters()).keys()
 
 
 @every_blind_scorer
@@ -184,7 +205,8 @@ def test_factors_have_a_row_a_fact(make: Made) -> None:
     assert 2 <= len(factors) <= 3 and all(len(factor) == B and factor.ndim == 2 for factor in factors)
     sum(factor.square().sum() for factor in factors).backward()
     weighed = {name for name, p in scorer.named_parameters() if p.grad is not None and bool(p.grad.any())}
-    assert weighed == {name for name, _ in scorer.named_parameters()} - UNWEIGHED.get(make.name, set())
+    beginnings = UNWEIGHED.get(make.name, ())
+    assert weighed == {name for name, _ in scorer.named_parameters() if not name.startswith(beginnings)}
 
 
 @every_blind_scorer
@@ -221,7 +243,8 @@ def test_dropout_needs_a_generator_and_follows_it(make: Made) -> None:
         assert torch.equal(plain, scores(2)) and (torch.equal(plain, scores(None)) or make.name in NORMALISED)
         dropped = scores(1, **{share: 0.5})
         assert torch.equal(dropped, scores(1, **{share: 0.5}))
-        assert not torch.equal(dropped, plain) and not torch.equal(dropped, scores(2, **{share: 0.5}))
+        if share not in make.idle:
+            assert not torch.equal(dropped, plain) and not torch.equal(dropped, scores(2, **{share: 0.5}))
 
 
 @every_scorer
@@ -283,7 +306,7 @@ def test_a_tiny_graph_is_learned(make: Made) -> None:
     scorer = partial(scorer_class(make.name), **arguments)
     run = Run(scorer, partial(Adam, lr=0.05), batch_size=16, epochs=150, hide="exact" if make.looks_at_graph else None)
     if make.looks_at_graph:  # most of the graph must be left
-        run = replace(run, optimizer=partial(Adam, lr=0.01), batch_size=4, epochs=40)
+        run = replace(run, optimizer=partial(Adam, lr=0.02), batch_size=4, epochs=20)
     fit = Fit(run.new_scorer(6, 2), data, run)
     losses = [epoch.loss for epoch in fit]
     assert losses[-1] < losses[0]
