@@ -1,15 +1,16 @@
 """Where one model is better than another: MRR on test by relation, and by how much is known of the given entity.
 
-    kg bench ../shared/datasets/codex-s --presets FILE:attention,complex --out bench/codex-s
-    python experiments/where_attention_wins.py bench/codex-s --presets attention complex --reference complex
+    kg bench ../shared/datasets/codex-s --presets experiments/codex_s.py:neighbourhood,complex --out bench/codex-s
+    python experiments/where_attention_wins.py bench/codex-s/neighbourhood bench/codex-s/complex
 
-OUT is a folder of `kg bench`; each preset's models of all seeds are ranked anew. An entry is a test fact in one
-direction, its reciprocal rank the mean over the seeds. Its bucket is the degree, in the training graph, of the entity
-that is given in the question. Beside each preset stands its difference from the reference with a paired bootstrap
-interval over test facts (kg/evaluation/bootstrap.py). It tells of other test facts, not of other seeds; of many
-intervals at 95 % one in twenty leaves out a difference of zero by chance; and of a handful of facts it is too narrow.
+A preset's models of all seeds, in folders named <preset>-<seed> as `kg bench` leaves them, are ranked anew and compared
+with the last preset's. An entry is a test fact in one direction, its reciprocal rank the mean over the seeds. Its
+bucket is the degree, in the training graph, of the entity that is given in the question. Beside each preset stands its
+difference from the reference with a paired bootstrap interval over test facts (kg/evaluation/bootstrap.py). It tells of
+other test facts, not of other seeds; of many intervals at 95 % one in twenty leaves out a difference of zero by chance;
+and of a handful of facts it is too narrow.
 
-Results go to experiments/where_attention_wins_<folder>.json, .md and .png.
+Results go to experiments/where_attention_wins_<dataset>.json, .md and .png.
 """
 
 import argparse
@@ -26,7 +27,7 @@ from torch import Tensor
 from kg.bundle import Bundle
 from kg.evaluation.bootstrap import difference, in_order, part
 from kg.evaluation.ranking import Ranking, evaluate
-from kg.training.bench import Results
+from kg.training.provenance import digest
 
 BOUNDS = (0, 2, 5, 10, 30, 100)  # the largest degree of each bucket but the last
 BUCKETS = ("0", "1-2", "3-5", "6-10", "11-30", "31-100", ">100")
@@ -42,13 +43,13 @@ def mean_over(rankings: list[Ranking]) -> Ranking:
     return replace(ordered[0], rank=reciprocal.reciprocal())
 
 
-def ranked(folder: Path, results: Results, preset: str) -> tuple[Ranking, Bundle]:
-    """A preset's mean ranks on test over its seeds, and one of its models."""
+def ranked(models: list[Path]) -> tuple[Ranking, Bundle]:
+    """The mean ranks of these models on their test facts, and one of them."""
     rankings = []
-    for row in results.of(preset):
-        bundle = Bundle.load(folder / f"{preset}-{row['seed']}")
+    for model in models:
+        bundle = Bundle.load(model)
         rankings.append(evaluate(bundle.scorer, bundle.dataset, "test", temperature=None))
-        print(f"{preset}, seed {row['seed']}: test MRR {rankings[-1].metrics().mrr:.4f}", flush=True)
+        print(f"{model.name}: test MRR {rankings[-1].metrics().mrr:.4f}", flush=True)
     return mean_over(rankings), bundle
 
 
@@ -108,42 +109,46 @@ def picture(figures: dict[str, Any], presets: list[str], title: str, file: Path)
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("out", type=Path, metavar="OUT", help="a folder of kg bench")
-    parser.add_argument("--presets", nargs="+", required=True, help="two or more of those it holds")
-    parser.add_argument("--reference", help="what the others are compared with (default: the last of them)")
+    parser.add_argument("presets", type=Path, nargs="+", metavar="PRESET", help="two or more, the reference last")
     parser.add_argument("--samples", type=int, default=10_000, help="of the bootstrap")
     parser.add_argument("--seed", type=int, default=0, help="of the bootstrap")
     given = parser.parse_args()
-    presets, reference = given.presets, given.reference or given.presets[-1]
-    results = Results.read(given.out)
-    missing = [name for name in {*presets, reference} if not results.of(name)]
-    if missing or reference not in presets or len(set(presets)) < 2:
-        held = ", ".join(name for name in results.presets if results.of(name))
-        parser.error(f"name two or more measured presets of {held}, the reference among them")
-    found = {preset: ranked(given.out, results, preset) for preset in presets}
+    models = {path.name: sorted(path.parent.glob(f"{path.name}-[0-9]")) for path in given.presets}
+    if len(models) < 2 or not all(models.values()):
+        parser.error(f"name two or more kinds of models that are there: got {models}")
+    presets, reference = list(models), list(models)[-1]
+    found = {preset: ranked(paths) for preset, paths in models.items()}
+    digests = {digest(bundle.dataset) for _, bundle in found.values()}
+    if len(digests) > 1:
+        parser.error("the models were not trained on the same facts")
     means = {preset: mean for preset, (mean, _) in found.items()}
     chosen = groups(means[reference], found[reference][1])
     figures = {
         kind: {name: compared(means, rows, reference, given.seed, given.samples) for name, rows in group.items()}
         for kind, group in chosen.items()
     }
-    seeds = {preset: [row["seed"] for row in results.of(preset)] for preset in presets}
-    name = given.out.resolve().name
+    dataset = found[reference][1].dataset
     told = report.write(
-        __file__, given.seed, name, dataset=results.dataset, seeds=seeds, reference=reference, **figures
+        __file__,
+        given.seed,
+        variant=Path(dataset.source).name,
+        dataset={"facts": dataset.describe(), "sha256": digests.pop()},
+        models={preset: [path.name for path in paths] for preset, paths in models.items()},
+        reference=reference,
+        **figures,
     )
-    picture(figures["by_degree"], presets, results.dataset["source"], told.with_suffix(".png"))
+    title = Path(dataset.source).name
+    picture(figures["by_degree"], presets, title, told.with_suffix(".png"))
     relations = dict(list(figures["by_relation"].items())[:SHOWN])
-    label = found[reference][1].dataset.schema.label
     tables = [
         table("All", figures["all"], presets),
         table("By the degree of the given entity", figures["by_degree"], presets),
-        table(f"By relation, the {len(relations)} with most ranks", relations, presets, label),
+        table(f"By relation, the {len(relations)} with most ranks", relations, presets, dataset.schema.label),
     ]
-    heading = f"# {results.dataset['source']}: MRR on test\n\nIn brackets: less {reference}, and the 95 % interval of a"
+    heading = f"# {title}: MRR on test\n\nIn brackets: less {reference}, and the 95 % interval of a"
     told.with_suffix(".md").write_text(
         f"{heading} paired bootstrap over test facts. Means over\nseeds: "
-        f"{', '.join(f'{preset} {len(seeds[preset])}' for preset in presets)}. All relations are in `{told.name}`.\n\n"
+        f"{', '.join(f'{preset} {len(models[preset])}' for preset in presets)}. All relations are in `{told.name}`.\n\n"
         f"![MRR by degree]({told.with_suffix('.png').name})\n\n" + "\n".join(tables),
         encoding="utf-8",
     )
