@@ -165,6 +165,14 @@ def test_a_resumed_training_draws_alike() -> None:
     assert all(torch.equal(one, two) for one, two in zip(found, expected, strict=True))
 
 
+def test_samples_of_a_trained_model_redraw_nothing() -> None:
+    """Uncertainty is sampled by a generator: later answers stay as they are."""
+    attend, generator = Performer(1, 4, redraw_every=1).eval(), torch.Generator().manual_seed(1)
+    q, before = randn(1, 1, 5, 4), {key: x.clone() for key, x in attend.state_dict().items()}
+    attend(q, q, q, everywhere(q), generator)
+    assert all(torch.equal(x, before[key]) for key, x in attend.state_dict().items())
+
+
 def test_features_may_be_redrawn_before_the_backward_pass() -> None:
     attend, generator = Performer(1, 4, redraw_every=1), torch.Generator().manual_seed(1)
     q = randn(1, 1, 5, 4).requires_grad_()

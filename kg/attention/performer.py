@@ -40,7 +40,7 @@ class Performer(nn.Module):
         mask: Bool[Tensor, "B N"],
         generator: torch.Generator | None = None,
     ) -> Float[Tensor, "B H M D"]:
-        if generator is not None and self.redraw_every:
+        if self.training and generator is not None and self.redraw_every:  # to ask is no training: it may sample
             self.calls += 1
             if self.calls % self.redraw_every == 0:  # a new tensor: the old one may wait for its backward pass
                 self.projection = orthogonal_normals(*self.projection.shape, generator=generator).to(self.projection)
