@@ -29,7 +29,6 @@ SPACE = Space(
         "output_dropout": DROPOUT,
     }
 )
-_HOPS = 2  # how far an entity without a row is encoded from: its neighbours, and theirs by relation alone
 _MOST_TOKENS = 1 << 16  # padded tokens that attend to each other at once
 
 
@@ -69,6 +68,7 @@ class NeighbourhoodTransformer(GraphEncoder):
         feed_forward: bool = True,
         context: bool = True,
         num_neighbours: int = 64,
+        num_hops: int = 2,
         readout: Literal["votes", "vector", "both"] = "both",
         entity_dropout: float = 0.0,
         relation_dropout: float = 0.0,
@@ -83,6 +83,7 @@ class NeighbourhoodTransformer(GraphEncoder):
         check_choice("readout", readout, ("votes", "vector", "both"))
         self.context = context
         self.num_neighbours = num_neighbours
+        self.num_hops = num_hops
         self.readout = readout
         self.identity_dropout = identity_dropout
         self.neighbour_dropout = neighbour_dropout
@@ -114,7 +115,7 @@ class NeighbourhoodTransformer(GraphEncoder):
         ids = masked.nonzero()[:, 0]
         rows = x.masked_fill(masked[:, None], 0) if len(ids) else x
         x = rows
-        for _ in range(_HOPS if len(ids) else 0):
+        for _ in range(self.num_hops if len(ids) else 0):
             x = rows.index_add(0, ids, self._identity(ids, x, graph, generator))
         return Vectors(x, self.diagonal.weight)
 
