@@ -51,7 +51,8 @@ class NeighbourhoodTransformer(GraphEncoder):
     the query token looks, exactly and in O(edges). feed_forward: whether blocks have that layer. context: False leaves
     all edges out. num_neighbours: at most so many edges an entity are drawn in training; without a generator it reads
     all. readout: 'votes', 'vector' (W y), or 'both'.
-    identity_dropout: the share of entities whose rows are not read in a step of training (source masking).
+    identity_dropout: the share of entities whose rows are not read in a step of training (source masking); with 1 none
+    ever is, and whoever was trained with is encoded as a newcomer is.
     neighbour_dropout, token_dropout: the shares of tokens left out, and of those (the query token too) that tell their
     relation alone. output_dropout: of W y.
     """
@@ -109,7 +110,7 @@ class NeighbourhoodTransformer(GraphEncoder):
 
     def layers_over(self, x: Float[Tensor, "N D"], graph: Graph, generator: torch.Generator | None) -> Vectors:
         num = graph.num_entities
-        masked = torch.arange(num, device=x.device) >= self.num_entities
+        masked = torch.arange(num, device=x.device) >= (self.num_entities if self.identity_dropout < 1 else 0)
         if generator is not None and self.identity_dropout:
             masked |= torch.rand(num, generator=generator, device=x.device) < self.identity_dropout
         ids = masked.nonzero()[:, 0]
