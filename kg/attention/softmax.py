@@ -47,14 +47,15 @@ def query_attention(
 ) -> Float[Tensor, "B H D"]:
     """softmax(q_b . k_i / sqrt(D)) v_i over row b's own tokens i = offsets[b] ... offsets[b + 1] - 1: no padding.
 
-    O(M) time and memory; zero for a row without tokens. The softmax is in float32.
+    O(M) time and memory; zero for a row without tokens. The softmax and all sums are in float32 at least: a GPU would
+    add up bfloat16 in bfloat16.
     """
     count = offsets.diff()
     row = torch.repeat_interleave(torch.arange(len(q), device=q.device), count)
-    logits = (q[row] * k).sum(-1).float() * q.shape[-1] ** -0.5  # (M, H)
-    weights = segment_softmax(logits, row, len(q))
-    summed = v.new_zeros(q.shape).index_add(0, row, weights.to(v.dtype)[..., None] * v)
-    return summed
+    logits = (q[row] * k).sum(-1) * q.shape[-1] ** -0.5  # (M, H)
+    weights = segment_softmax(logits.to(torch.promote_types(logits.dtype, torch.float32)), row, len(q))
+    summed = weights.new_zeros(q.shape).index_add(0, row, weights[..., None] * v)
+    return summed.to(v.dtype)
 
 
 def segment_softmax(logits: Float[Tensor, "M H"], row: Int[Tensor, " M"], num_rows: int) -> Float[Tensor, "M H"]:
