@@ -12,25 +12,34 @@ import torch
 from torch import Tensor
 from torch.optim import Adagrad, Adam, AdamW
 
+from kg.attention.sparse import Star
 from kg.errors import UserError
 from kg.evaluation.ranking import evaluate
 from kg.graph.dataset import Dataset
 from kg.graph.graph import Graph, with_inverses
 from kg.models.compgcn import CompGCN
 from kg.models.encoder import GraphEncoder
+from kg.models.neighbourhood import NeighbourhoodTransformer
 from kg.models.rgcn import RGCN
 from kg.models.scorer import WORST, Queries, Scorer
 from kg.training.fit import Fit
 from kg.training.objectives import Batch, KvsAll, NegativeSampling, Objective, OneVsAll
 from kg.training.run import Run
 
-MAKERS: dict[str, Callable[..., GraphEncoder]] = {
+PASSING: dict[str, Callable[..., GraphEncoder]] = {
     "rgcn": RGCN,
     **{name: partial(CompGCN, composition=name, num_layers=2) for name in ("mult", "sub", "corr")},
 }
+MAKERS = {
+    **PASSING,
+    "neighbourhood": partial(NeighbourhoodTransformer, width=8),
+    "star": partial(NeighbourhoodTransformer, width=8, attention=partial(Star)),
+}
 every_encoder = pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
+every_message_passing = pytest.mark.parametrize("make", PASSING.values(), ids=PASSING)
 N, R = 8, 2
 HRT = torch.tensor([[0, 0, 1], [0, 0, 2], [0, 1, 2], [3, 1, 0], [4, 0, 4], [5, 1, 6], [6, 0, 7], [7, 1, 3]])
+GROWN = torch.cat([HRT, torch.tensor([[8, 0, 1], [2, 1, 8]])])
 
 
 def new(make: Callable[..., GraphEncoder], entities: int = N, **arguments: Any) -> GraphEncoder:
@@ -248,8 +257,7 @@ def test_hidden_dropout_follows_the_generator(make: Callable[..., GraphEncoder])
 @every_encoder
 def test_a_newcomer_is_what_its_neighbours_say(make: Callable[..., GraphEncoder]) -> None:
     """Entity 8 has facts and no row, 9 has neither."""
-    scorer = new(make)
-    grown = graph(torch.cat([HRT, torch.tensor([[8, 0, 1], [2, 1, 8]])]), entities=10)
+    scorer, grown = new(make), graph(GROWN, entities=10)
     scores = scorer.score_tails(questions(grown))
     assert scores.shape == (3, 10) and bool((scores[:, :9] > WORST).all()) and bool((scores[:, 9] == WORST).all())
     tails = torch.tensor([9, 8, 0])
@@ -257,14 +265,19 @@ def test_a_newcomer_is_what_its_neighbours_say(make: Callable[..., GraphEncoder]
     torch.testing.assert_close(scorer.score_tails(questions(grown), slice(7, 10)), scores[:, 7:])
     own = torch.tensor([[9, 1], [8, 9], [0, 8]])
     torch.testing.assert_close(scorer.score_tails(questions(grown), own), scores.gather(1, own))
-    # The same vector comes of a table with a row of zeros.
-    wider = new(make, entities=9)
-    wider.load_state_dict({**scorer.state_dict(), "table.weight": torch.cat([scorer.table.weight, torch.zeros(1, 6)])})
-    torch.testing.assert_close(scores[:, :9], wider.score_tails(questions(grown))[:, :9])
     asked = Queries(torch.tensor([8]), torch.tensor([2]), grown)
-    torch.testing.assert_close(scorer.score_tails(asked), wider.score_tails(asked))
     relations = scorer.score_relations(torch.tensor([8]), torch.tensor([0]), grown)
     torch.testing.assert_close(relations[:, 2], scorer.score_tails(asked)[:, 0])
+    told = graph(torch.cat([GROWN, torch.tensor([[8, 1, 5]])]), entities=10)
+    assert not torch.allclose(scorer.entities(told, torch.tensor([8])), scorer.entities(grown, torch.tensor([8])))
+
+
+@every_message_passing
+def test_a_newcomer_has_the_vector_of_a_row_of_zeros(make: Callable[..., GraphEncoder]) -> None:
+    scorer, wider, grown = new(make), new(make, entities=9), graph(GROWN, entities=10)
+    wider.load_state_dict({**scorer.state_dict(), "table.weight": torch.cat([scorer.table.weight, torch.zeros(1, 6)])})
+    for asked in (questions(grown), Queries(torch.tensor([8]), torch.tensor([2]), grown)):
+        torch.testing.assert_close(scorer.score_tails(asked)[:, :9], wider.score_tails(asked)[:, :9])
 
 
 @every_encoder
@@ -289,7 +302,7 @@ def test_a_graph_without_edges(make: Callable[..., GraphEncoder]) -> None:
 # Message passing
 
 
-@every_encoder
+@every_message_passing
 def test_sums_without_messages_equal_the_sums_of_messages(
     make: Callable[..., GraphEncoder], random_dataset: Dataset
 ) -> None:
