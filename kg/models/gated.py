@@ -25,8 +25,8 @@ class Gated(Scorer):
     """score(h, r, t) = own(h, r, t) + g_r base(h, r, t), with a gate g_r a directed relation, 1 at first.
 
     own, base: scorers as partials, as in partial(ComplEx, dim=128). Of an entity that the base has no vector for, only
-    the own score counts. frozen: the base does not learn; Run.base says which trained model it is. base_dropout: the
-    share of questions in training whose answer the own score must find alone.
+    the own score counts. frozen: the base does not learn, and answers as it does outside training; Run.base says which
+    trained model it is. base_dropout: the share of questions in training whose answer the own score must find alone.
     """
 
     looks_at_graph: ClassVar[bool] = True  # the own score may; and to hide what nobody looks at changes nothing
@@ -50,7 +50,8 @@ class Gated(Scorer):
 
     def encode(self, queries: Queries) -> _Answers:
         is_known = queries.head < self.num_entities
-        asked = replace(queries, head=queries.head.where(is_known, 0))
+        generator = None if self.frozen else queries.generator
+        asked = replace(queries, head=queries.head.where(is_known, 0), generator=generator)
         gate = self.gate(queries.relation) * is_known[:, None]
         if queries.generator is not None and self.base_dropout:
             drawn = torch.rand(len(queries), 1, generator=queries.generator, device=gate.device)

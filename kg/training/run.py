@@ -206,3 +206,8 @@ def _check_arguments(made: "partial[Any]", *given: str) -> None:
         inspect.signature(made.func).bind(*given, **made.keywords)
     except TypeError as error:
         raise UserError(f"{name}: {error}") from error
+    for key, value in made.keywords.items():
+        if isinstance(value, type):
+            raise UserError(f"{name}: {key} must be partial({value.__name__}), with its arguments where it needs some")
+        if isinstance(value, partial):
+            _check_arguments(value, "first", "second")  # scorers and attentions alike are made from two sizes

@@ -26,7 +26,7 @@ from kg.models.gated import Gated
 from kg.models.scorer import Scorer
 from kg.training.fit import Epoch, Fit, Fitting
 from kg.training.memory import keep_freed_memory
-from kg.training.provenance import check_same, digest
+from kg.training.provenance import digest
 from kg.training.run import Run, WarmUp
 
 _SAVE_EVERY_SECONDS = 60.0
@@ -67,7 +67,11 @@ def _start_base(scorer: Scorer, dataset: Dataset, model: str) -> None:
     if not isinstance(scorer, Gated):
         raise UserError(f"{type(scorer).__name__} has no base that could start as {model}")
     trained = Bundle.load(model)
-    check_same(f"{model}: the facts it was trained on", digest(trained.dataset), digest(dataset))
+    if digest(trained.dataset) != digest(dataset):
+        raise UserError(f"{model} was trained on other facts: it cannot be the base here")
+    if type(trained.scorer) is not type(scorer.base):  # whose weights may be of the same shapes
+        found, declared = type(trained.scorer).__name__, type(scorer.base).__name__
+        raise UserError(f"{model} is not what the base is declared as: {found}, not {declared}")
     try:
         scorer.base.load_state_dict(trained.scorer.state_dict())
     except RuntimeError as error:
