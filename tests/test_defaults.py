@@ -11,7 +11,12 @@ from kg.graph.vocabulary import Vocabulary
 from kg.models import SCORERS
 from kg.training.defaults import defaults
 from kg.training.fit import Fit
-from kg.training.run import Run
+from kg.training.objectives import KvsAll, OneVsAll
+from kg.training.regularizers import N3
+from kg.training.run import Run, WarmUp
+
+WITHOUT = ("gated",)  # of what parts, is for the caller to say
+COUNTED = ("frequency", "naive_bayes")  # one epoch
 
 
 @pytest.fixture
@@ -21,7 +26,7 @@ def large() -> Dataset:
     return Dataset(facts, facts[:0], facts[:0], names)
 
 
-@pytest.mark.parametrize("model", SCORERS)
+@pytest.mark.parametrize("model", [name for name in SCORERS if name not in WITHOUT])
 def test_a_default_can_be_stored_for_any_graph(model: str, random_dataset: Dataset, large: Dataset) -> None:
     for data in (random_dataset, large):
         stored = defaults(model)(data).to_json()
@@ -29,7 +34,7 @@ def test_a_default_can_be_stored_for_any_graph(model: str, random_dataset: Datas
         assert Run.from_json(stored).to_json() == stored
 
 
-@pytest.mark.parametrize("model", [name for name in SCORERS if name not in ("frequency", "naive_bayes")])  # one epoch
+@pytest.mark.parametrize("model", [name for name in SCORERS if name not in (*COUNTED, *WITHOUT)])
 def test_a_default_learns(model: str, random_dataset: Dataset) -> None:
     run = replace(defaults(model)(random_dataset), epochs=5)
     losses = [epoch.loss for epoch in Fit(run.new_scorer(50, 3), random_dataset, run)]
@@ -42,3 +47,21 @@ def test_a_model_without_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(SCORERS, "mine", "kg.models.distmult:DistMult")
     with pytest.raises(UserError, match="mine has no default settings yet"):
         defaults("mine")
+    for model in WITHOUT:
+        with pytest.raises(UserError, match=f"^{model} has no default settings yet: give a Run in Python$"):
+            defaults(model)
+
+
+def test_the_neighbourhood_of_few_and_of_many(random_dataset: Dataset, large: Dataset) -> None:
+    """On few entities all answers at once; on more, votes beside ComplEx's own weight decay."""
+    few, many = (defaults("neighbourhood")(data) for data in (random_dataset, large))
+    assert few.hide == many.hide == "exact"
+    assert isinstance(few.objective, KvsAll) and few.regularizer is None and isinstance(few.schedule, WarmUp)
+    assert isinstance(many.objective, OneVsAll) and isinstance(many.regularizer, N3) and many.schedule is None
+    assert many.scorer.keywords["readout"] == "votes" and many.scorer.keywords["dim"] == 128
+    some = Dataset(large.train, large.valid, large.test, Vocabulary([f"e{i}" for i in range(1000)], ["r"]))
+    middle = defaults("neighbourhood")(some)
+    assert isinstance(middle.regularizer, N3) and middle.scorer.keywords["dim"] == 512
+    assert middle.scorer.keywords["neighbour_dropout"] == 0.7  # a fact for a thousand entities is sparse
+    dense = replace(some, train=some.train.repeat(5000, 1))
+    assert defaults("neighbourhood")(dense).scorer.keywords["neighbour_dropout"] == 0.3

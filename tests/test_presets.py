@@ -9,12 +9,16 @@ import pytest
 import torch
 from torch.optim import Adagrad
 
+from kg.attention.performer import Performer
 from kg.errors import UserError
 from kg.graph.dataset import Dataset
 from kg.graph.vocabulary import Vocabulary
+from kg.models.complex import ComplEx
 from kg.models.distmult import DistMult
+from kg.models.gated import Gated
+from kg.models.neighbourhood import NeighbourhoodTransformer
 from kg.training.defaults import defaults
-from kg.training.objectives import NegativeSampling
+from kg.training.objectives import MaskedEntity, NegativeSampling
 from kg.training.presets import preset, presets, written
 from kg.training.regularizers import N3
 from kg.training.run import Plateau, Run
@@ -191,3 +195,42 @@ def test_written_and_read_again(name: str, tmp_path: Path) -> None:
     run = preset(f"{UMLS}:{name}")
     (tmp_path / "again.py").write_text(written(run, name, "Again"))
     assert preset(f"{tmp_path / 'again.py'}:{name}").to_json() == run.to_json()
+
+
+def test_parts_of_parts_in_a_preset_file(tmp_path: Path) -> None:
+    own = partial(NeighbourhoodTransformer, readout="votes", attention=partial(Performer, num_features=8))
+    run = Run(
+        partial(Gated, own=own, base=partial(ComplEx), frozen=True),
+        partial(Adagrad, lr=0.1),
+        auxiliary=MaskedEntity(0.5),
+        hide="exact",
+        base="a model",
+    )
+    source = written(run, "best", "The best")
+    (tmp_path / "best.py").write_text(source)
+    assert preset(f"{tmp_path / 'best.py'}:best").to_json() == run.to_json()
+    expected = """\"""The best.\"""
+
+from functools import partial
+
+from torch.optim import Adagrad
+
+from kg.attention.performer import Performer
+from kg.models.complex import ComplEx
+from kg.models.gated import Gated
+from kg.models.neighbourhood import NeighbourhoodTransformer
+from kg.training.objectives import MaskedEntity
+from kg.training.run import Run
+
+
+def best() -> Run:
+    return Run(
+        scorer=partial(Gated, own=partial(NeighbourhoodTransformer, readout="votes", attention=partial(Performer, \
+num_features=8)), base=partial(ComplEx), frozen=True),
+        optimizer=partial(Adagrad, lr=0.1),
+        auxiliary=MaskedEntity(weight=0.5),
+        hide="exact",
+        base="a model",
+    )
+"""
+    assert source == expected

@@ -11,20 +11,38 @@ import pytest
 import torch
 from torch.optim import SGD, Adagrad, Adam, AdamW
 
+from kg.attention.performer import Performer
+from kg.attention.softmax import Softmax
 from kg.errors import UserError
-from kg.models import scorer_class
+from kg.models import ATTENTIONS, SCORERS, scorer_class
 from kg.models.complex import ComplEx
 from kg.models.distmult import DistMult
+from kg.models.gated import Gated
+from kg.models.neighbourhood import NeighbourhoodTransformer
 from kg.models.rescal import RESCAL
 from kg.models.scorer import Scorer
 from kg.models.transe import TransE
-from kg.training.objectives import KvsAll, NegativeSampling, OneVsAll, RelationPrediction
+from kg.training.objectives import KvsAll, MaskedEntity, NegativeSampling, OneVsAll, RelationPrediction
 from kg.training.regularizers import F2, L1, N3, Regularizer
 from kg.training.run import Plateau, Run, WarmUp
 
 PLAIN = Run(partial(ComplEx, dim=4), partial(Adam, lr=0.01))
+NESTED = Run(
+    partial(
+        Gated,
+        own=partial(NeighbourhoodTransformer, width=8, attention=partial(Performer, num_features=8)),
+        base=partial(ComplEx, dim=4),
+        frozen=True,
+    ),
+    partial(Adam, lr=0.01),
+    auxiliary=MaskedEntity(0.5),
+    hide="exact",
+    base="models/complex",
+)
 VARIANTS = [
     PLAIN,
+    NESTED,
+    replace(NESTED, scorer=partial(NeighbourhoodTransformer, attention=None), base=None),
     Run(
         partial(TransE, dim=3, norm=1, tied=True, entity_dropout=0.1),
         partial(Adagrad, lr=0.1),
@@ -47,10 +65,11 @@ VARIANTS = [
 ]
 
 
-def plain(run: Run) -> dict[str, Any]:
-    """All of a Run as values that compare: partials do not."""
-    made = {name: (made.func, made.keywords) for name, made in (("scorer", run.scorer), ("optimizer", run.optimizer))}
-    return {**vars(run), **made}
+def plain(value: Any) -> Any:
+    """A Run as values that compare: partials do not."""
+    if isinstance(value, partial):
+        return value.func, {name: plain(each) for name, each in value.keywords.items()}
+    return {name: plain(each) for name, each in vars(value).items()} if isinstance(value, Run) else value
 
 
 @pytest.mark.parametrize("run", VARIANTS, ids=lambda run: run.scorer.func.__name__)
@@ -67,6 +86,17 @@ def test_what_is_stored() -> None:
     assert stored["objective"] == {"name": "one_vs_all", "arguments": {"label_smoothing": 0.0, "max_answers": 1}}
     assert stored["auxiliary"] is stored["procedure"] is None
     assert stored["regularizer"] is stored["schedule"] is stored["hide"] is None
+
+
+def test_parts_of_parts_are_stored_by_name() -> None:
+    attention = {"name": "performer", "arguments": {"num_features": 8}}
+    own = {"name": "neighbourhood", "arguments": {"width": 8, "attention": attention}}
+    base = {"name": "complex", "arguments": {"dim": 4}}
+    stored = NESTED.to_json()
+    assert stored["scorer"] == {"name": "gated", "arguments": {"own": own, "base": base, "frozen": True}}
+    assert stored["auxiliary"] == {"name": "masked_entity", "arguments": {"weight": 0.5}}
+    assert stored["base"] == "models/complex"
+    assert not SCORERS.keys() & ATTENTIONS.keys()  # one name, one part
 
 
 def test_a_variant_leaves_the_original() -> None:
@@ -149,6 +179,44 @@ def test_choices_are_checked_where_types_are_not() -> None:
         "loss must be one of softmax, margin, logistic: got hinge",
         "norm must be one of 1, 2: got 3",
     ]
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("base name", "complx", "no model 'complx': choose one of rescal"),
+        ("base arguments dims", 8, "ComplEx: got an unexpected keyword argument 'dims'"),
+        ("own arguments attention name", "performr", "'performr'"),
+        ("own arguments attention arguments features", 8, "Performer: got an unexpected keyword argument 'features'"),
+    ],
+)
+def test_a_typo_in_a_part_of_a_part_is_an_error(path: str, value: object, message: str) -> None:
+    stored: dict[str, Any] = json.loads(json.dumps(NESTED.to_json()))
+    *outer, last = path.split()
+    inner = stored["scorer"]["arguments"]
+    for name in outer:
+        inner = inner[name]
+    inner[last] = value
+    with pytest.raises(UserError, match=message) as raised:
+        Run.from_json(stored)
+    assert "\n" not in str(raised.value)
+
+
+def test_parts_are_partials_with_names() -> None:
+    """What is no partial could not be stored, and an argument without a name would be lost."""
+    for own, message in (
+        (ComplEx, r"own must be partial\(ComplEx\)"),
+        (partial(ComplEx, 4), "ComplEx: give its arguments by name"),
+        (partial(NeighbourhoodTransformer, attention=Softmax), r"attention must be partial\(Softmax\)"),
+        (partial(NeighbourhoodTransformer, attention=partial(Softmax, True)), "Softmax: give its arguments by name"),
+    ):
+        with pytest.raises(UserError, match=message):
+            replace(NESTED, scorer=partial(Gated, own=own, base=partial(ComplEx)))
+    with pytest.raises(UserError, match="Gated: missing a required argument: 'base'"):
+        replace(NESTED, scorer=partial(Gated, own=partial(ComplEx)))
+    nobody = replace(NESTED, scorer=partial(Gated, own=partial(Unknown, size=3, entity_dropout=0.0), base=PLAIN.scorer))
+    with pytest.raises(UserError, match="has no name"):
+        nobody.to_json()
 
 
 @pytest.mark.parametrize("name", PLAIN.to_json())
