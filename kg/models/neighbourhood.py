@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from kg.attention.softmax import query_attention
 from kg.errors import UserError, check_choice
-from kg.graph.graph import Graph
+from kg.graph.graph import Graph, Neighbours
 from kg.graph.known import spans
 from kg.models.complex import moduli, product
 from kg.models.encoder import Encoded, GraphEncoder, Vectors, chosen
@@ -39,7 +39,9 @@ class NeighbourhoodTransformer(GraphEncoder):
     A question reads the tokens v_i = LN(scale(r_i) * T x_i + shift(r_i)) of the edges (h, r_i, e_i), without those of
     the relation asked for: these are known answers, and in training would tell which one is hidden. Its query token
     starts as q_r + L (x_h w_r), passes `num_layers` pre-norm blocks (attention, then a feed-forward layer), and ends as
-    y. An edge's vote is (U y) . v_i / sqrt(width).
+    y. An edge's vote is (U y) . v_i / sqrt(width). With `vote_hops` 2 it also lends (V y) . v_i / sqrt(width), in equal
+    shares, to the edges (e_i, r_j, t) of its end, which vote with their share times (Z y)_{r_j}: so a path of two edges
+    speaks for its end.
 
     x_h w_r is the complex product: without context and with readout 'votes' this is ComplEx (Trouillon et al., 2016).
     x_e is the entity's row in the table; an entity without a row is what y says of its neighbours in answer to the
@@ -71,6 +73,7 @@ class NeighbourhoodTransformer(GraphEncoder):
         num_neighbours: int = 64,
         num_hops: int = 2,
         readout: Literal["votes", "vector", "both"] = "both",
+        vote_hops: Literal[1, 2] = 1,
         entity_dropout: float = 0.0,
         relation_dropout: float = 0.0,
         identity_dropout: float = 0.0,
@@ -102,6 +105,8 @@ class NeighbourhoodTransformer(GraphEncoder):
         self.norm = nn.LayerNorm(width)
         self.answer = nn.Linear(width, 2 * dim)
         self.vote = nn.Linear(width, width)
+        self.lend = nn.Linear(width, width) if vote_hops == 2 else None
+        self.onward = nn.Linear(width, 2 * num_relations) if vote_hops == 2 else None
         nn.init.normal_(self.question.weight, std=0.5)
         nn.init.ones_(self.scale.weight)
         nn.init.normal_(self.shift.weight, std=0.5)
@@ -134,7 +139,8 @@ class NeighbourhoodTransformer(GraphEncoder):
         self, ids: Int[Tensor, " B"], graph: Graph, generator: torch.Generator | None
     ) -> Float[Tensor, "B N"]:
         """Scores of all rows of the table for being the entities that have these neighbours."""
-        return self._identity(ids, self.table.weight, graph, generator) @ self.table.weight.T
+        x = nn.functional.pad(self.table.weight, (0, 0, 0, graph.num_entities - self.num_entities))  # newcomers have none
+        return self._identity(ids, x, graph, generator) @ self.table.weight.T
 
     # Questions
 
@@ -152,10 +158,15 @@ class NeighbourhoodTransformer(GraphEncoder):
         vector = composed
         if self.readout != "votes":
             vector = vector + dropout(self.answer(y), self.output_dropout, generator)
-        votes = tokens.vector.new_zeros(len(tokens.tail))
+        row, tail, votes = tokens.row, tokens.tail, tokens.vector.new_zeros(len(tokens.tail))
         if self.readout != "vector":
-            votes = (chosen(self.vote(y), tokens.row) * tokens.vector).sum(1) * tokens.vector.shape[1] ** -0.5
-        return Answer(vector, graph, x, tokens.row, tokens.tail, votes)
+            votes = tokens.match(self.vote(y))
+        if self.readout != "vector" and self.lend and self.onward:
+            via, further = self._edges(tail, graph, generator)
+            lent = tokens.match(self.lend(y)) / further.offsets.diff().clamp(min=1)  # a share to each edge
+            lent = lent[via] * self.onward(y)[row[via], further.relation]
+            row, tail, votes = torch.cat([row, row[via]]), torch.cat([tail, further.tail]), torch.cat([votes, lent])
+        return Answer(vector, graph, x, row, tail, votes)
 
     def compare(self, state: QueryVectors, tails: Tails = None) -> Float[Tensor, "B K"]:
         assert isinstance(state, Answer)
@@ -178,12 +189,18 @@ class NeighbourhoodTransformer(GraphEncoder):
 
     # Tokens
 
+    def _edges(
+        self, ids: Int[Tensor, " B"], graph: Graph, generator: torch.Generator | None
+    ) -> tuple[Int[Tensor, " M"], Neighbours]:
+        """The edges of these entities, some of them in training, and the row of each."""
+        found = graph.neighbours(ids, None if generator is None else self.num_neighbours, generator)
+        return torch.repeat_interleave(torch.arange(len(ids), device=ids.device), found.offsets.diff()), found
+
     def _tokens(
         self, ids: Int[Tensor, " B"], graph: Graph, generator: torch.Generator | None
     ) -> "Tokens":
         """The edges of these entities in one order: by relation, falling degree, id; without vectors yet."""
-        found = graph.neighbours(ids, None if generator is None else self.num_neighbours, generator)
-        row = torch.repeat_interleave(torch.arange(len(ids), device=ids.device), found.offsets.diff())
+        row, found = self._edges(ids, graph, generator)
         tokens = Tokens(row, found.relation, found.tail, self.scale.weight.new_zeros(len(row), 0))
         if self.mixing:  # what the question must not see is gone from the graph, and so from these degrees
             degree = graph.degree()
@@ -205,7 +222,7 @@ class NeighbourhoodTransformer(GraphEncoder):
         unique, place = torch.unique(tokens.tail, return_inverse=True)  # often few: their rows are projected once
         entity = _shown(chosen(self.token(chosen(x, unique)), place), self.token_dropout, generator)
         vector = self.token_norm(entity * self.scale(tokens.relation) + self.shift(tokens.relation))
-        if self.mixing:
+        if self.mixing and len(asked):
             asked, vector = self._mixed(asked, tokens.row, vector, generator)
         offsets = torch.searchsorted(tokens.row, torch.arange(len(asked) + 1, device=tokens.row.device))
         for block in self.reading:
@@ -247,8 +264,13 @@ class Tokens(NamedTuple):
     tail: Int[Tensor, " M"]
     vector: Float[Tensor, "M W"]
 
-    def at(self, chosen: Bool[Tensor, " M"] | Int[Tensor, " K"]) -> "Tokens":
-        return Tokens(*(part[chosen] for part in self))
+    def at(self, places: Bool[Tensor, " M"] | Int[Tensor, " K"]) -> "Tokens":
+        return Tokens(*(part[places] for part in self))
+
+    def match(self, sought: Float[Tensor, "B W"]) -> Float[Tensor, " M"]:
+        """sought_row . vector_i / sqrt(W)."""
+        matched: Tensor = (chosen(sought, self.row) * self.vector).sum(1) * self.vector.shape[1] ** -0.5
+        return matched
 
 
 @dataclass(frozen=True, eq=False)
