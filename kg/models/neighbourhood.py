@@ -139,7 +139,7 @@ class NeighbourhoodTransformer(GraphEncoder):
         self, ids: Int[Tensor, " B"], graph: Graph, generator: torch.Generator | None
     ) -> Float[Tensor, "B N"]:
         """Scores of all rows of the table for being the entities that have these neighbours."""
-        x = nn.functional.pad(self.table.weight, (0, 0, 0, graph.num_entities - self.num_entities))  # newcomers have none
+        x = nn.functional.pad(self.table.weight, (0, 0, 0, graph.num_entities - self.num_entities))
         return self._identity(ids, x, graph, generator) @ self.table.weight.T
 
     # Questions
