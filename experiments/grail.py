@@ -28,7 +28,17 @@ def fb237_v1() -> Run:
 
 
 def wn18rr_v1() -> Run:
-    scorer = partial(NeighbourhoodTransformer, dim=32, num_layers=1, num_hops=3, identity_dropout=1.0)
+    scorer = partial(
+        NeighbourhoodTransformer,
+        dim=32,
+        num_layers=1,
+        num_hops=3,
+        vote_hops=2,
+        identity_dropout=1.0,
+        entity_dropout=0.1,
+        hidden_dropout=0.1,
+        output_dropout=0.1,
+    )
     return Run(
-        scorer, partial(Adam, lr=0.003), OneVsAll(), schedule=WarmUp(), batch_size=256, epochs=40, hide="exact"
+        scorer, partial(Adam, lr=0.003), OneVsAll(), schedule=WarmUp(), batch_size=256, epochs=30, hide="exact"
     )
