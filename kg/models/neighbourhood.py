@@ -41,7 +41,7 @@ class NeighbourhoodTransformer(GraphEncoder):
     starts as q_r + L (x_h w_r), passes `num_layers` pre-norm blocks (attention, then a feed-forward layer), and ends as
     y. An edge's vote is (U y) . v_i / sqrt(width). With `vote_hops` 2 it also lends (V y) . v_i / sqrt(width), in equal
     shares, to the edges (e_i, r_j, t) of its end, which vote with their share times (Z y)_{r_j}: so a path of two edges
-    speaks for its end.
+    speaks for its end. An edge of h to itself lends nothing: beyond it lie the known answers.
 
     x_h w_r is the complex product: without context and with readout 'votes' this is ComplEx (Trouillon et al., 2016).
     x_e is the entity's row in the table; an entity without a row is what y says of its neighbours in answer to the
@@ -164,6 +164,7 @@ class NeighbourhoodTransformer(GraphEncoder):
         if self.readout != "vector" and self.lend and self.onward:
             via, further = self._edges(tail, graph, generator)
             lent = tokens.match(self.lend(y)) / further.offsets.diff().clamp(min=1)  # a share to each edge
+            lent = lent.masked_fill(tail == queries.head[row], 0)
             lent = lent[via] * self.onward(y)[row[via], further.relation]
             row, tail, votes = torch.cat([row, row[via]]), torch.cat([tail, further.tail]), torch.cat([votes, lent])
         return Answer(vector, graph, x, row, tail, votes)
