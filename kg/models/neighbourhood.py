@@ -85,6 +85,7 @@ class NeighbourhoodTransformer(GraphEncoder):
     ) -> None:
         super().__init__(num_entities, num_relations, 2 * dim, entity_dropout, relation_dropout, init)
         check_choice("readout", readout, ("votes", "vector", "both"))
+        check_choice("vote_hops", vote_hops, (1, 2))
         self.context = context
         self.num_neighbours = num_neighbours
         self.num_hops = num_hops
