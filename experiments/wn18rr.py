@@ -14,6 +14,7 @@ from torch.optim import Adagrad, Adam
 
 from kg.models.complex import ComplEx
 from kg.models.distmult import DistMult
+from kg.models.gated import Gated
 from kg.models.neighbourhood import NeighbourhoodTransformer
 from kg.models.rescal import RESCAL
 from kg.models.rotate import RotatE
@@ -93,6 +94,33 @@ def neighbourhood() -> Run:
         patience=3,
         hide="exact",
         precision="bf16",
+    )
+
+
+def gated() -> Run:
+    """On top of `complex`, trained before into out/wn18rr-complex."""
+    own = partial(
+        NeighbourhoodTransformer,
+        dim=16,
+        width=32,
+        num_neighbours=32,
+        readout="votes",
+        vote_hops=2,
+        neighbour_dropout=0.3,
+        token_dropout=0.8,
+        hidden_dropout=0.1,
+        init=0.001,
+    )
+    return Run(
+        partial(Gated, own=own, base=partial(ComplEx, dim=128, init=0.001), frozen=True, base_dropout=0.8),
+        partial(Adam, lr=0.002),
+        FAST,
+        epochs=6,
+        valid_every=1,
+        patience=2,
+        hide="exact",
+        precision="bf16",
+        base="out/wn18rr-complex",
     )
 
 
