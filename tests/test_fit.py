@@ -406,7 +406,9 @@ def test_weights_that_are_not_finite_stop_it_too(random_dataset: Dataset, epochs
 
 @pytest.mark.parametrize("name", [name for name in SCORERS if name not in ("frequency", "naive_bayes")])
 def test_bf16_multiplies_only(random_dataset: Dataset, name: str) -> None:
-    run = Run(partial(scorer_class(name), dim=8), partial(Adam, lr=0.01), batch_size=150, epochs=5, hide="exact")
+    parts = {"own": partial(scorer_class("neighbourhood"), dim=8), "base": partial(scorer_class("complex"), dim=8)}
+    made = partial(scorer_class(name), **(parts if name == "gated" else {"dim": 8}))
+    run = Run(made, partial(Adam, lr=0.01), batch_size=150, epochs=5, hide="exact")
     exact, rough = ended(random_dataset, run), ended(random_dataset, replace(run, precision="bf16"))
     assert all(value.dtype == torch.float32 for value in rough.scorer.state_dict().values())
     assert rough.loss() == pytest.approx(exact.loss(), rel=0.02)

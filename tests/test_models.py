@@ -27,6 +27,7 @@ from kg.graph.vocabulary import Vocabulary
 from kg.models import SCORERS, scorer_class
 from kg.models.complex import ComplEx
 from kg.models.distmult import DistMult
+from kg.models.neighbourhood import NeighbourhoodTransformer
 from kg.models.rescal import RESCAL
 from kg.models.scorer import WORST, Queries, Scorer
 from kg.models.transe import TransE
@@ -48,6 +49,9 @@ class Made:
     def tied(self) -> bool:
         return bool(self.arguments.get("tied", False))
 
+    def takes(self, argument: str) -> bool:
+        return argument in signature(scorer_class(self.name)).parameters
+
     @property
     def looks_at_graph(self) -> bool:
         return self().looks_at_graph
@@ -56,8 +60,7 @@ class Made:
         torch.manual_seed(0)
         made = scorer_class(self.name)
         given = {"dim": 6, "init": 0.5, **self.arguments, **arguments}
-        taken = {name: value for name, value in given.items() if name in signature(made).parameters}
-        scorer = made(entities, relations, **taken)
+        scorer = made(entities, relations, **{name: value for name, value in given.items() if self.takes(name)})
         if self.name in COUNTED:
             for counts in scorer.buffers():
                 counts.random_(5)
@@ -88,6 +91,7 @@ ARGUMENTS = {  # what each scorer is tried with, where that is not: inverses tie
         {"width": 8, "attention": partial(Softmax, causal=True)},
         {"width": 8, "attention": partial(Performer, num_features=8), "num_layers": 1, "feed_forward": False},
     ],
+    "gated": [{"own": partial(NeighbourhoodTransformer, dim=6, width=8), "base": partial(ComplEx, dim=6)}],
 }
 IDLE = {
     "neighbourhood-width=8-readout=votes": {"answer.weight", "answer.bias", "output_dropout"},
@@ -105,6 +109,7 @@ UNWEIGHED = {  # the beginnings of names of parameters that no regularizer weigh
         *("mixing.", "reading.", "norm.", "answer.", "vote."),
     ),
 }
+UNWEIGHED["gated"] = ("gate.", *(f"own.{name}" for name in UNWEIGHED["neighbourhood"]))
 NORMALISED = {"conve"}  # by the batch in training, by running figures otherwise
 VARIANTS = [Made(name, arguments) for name in SCORERS for arguments in ARGUMENTS.get(name, BOTH)]
 every_scorer = pytest.mark.parametrize("make", VARIANTS, ids=str)
@@ -202,7 +207,8 @@ def test_tied_inverses_share_all_parameters(make: Made) -> None:
 def test_factors_have_a_row_a_fact(make: Made) -> None:
     scorer = make()
     factors = scorer.factors(questions(), torch.arange(B))
-    assert 2 <= len(factors) <= 3 and all(len(factor) == B and factor.ndim == 2 for factor in factors)
+    assert 2 <= len(factors) <= (6 if make.name == "gated" else 3)
+    assert all(len(factor) == B and factor.ndim == 2 for factor in factors)
     sum(factor.square().sum() for factor in factors).backward()
     weighed = {name for name, p in scorer.named_parameters() if p.grad is not None and bool(p.grad.any())}
     beginnings = UNWEIGHED.get(make.name, ())
@@ -236,7 +242,7 @@ def test_dropout_needs_a_generator_and_follows_it(make: Made) -> None:
         return make(**shares).score_tails(questions(generator=generator))
 
     shares = [name for name in signature(scorer_class(make.name)).parameters if name.endswith("_dropout")]
-    assert "entity_dropout" in shares
+    assert ("base_dropout" if make.name == "gated" else "entity_dropout") in shares
     for share in shares:
         assert torch.equal(scores(None, **{share: 0.5}), scores(None))
         plain = scores(1)
@@ -302,7 +308,7 @@ def tiny(facts: list[list[int]]) -> Dataset:
 @every_weighted_scorer
 def test_a_tiny_graph_is_learned(make: Made) -> None:
     data = tiny(TWICE if make.looks_at_graph else LEARNABLE.get(make.name, RING + MIRROR))
-    arguments = {"dim": 16, **make.arguments}
+    arguments = {"dim": 16, **make.arguments} if make.takes("dim") else make.arguments
     scorer = partial(scorer_class(make.name), **arguments)
     run = Run(scorer, partial(Adam, lr=0.05), batch_size=16, epochs=150, hide="exact" if make.looks_at_graph else None)
     if make.looks_at_graph:  # most of the graph must be left

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from functools import partial
 from inspect import signature
 from pathlib import Path
 
@@ -249,7 +250,8 @@ def test_samples_leave_every_model_as_it_was(name: str, random_dataset: Dataset)
     torch.manual_seed(0)
     made = scorer_class(name)
     given = {argument: 0.3 for argument in signature(made).parameters if argument.endswith("dropout")}
-    sizes = {"dim": 16} if "dim" in signature(made).parameters else {}
+    parts = {part: partial(scorer_class("complex"), dim=4) for part in ("own", "base")}
+    sizes = {key: each for key, each in {"dim": 16, **parts}.items() if key in signature(made).parameters}
     scorer = made(50, 3, **sizes, **given).eval()
     bundle = Bundle(Path(name), scorer, random_dataset, {}, 1.0, {}, {}, {})
     asked = Predictor(bundle, random_dataset.vocabulary, random_dataset.train, random_dataset.schema, "these")

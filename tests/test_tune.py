@@ -3,6 +3,7 @@
 import sqlite3
 import sys
 from dataclasses import replace
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from kg.training import tune as tuning
 from kg.training.defaults import defaults
 from kg.training.fit import Fit
 from kg.training.presets import preset
+from kg.training.run import Run
 from kg.training.train import Interrupted
 from kg.training.tune import Tuned, space, tune
 
@@ -229,6 +231,8 @@ def test_what_is_refused(random_dataset: Dataset, tmp_path: Path) -> None:
         tuned(random_dataset, tmp_path / "t", 0)
     with pytest.raises(UserError, match="no model 'rascal'"):
         tune(random_dataset, "rascal", tmp_path / "t")
+    with pytest.raises(UserError, match="gated has no default settings yet"):
+        tune(random_dataset, "gated", tmp_path / "t")
     assert not (tmp_path / "t").exists()
 
 
@@ -257,11 +261,18 @@ def test_ranges() -> None:
         Choice(())
 
 
+def gated(dataset: Dataset) -> Run:
+    """It has no defaults: of what parts, is for the caller to say."""
+    parts = partial(scorer_class("neighbourhood"), dim=4, width=8), partial(scorer_class("complex"), dim=4)
+    made = partial(scorer_class("gated"), own=parts[0], base=parts[1])
+    return replace(defaults("neighbourhood")(dataset), scorer=made)
+
+
 @pytest.mark.parametrize("model", SCORERS)
 def test_every_space_gives_runs(model: str, random_dataset: Dataset) -> None:
     """Whatever is drawn can be built, stored, and takes no argument that is unknown."""
     assert "SPACE" in vars(sys.modules[scorer_class(model).__module__]), "each scorer states its own"
-    base = defaults(model)(random_dataset)
+    base = (gated if model == "gated" else defaults(model))(random_dataset)
     search = tuning._Search(random_dataset, base, space(model), torch.device("cpu"), Console(), True)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     drawn = [search.run(study.ask()) for _ in range(20)]
