@@ -98,7 +98,7 @@ def _graph_encoder(model: str, lr: float, arguments: dict[str, Any], dataset: Da
 def _neighbourhood(dataset: Dataset) -> Run:
     """On few entities, all answers at once and dropout; on more, ComplEx with the votes of the neighbourhood."""
     if dataset.num_entities < _FEW:
-        dropouts = {"entity_dropout": 0.4, "hidden_dropout": 0.3, "neighbour_dropout": 0.3}
+        dropouts = {"entity_dropout": 0.4, "hidden_dropout": 0.3, "neighbour_dropout": 0.3, "identity_dropout": 0.05}
         return Run(
             partial(scorer_class("neighbourhood"), token_dropout=0.2, output_dropout=0.5, **dropouts),
             partial(Adam, lr=0.005),
