@@ -1,6 +1,6 @@
 """A transformer over the neighbourhood of the entity that is asked about."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal, NamedTuple, final
 
@@ -177,8 +177,11 @@ class NeighbourhoodTransformer(GraphEncoder):
             return scores
         if tails is None:
             return state.counted(scores)
-        votes = state.counted(scores.new_zeros(len(scores), state.graph.num_entities))
-        return scores + (votes[:, tails] if isinstance(tails, slice) or tails.ndim == 1 else votes.gather(1, tails))
+        if isinstance(tails, slice):
+            tails = torch.arange(state.graph.num_entities, device=scores.device)[tails]
+        unique, place = torch.unique(tails, return_inverse=True)  # often few of N: of the others no vote is counted
+        votes = state.among(unique).counted(scores.new_zeros(len(scores), len(unique)))
+        return scores + (votes[:, place] if tails.ndim == 1 else votes.gather(1, place))
 
     def score_relations(self, head: Int[Tensor, " B"], tail: Int[Tensor, " B"], graph: Graph) -> Float[Tensor, "B R2"]:
         self._check_rows(graph, head, tail)
@@ -282,6 +285,12 @@ class Answer(Encoded):
     row: Int[Tensor, " M"]
     tail: Int[Tensor, " M"]
     votes: Float[Tensor, " M"]
+
+    def among(self, ids: Int[Tensor, " K"]) -> "Answer":
+        """The votes for these entities alone, which rise, numbered by their places."""
+        found = torch.isin(self.tail, ids)
+        place = torch.searchsorted(ids, self.tail[found])
+        return replace(self, row=self.row[found], tail=place, votes=self.votes[found])
 
     def counted(self, scores: Float[Tensor, "B N"]) -> Float[Tensor, "B N"]:
         return scores.index_put((self.row, self.tail), self.votes.to(scores.dtype), accumulate=True)
