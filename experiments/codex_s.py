@@ -14,6 +14,7 @@ from kg.models.compgcn import CompGCN
 from kg.models.complex import ComplEx
 from kg.models.distmult import DistMult
 from kg.models.er_mlp import ERMLP
+from kg.models.gated import Gated
 from kg.models.neighbourhood import NeighbourhoodTransformer
 from kg.models.ntn import NTN
 from kg.models.rescal import RESCAL
@@ -115,6 +116,33 @@ def neighbourhood() -> Run:
         patience=4,
         hide="exact",
         precision="bf16",
+    )
+
+
+def gated() -> Run:
+    """On top of `complex`, trained before into out/codex-s-complex."""
+    own = partial(
+        NeighbourhoodTransformer,
+        dim=16,
+        width=32,
+        num_neighbours=32,
+        readout="votes",
+        neighbour_dropout=0.3,
+        token_dropout=0.8,
+        hidden_dropout=0.3,
+        init=0.001,
+    )
+    return Run(
+        partial(Gated, own=own, base=partial(ComplEx, dim=512, init=0.001), frozen=True, base_dropout=0.1),
+        partial(Adam, lr=0.003),
+        FAST,
+        batch_size=256,
+        epochs=15,
+        valid_every=1,
+        patience=6,
+        hide="exact",
+        precision="bf16",
+        base="out/codex-s-complex",
     )
 
 

@@ -112,10 +112,10 @@ def gated() -> Run:
         init=0.001,
     )
     return Run(
-        partial(Gated, own=own, base=partial(ComplEx, dim=128, init=0.001), frozen=True, base_dropout=0.8),
-        partial(Adam, lr=0.002),
+        partial(Gated, own=own, base=partial(ComplEx, dim=128, init=0.001), frozen=True, base_dropout=0.3),
+        partial(Adam, lr=0.003),
         FAST,
-        epochs=6,
+        epochs=4,
         valid_every=1,
         patience=2,
         hide="exact",
