@@ -34,6 +34,11 @@ def neighbourhood() -> Run:
     return _transformer(64, 60, identity_dropout=0.05)
 
 
+def unmasked() -> Run:
+    """Without source masking: it has no answer for newcomers."""
+    return _transformer(64, 60)
+
+
 def query() -> Run:
     return _transformer(32, 30)
 
