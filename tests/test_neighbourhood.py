@@ -352,6 +352,21 @@ def test_few_candidates_cost_no_votes_for_all(monkeypatch: pytest.MonkeyPatch) -
     assert widths == [3, 2, 4, N]
 
 
+@some_of_them
+def test_relations_are_scored_in_pieces_of_few_edges(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    scorer, head, tail = new(name), torch.tensor([1, 0, 9, 0, 5]), torch.tensor([2, 1, 0, 0, 3])
+    whole, pieces, inner = scorer.score_relations(head, tail, graph()), [], Scorer.score_relations
+
+    def recorded(self: Scorer, head: Tensor, tail: Tensor, where: Graph) -> Tensor:
+        pieces.append(head.tolist())
+        return inner(self, head, tail, where)
+
+    monkeypatch.setattr(Scorer, "score_relations", recorded)
+    monkeypatch.setattr("kg.models.neighbourhood._MOST_READ", 60)
+    assert_close(scorer.score_relations(head, tail, graph()), whole)
+    assert [h for piece in pieces for h in piece] == head.tolist() and len(pieces) > 2
+
+
 def fingerprints() -> list[str]:
     """Of the scores and gradients of every attention, bit for bit."""
     found = []

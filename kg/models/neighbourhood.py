@@ -30,6 +30,7 @@ SPACE = Space(
     }
 )
 _MOST_TOKENS = 1 << 16  # padded tokens that attend to each other at once
+_MOST_READ = 1 << 20  # tokens read at once for the scores of all relations, beyond one pair of entities
 
 
 @final
@@ -185,7 +186,10 @@ class NeighbourhoodTransformer(GraphEncoder):
 
     def score_relations(self, head: Int[Tensor, " B"], tail: Int[Tensor, " B"], graph: Graph) -> Float[Tensor, "B R2"]:
         self._check_rows(graph, head, tail)
-        return Scorer.score_relations(self, head, tail, graph)
+        tokens = 2 * self.num_relations * graph.degree()[head]  # each relation reads all edges anew
+        _, sizes = torch.unique_consecutive(tokens.cumsum(0) // _MOST_READ, return_counts=True)
+        heads, tails = (torch.split(ids, sizes.tolist() or [0]) for ids in (head, tail))
+        return torch.cat([Scorer.score_relations(self, *part, graph) for part in zip(heads, tails, strict=True)])
 
     def factors(self, queries: Queries, tail: Int[Tensor, " B"]) -> tuple[Float[Tensor, "B _"], ...]:
         """The moduli of the rows, as ComplEx's."""
