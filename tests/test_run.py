@@ -150,6 +150,7 @@ from dataclasses import replace
 from functools import partial
 from torch.optim import Adam
 from kg.errors import UserError
+from kg.models.neighbourhood import NeighbourhoodTransformer
 from kg.models.transe import TransE
 from kg.training.objectives import KvsAll, NegativeSampling
 from kg.training.run import Run
@@ -161,6 +162,7 @@ for make in (
     lambda: KvsAll(loss="hinge"),
     lambda: NegativeSampling(loss="hinge"),
     lambda: TransE(3, 1, norm=3),
+    lambda: NeighbourhoodTransformer(3, 1, vote_hops=3),
 ):
     try:
         make()
@@ -178,6 +180,7 @@ def test_choices_are_checked_where_types_are_not() -> None:
         "loss must be one of softmax, bce: got hinge",
         "loss must be one of softmax, margin, logistic: got hinge",
         "norm must be one of 1, 2: got 3",
+        "vote_hops must be one of 1, 2: got 3",
     ]
 
 
