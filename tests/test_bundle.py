@@ -14,12 +14,15 @@ import torch
 from torch.optim import Adagrad
 
 from kg import bundle
+from kg.attention.performer import Performer
 from kg.bundle import Bundle
 from kg.errors import UserError
 from kg.graph.dataset import Dataset
 from kg.graph.schema import Schema
 from kg.graph.vocabulary import Vocabulary
 from kg.models.complex import ComplEx
+from kg.models.gated import Gated
+from kg.models.neighbourhood import NeighbourhoodTransformer
 from kg.training.fit import Fit
 from kg.training.run import Plateau, Run
 
@@ -109,6 +112,34 @@ def test_the_training_state_comes_back_as_it_was(model: Path, fit: Fit) -> None:
 def test_a_model_without_temperature(model: Path, fit: Fit, dataset: Dataset) -> None:
     save(model, fit, dataset, temperature=None)
     assert Bundle.load(model).temperature is None
+
+
+def test_a_model_of_parts(tmp_path: Path, dataset: Dataset) -> None:
+    own = partial(NeighbourhoodTransformer, dim=2, width=8, attention=partial(Performer, num_features=8))
+    scorer = partial(Gated, own=own, base=partial(ComplEx, dim=2), frozen=True)
+    run = Run(scorer, partial(Adagrad, lr=0.1), hide="exact")
+    fit = Fit(run.new_scorer(3, 2), dataset, run)
+    bundle.save(
+        tmp_path,
+        dataset=dataset,
+        run=run.to_json(),
+        weights=fit.best_weights(),
+        state=fit.state_dict(),
+        metrics=METRICS,
+    )
+    read = Bundle.load(tmp_path)
+    assert isinstance(read.scorer, Gated) and isinstance(read.scorer.base, ComplEx)
+    found, expected = read.scorer.state_dict(), fit.best_weights()
+    assert found.keys() == expected.keys() and all(torch.equal(found[name], value) for name, value in expected.items())
+    assert {name for name, p in read.scorer.named_parameters() if not p.requires_grad} == {
+        "base.table.weight",
+        "base.diagonal.weight",
+    }
+    title = (tmp_path / "1" / "README.md").read_text().splitlines()[0]
+    assert title == (
+        "# gated(own=neighbourhood(dim=2, width=8, attention=performer(num_features=8)), base=complex(dim=2), "
+        "frozen=True)"
+    )
 
 
 def test_what_a_generation_holds(model: Path) -> None:

@@ -1,20 +1,37 @@
 """What a batch becomes: each objective against a dense and obvious computation of the same loss."""
 
 from dataclasses import replace
+from functools import partial
+from math import exp, log
+from typing import Any
 
 import pytest
 import torch
+from paper import fill
 from torch import Tensor
 from torch.nn import functional
+from torch.optim import SGD, Adam
 
 from kg.errors import UserError
 from kg.graph.dataset import Dataset
 from kg.graph.graph import Graph
 from kg.graph.known import KnownAnswers
 from kg.models.complex import ComplEx
+from kg.models.gated import Gated
+from kg.models.neighbourhood import NeighbourhoodTransformer
 from kg.models.scorer import Queries, Scorer
 from kg.training import objectives
-from kg.training.objectives import Batch, KvsAll, NegativeSampling, Objective, OneVsAll, RelationPrediction
+from kg.training.fit import Fit
+from kg.training.objectives import (
+    Batch,
+    KvsAll,
+    MaskedEntity,
+    NegativeSampling,
+    Objective,
+    OneVsAll,
+    RelationPrediction,
+)
+from kg.training.run import Run
 
 
 @pytest.fixture
@@ -218,7 +235,97 @@ def test_bernoulli_sides_reach_the_loss(random_scorer: Scorer, batch: Batch) -> 
         (KvsAll(loss="bce"), None, False),
         (NegativeSampling(), 1, False),
         (RelationPrediction(1.0), 1, False),
+        (MaskedEntity(1.0), 1, False),
     ],
 )
 def test_what_an_objective_says_of_itself(objective: Objective, max_answers: object, is_full_softmax: bool) -> None:
     assert objective.max_answers == max_answers and objective.is_full_softmax == is_full_softmax
+
+
+# Who is it?
+
+
+def without_layers(**arguments: Any) -> NeighbourhoodTransformer:
+    return NeighbourhoodTransformer(3, 1, **{"dim": 1, "width": 1, "num_heads": 1, "num_layers": 0, **arguments})
+
+
+def test_masked_entity_by_hand() -> None:
+    """Without layers y is LN(q) of one number, its bias b: W b = (2, -1) is said of every entity.
+
+    Against the rows (1, 0), (0, 1), (1, 1) that scores 2, -1 and 1.
+    """
+    scorer = without_layers()
+    fill(scorer.norm.bias, [1.0])
+    fill(scorer.answer.weight, [[1.5], [-1.0]])
+    fill(scorer.answer.bias, [0.5, 0.0])
+    fill(scorer.table.weight, [[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+    facts = torch.tensor([[0, 0, 1], [0, 0, 2], [1, 0, 2]])
+    known, graph = KnownAnswers.from_triples(facts, 1), Graph.from_triples(facts, 3, 1)
+    queries = Queries(torch.tensor([0, 1]), torch.tensor([0, 0]), graph)
+    total = log(exp(2) + exp(-1) + exp(1))
+    # The head 0 is asked for in two facts, the head 1 in one.
+    batch = Batch(queries, torch.tensor([0, 0, 1]), torch.tensor([1, 2, 2]), known)
+    expected = 0.5 * ((total - 2) + (total - 2) + (total + 1)) / 3
+    assert MaskedEntity(0.5)(scorer, batch).item() == pytest.approx(expected)
+
+
+def test_an_entity_is_told_by_its_neighbours_alone() -> None:
+    """Neither its own row, nor a row that is no neighbour's, nor an edge to itself has a part in what is said of it."""
+    facts = torch.tensor([[0, 0, 1], [0, 0, 0]])
+    graph = Graph.from_triples(facts, 3, 1)
+    torch.manual_seed(0)
+    scorer = without_layers(dim=4, width=8, num_layers=1, init=0.5)
+
+    def said() -> Tensor:
+        return scorer._identity(torch.tensor([0]), scorer.table.weight, graph, None)
+
+    for entity, matters in ((0, False), (1, True), (2, False)):
+        assert bool(torch.autograd.grad(said().square().sum(), scorer.table.weight)[0][entity].any()) == matters
+    without_loop = Graph.from_triples(facts[:1], 3, 1)
+    alone = scorer.identify(torch.tensor([0]), without_loop, None)
+    torch.testing.assert_close(scorer.identify(torch.tensor([0]), graph, None), alone)
+
+
+def test_who_it_is_needs_a_scorer_that_can_tell(random_scorer: Scorer, batch: Batch) -> None:
+    gated = Gated(50, 3, own=partial(NeighbourhoodTransformer, dim=4, width=8), base=partial(ComplEx, dim=4))
+    for scorer, name in ((random_scorer, "ComplEx"), (gated, "Gated")):
+        with pytest.raises(UserError, match=f"^{name} cannot tell an entity by its neighbours: no masked-entity loss$"):
+            MaskedEntity(1.0)(scorer, batch)
+
+
+WITH_ENTITIES = Run(
+    partial(NeighbourhoodTransformer, dim=4, width=8, num_layers=1, num_neighbours=1000),
+    partial(Adam, lr=0.02),
+    auxiliary=MaskedEntity(0.5),
+    hide="exact",
+    batch_size=200,
+    epochs=4,
+)
+
+
+@pytest.mark.parametrize("objective", [OneVsAll(), OneVsAll(max_answers=8), KvsAll("bce"), NegativeSampling(16)])
+def test_who_it_is_trains_together_with_an_objective(random_dataset: Dataset, objective: Objective) -> None:
+    run = replace(WITH_ENTITIES, objective=objective, epochs=12)
+    fit = Fit(run.new_scorer(50, 3), random_dataset, run)
+    head = random_dataset.train[:, 0]
+    known, graph = random_dataset.known("train"), random_dataset.graph()
+    row = torch.arange(len(head))
+    asked = Batch(Queries(head, random_dataset.train[:, 1], graph), row, random_dataset.train[:, 2], known)
+    before = MaskedEntity(1.0)(fit.scorer, asked).item()
+    losses = [epoch.loss for epoch in fit]
+    assert losses[-1] < losses[0] and MaskedEntity(1.0)(fit.scorer, asked).item() < before
+
+
+@pytest.mark.parametrize("objective", [OneVsAll(max_answers=8), KvsAll("bce")])
+def test_who_it_is_in_pieces(random_dataset: Dataset, objective: Objective) -> None:
+    """Its share in a piece is that of the piece's facts, whatever the objective's is."""
+    run = replace(WITH_ENTITIES, objective=objective, optimizer=partial(SGD, lr=1.0), epochs=1)
+    whole, parts, other = (
+        Fit(each.new_scorer(50, 3), random_dataset, each)
+        for each in (run, replace(run, pieces=3), replace(run, auxiliary=None))
+    )
+    for fit in (whole, parts, other):
+        next(iter(fit))
+    assert parts.loss() == pytest.approx(whole.loss(), rel=1e-5) and other.loss() < whole.loss()
+    for name, value in whole.scorer.state_dict().items():
+        torch.testing.assert_close(parts.scorer.state_dict()[name], value, rtol=1e-4, atol=1e-5)

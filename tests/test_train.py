@@ -1,6 +1,7 @@
 """train() and resume(): a folder that survives what happens to the process."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,6 +26,9 @@ from kg.evaluation.ranking import evaluate
 from kg.graph.dataset import Dataset
 from kg.models.complex import ComplEx
 from kg.models.distmult import DistMult
+from kg.models.gated import Gated
+from kg.models.neighbourhood import NeighbourhoodTransformer
+from kg.models.scorer import Scorer
 from kg.training import train as training
 from kg.training.fit import Fit
 from kg.training.objectives import NegativeSampling, OneVsAll
@@ -338,3 +342,86 @@ def test_a_planned_learning_rate_keeps_its_epochs(random_dataset: Dataset, tmp_p
     with pytest.raises(UserError, match="planned for 2 epochs"):
         resume(tmp_path / "model", epochs=4, quiet=True)
     assert resume(tmp_path / "model", epochs=2, quiet=True).metrics["finished"]
+
+
+# On top of a trained model
+
+
+@pytest.fixture
+def base(random_dataset: Dataset, tmp_path: Path) -> Path:
+    train(random_dataset, replace(RUN, epochs=2), tmp_path / "base", quiet=True)
+    return tmp_path / "base"
+
+
+def on_top(base: Path | str | None, frozen: bool = True, of: "partial[Scorer]" = RUN.scorer) -> Run:
+    own = partial(NeighbourhoodTransformer, dim=4, width=8, num_layers=1, hidden_dropout=0.2)
+    scorer = partial(Gated, own=own, base=of, frozen=frozen, base_dropout=0.2)
+    return replace(RUN, scorer=scorer, hide="exact", epochs=4, base=base and str(base))
+
+
+def base_of(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name.removeprefix("base."): value for name, value in weights.items() if name.startswith("base.")}
+
+
+@pytest.mark.parametrize("frozen", [True, False], ids=["frozen", "learning"])
+def test_a_base_starts_as_the_trained_model(random_dataset: Dataset, model: Path, base: Path, frozen: bool) -> None:
+    """The frozen one ends so, bitwise; one that learns does not."""
+    expected = Bundle.load(base).scorer.state_dict()
+    with pytest.MonkeyPatch.context() as patch:
+        started: dict[str, torch.Tensor] = {}
+
+        def stepping(fit: Fit, order: torch.Tensor) -> None:
+            if not started:
+                started.update({name: value.clone() for name, value in fit.scorer.state_dict().items()})
+            take(fit, order)
+
+        take = Fit._take_step
+        patch.setattr(Fit, "_take_step", stepping)
+        trained = train(random_dataset, on_top(base, frozen), model, quiet=True)
+    assert base_of(started).keys() == expected.keys()
+    assert all(torch.equal(base_of(started)[name], value) for name, value in expected.items())
+    for weights in (trained.scorer.state_dict(), trained.state["scorer"]):
+        assert all(torch.equal(base_of(weights)[name], value) == frozen for name, value in expected.items())
+
+
+@pytest.mark.usefixtures("handlers")
+@pytest.mark.parametrize("step", [1, 24], ids=["first", "middle"])
+def test_a_resumed_training_does_not_need_the_base_any_more(
+    random_dataset: Dataset, tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    run = on_top(base)
+    train(random_dataset, run, tmp_path / "whole", quiet=True)
+    with monkeypatch.context() as patched:
+        send(patched, step, signal.SIGINT)
+        with pytest.raises(Interrupted):
+            train(random_dataset, run, tmp_path / "model", quiet=True)
+    shutil.rmtree(base)
+    resume(tmp_path / "model", quiet=True)
+    assert_same_model(tmp_path / "model", tmp_path / "whole")
+
+
+@pytest.mark.usefixtures("no_step")
+def test_a_base_that_does_not_fit(random_dataset: Dataset, model: Path, tmp_path: Path) -> None:
+    nowhere = on_top(tmp_path / "nowhere")
+    with pytest.raises(UserError, match="nowhere is no model"):
+        train(random_dataset, nowhere, model, quiet=True)
+    with pytest.raises(UserError, match="ComplEx has no base that could start as"):
+        train(random_dataset, replace(RUN, base=str(tmp_path / "nowhere")), model, quiet=True)
+    assert not model.exists()
+
+
+def test_a_base_of_other_facts_or_another_shape(
+    random_dataset: Dataset, model: Path, base: Path
+) -> None:
+    other = replace(random_dataset, test=random_dataset.test[1:])
+    declared = "is not what the base is declared as: "
+    for data, run, message in (
+        (other, on_top(base), "base was trained on other facts"),
+        (random_dataset, on_top(base, of=partial(ComplEx, dim=5)), declared + "Error.* size mismatch for table.weight"),
+        (random_dataset, on_top(base, of=partial(ComplEx, dim=4, tied=True)), declared + ".*diagonal.weight"),
+        (random_dataset, on_top(base, of=partial(DistMult, dim=8)), declared + "ComplEx, not DistMult"),
+    ):
+        with pytest.raises(UserError, match=message) as raised:
+            train(data, run, model, quiet=True)
+        assert "\n" not in str(raised.value)
+    assert not model.exists()
