@@ -425,3 +425,10 @@ def test_a_base_of_other_facts_or_another_shape(
             train(data, run, model, quiet=True)
         assert "\n" not in str(raised.value)
     assert not model.exists()
+
+
+def test_a_frozen_base_that_never_learned_is_refused(random_dataset: Dataset, tmp_path: Path) -> None:
+    scorer = partial(Gated, own=partial(ComplEx, dim=2), base=partial(ComplEx, dim=2), frozen=True)
+    run = Run(scorer, partial(Adam, lr=0.1), hide="exact")
+    with pytest.raises(UserError, match="a frozen base must have been trained before"):
+        train(random_dataset, run, tmp_path / "model", quiet=True)

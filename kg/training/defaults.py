@@ -123,7 +123,7 @@ def _neighbourhood(dataset: Dataset) -> Run:
         partial(Adagrad, lr=0.03 if _is_small(dataset) else 0.1),
         OneVsAll(max_answers=8),
         N3(_nuclear_weight(dataset)),
-        batch_size=256 if _is_small(dataset) else 512,
+        batch_size=max(32, min(256 if _is_small(dataset) else 512, len(dataset.train) // 80)),  # of up to 8 facts a row
         epochs=60 if _is_small(dataset) else 50,
         patience=5,
         hide="exact",

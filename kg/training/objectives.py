@@ -238,7 +238,7 @@ class Identifies(Protocol):
 @final
 @dataclass(frozen=True)
 class MaskedEntity(Objective):
-    """weight * softmax cross-entropy of each question's head among all entities, given its neighbours without itself.
+    """weight * softmax cross-entropy of each fact's head among all entities, given its neighbours without itself.
 
     To be added to another objective (HittER's masked entity prediction; Chen et al., 2021). UserError for a scorer that
     cannot tell an entity by its neighbours.

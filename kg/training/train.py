@@ -58,6 +58,8 @@ def train(
         scorer = run.new_scorer(dataset.num_entities, dataset.num_relations)
         if run.base:
             _start_base(scorer, dataset, run.base)
+        elif isinstance(scorer, Gated) and scorer.frozen:
+            raise UserError("a frozen base must have been trained before: give the Run its folder, base=...")
         fit = fitting(scorer, dataset, run, device)
         return _Training(fit, dataset, Path(out), []).finish(console or Console(stderr=True), quiet)
 
