@@ -14,6 +14,7 @@ from torch.optim import Adagrad, Adam
 
 from kg.models.complex import ComplEx
 from kg.models.distmult import DistMult
+from kg.models.neighbourhood import NeighbourhoodTransformer
 from kg.models.rescal import RESCAL
 from kg.models.rotate import RotatE
 from kg.models.transe import TransE
@@ -68,6 +69,29 @@ def complex() -> Run:
         N3(0.05),
         epochs=50,
         patience=4,
+        precision="bf16",
+    )
+
+
+def neighbourhood() -> Run:
+    return Run(
+        partial(
+            NeighbourhoodTransformer,
+            dim=128,
+            width=32,
+            num_neighbours=32,
+            readout="votes",
+            neighbour_dropout=0.3,
+            token_dropout=0.8,
+            hidden_dropout=0.3,
+            init=0.001,
+        ),
+        partial(Adagrad, lr=0.1),
+        FAST,
+        N3(0.05),
+        epochs=40,
+        patience=3,
+        hide="pair",
         precision="bf16",
     )
 
