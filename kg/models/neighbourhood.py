@@ -46,9 +46,9 @@ class NeighbourhoodTransformer(GraphEncoder):
 
     x_h w_r is the complex product: without context and with readout 'votes' this is ComplEx (Trouillon et al., 2016).
     x_e is the entity's row in the table; an entity without a row is what y says of its neighbours in answer to the
-    question "who is it?", W y, where neighbours without a row are tokens of their relation alone, then, num_hops - 1 times,
-    of what theirs said. So it answers for entities it was not trained with, if identity_dropout or MaskedEntity taught it
-    to; one without edges has no vector.
+    question "who is it?", W y, where neighbours without a row are tokens of their relation alone, then, num_hops - 1
+    times, of what theirs said. So it answers for entities it was not trained with, if identity_dropout or MaskedEntity
+    taught it to; one without edges has no vector.
 
     dim: complex numbers a row. width: of tokens. attention: how tokens look at each other before the query token reads
     them: a class of kg.attention with its arguments, as in partial(Performer, num_features=64); None: they do not, only
