@@ -6,6 +6,7 @@ The mechanisms share all other settings: two layers, 32 neighbours drawn in trai
 in experiments/bench_attention.json, and what is to be made of it in docs/attention.md.
 """
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -32,6 +33,11 @@ from kg.training.run import Plateau, Run, WarmUp
 def neighbourhood() -> Run:
     """What `kg train --model neighbourhood` gives."""
     return _transformer(64, 60, identity_dropout=0.05)
+
+
+def pair() -> Run:
+    """With every edge between the two ends hidden, not those that are asked for alone."""
+    return replace(neighbourhood(), hide="pair")
 
 
 def unmasked() -> Run:

@@ -113,7 +113,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=10_000, help="of the bootstrap")
     parser.add_argument("--seed", type=int, default=0, help="of the bootstrap")
     given = parser.parse_args()
-    models = {path.name: sorted(path.parent.glob(f"{path.name}-[0-9]")) for path in given.presets}
+    models = {path.name: sorted(path.parent.glob(f"{path.name}-*")) for path in given.presets}
     if len(models) < 2 or not all(models.values()):
         parser.error(f"name two or more kinds of models that are there: got {models}")
     presets, reference = list(models), list(models)[-1]

@@ -48,11 +48,7 @@ class ALS(Procedure):
             raise UserError("alternating least squares fits RESCAL with tied=True alone")
         if scorer.entity_dropout or scorer.relation_dropout:
             raise UserError("alternating least squares has no use for dropout: its weights are the regularisation")
-        unused = [part for part in ("optimizer", "regularizer", "auxiliary", "schedule") if getattr(run, part)]
-        if unused:
-            raise UserError(
-                f"alternating least squares has no use for this run's {' and '.join(unused)}: leave them out"
-            )
+        self.check_unused(run)
         if scorer.table.embedding_dim > dataset.num_entities:
             raise UserError(
                 f"dim {scorer.table.embedding_dim} is more than the {dataset.num_entities} entities, "

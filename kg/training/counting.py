@@ -24,9 +24,7 @@ class Counting(Procedure):
         """UserError for what is not made of counts, and for parts of a run that descend a gradient."""
         if not isinstance(scorer, Frequency | NaiveBayes):
             raise UserError(f"counting fits Frequency and NaiveBayes, not {type(scorer).__name__}")
-        unused = [part for part in ("optimizer", "regularizer", "auxiliary", "schedule") if getattr(run, part)]
-        if unused:
-            raise UserError(f"counting has no use for this run's {' and '.join(unused)}: leave them out")
+        self.check_unused(run)
         if run.hide == "pair":
             raise UserError("counting leaves out a fact's own edge alone: hide must be exact")
         return Pass(scorer, dataset, run, device)

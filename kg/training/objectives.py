@@ -249,9 +249,11 @@ class MaskedEntity(Objective):
     def __call__(self, scorer: Scorer, batch: Batch) -> Float[Tensor, ""]:
         if not isinstance(scorer, Identifies):
             raise UserError(f"{type(scorer).__name__} cannot tell an entity by its neighbours: no masked-entity loss")
-        head, queries = batch.facts().head, batch.queries
+        queries = batch.queries
+        head, place = torch.unique(batch.facts().head, return_inverse=True)  # each is told once, however many its facts
         scores = scorer.identify(head, queries.graph, queries.generator)
-        return self.weight * functional.cross_entropy(scores.float(), head)
+        lost = functional.cross_entropy(scores.float(), head, reduction="none")
+        return self.weight * lost[place].mean()
 
 
 AUXILIARIES: dict[str, type[Objective]] = {"relation_prediction": RelationPrediction, "masked_entity": MaskedEntity}

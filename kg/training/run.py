@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, final
 
 import torch
 from torch import nn
@@ -60,6 +60,14 @@ class Procedure(ABC):
     @abstractmethod
     def fit(self, scorer: Scorer, dataset: Dataset, run: "Run", device: torch.device | str) -> "Fitting":
         """The training, as something to iterate over. UserError for a scorer that it does not know how to fit."""
+
+    @final
+    def check_unused(self, run: "Run") -> None:
+        """UserError for parts of a run that descend a gradient, which no procedure has a use for."""
+        unused = [part for part in ("optimizer", "regularizer", "auxiliary", "schedule") if getattr(run, part)]
+        if unused:
+            name = type(self).__name__
+            raise UserError(f"{name} has no use for this run's {' and '.join(unused)}: leave them out")
 
 
 PROCEDURES: dict[str, str] = {"als": "kg.training.als:ALS", "counting": "kg.training.counting:Counting"}
