@@ -1,0 +1,1 @@
+"""What the graph itself says: rules, paths and similarity, straight from its edges."""
