@@ -1,0 +1,18 @@
+"""Loops over edges, compiled to machine code."""
+
+import inspect
+from collections.abc import Callable
+from typing import TypeVar
+
+import numba
+
+_Function = TypeVar("_Function", bound=Callable[..., object])
+
+
+def compiled(function: _Function) -> _Function:
+    """The function as machine code, compiled at its first call and kept on disk; other threads run beside it.
+
+    What checks shapes while the tests run wraps a function in Python, which cannot be compiled: it is taken off.
+    """
+    made: _Function = numba.njit(cache=True, nogil=True)(inspect.unwrap(function))
+    return made
