@@ -212,7 +212,7 @@ A link predictor: it ranks tails for (head, relation, ?) and heads for (?, relat
 - {_fitted_by(run)}, seed {run["seed"]} (all: config.json)
 - epochs so far {metrics["epochs"]}, best at {metrics["best_epoch"]}
 
-Filtered ranking on its valid facts, both directions, all entities as candidates:
+Filtered ranking on its valid facts, both directions, all entities as candidates{_how(metrics)}:
 
 | | valid |
 |---|---|
@@ -224,8 +224,18 @@ It knows nothing but these facts: its errors and gaps are theirs. A score is no 
 
 def _title(part: dict[str, Any]) -> str:
     """A part as it would be called."""
-    told = (f"{key}={_title(value) if isinstance(value, dict) else value}" for key, value in part["arguments"].items())
-    return f"{part['name']}({', '.join(told)})"
+    return f"{part['name']}({', '.join(f'{key}={_told(value)}' for key, value in part['arguments'].items())})"
+
+
+def _told(value: Any) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(map(_told, value))}]"
+    return _title(value) if isinstance(value, dict) else str(value)
+
+
+def _how(metrics: dict[str, Any]) -> str:
+    """What must be said of figures on facts that the model was itself fitted on."""
+    return ", each half with weights that the other half gave" if metrics.get("cross_fitted") else ""
 
 
 def _fitted_by(run: dict[str, Any]) -> str:

@@ -164,6 +164,10 @@ def train(
     preset: Annotated[
         str | None, typer.Option(metavar="FILE:NAME", help="Instead of --model: a function in FILE that gives a Run.")
     ] = None,
+    parts: Annotated[
+        str | None,
+        typer.Option(metavar="A,B,...", help="For --model combine: trained models' folders, or models to train."),
+    ] = None,
     dim: Annotated[
         int | None, typer.Option(help="Size of an entity's vector (complex numbers for complex and rotate).")
     ] = None,
@@ -202,7 +206,7 @@ def train(
     """
     from kg.training import train as training
 
-    asked = _Asked(model, preset, dim, epochs, batch_size, lr, seed, precision)
+    asked = _Asked(model, preset, parts, dim, epochs, batch_size, lr, seed, precision)
     device = _device(device)
     with _saving(f"kg train {source} {model_out} --resume goes on"):
         if resume:
@@ -210,7 +214,7 @@ def train(
             asked.say_unused(bundle.run)
         else:
             training.check_vacant(model_out)  # this and the names before a store is read and split
-            settings, split_seed = asked.settings()
+            settings, split_seed = asked.settings(model_out, device, quiet=json_)
             dataset = _dataset(source, relations, graphs, valid, test, split_seed, restrictions)
             run = asked.varied(settings(dataset))
             if not json_:
@@ -221,6 +225,7 @@ def train(
         _print_json({"model": str(model_out), "epochs": bundle.metrics["epochs"], "valid": figures})
         return
     measured = f"valid MRR {figures['mrr']:.4f}" if figures else "no valid facts to measure it on"
+    measured += " (each half by weights of the other)" if bundle.metrics.get("cross_fitted") else ""
     out.print(
         f"{_plain(str(model_out))}: {bundle.run['scorer']['name']}, {bundle.metrics['epochs']} epochs, "
         f"best at {bundle.metrics['best_epoch']}, {measured}",
@@ -450,6 +455,7 @@ class _Asked:
 
     model: str | None
     preset: str | None
+    parts: str | None
     dim: int | None
     epochs: int | None
     batch_size: int | None
@@ -457,8 +463,19 @@ class _Asked:
     seed: int | None
     precision: Literal["fp32", "bf16"] | None
 
-    def settings(self) -> "tuple[Callable[[Dataset], Run], int]":
-        """From a dataset to the Run to vary, and the seed, which also splits a store."""
+    def settings(self, model_out: Path, device: str, quiet: bool) -> "tuple[Callable[[Dataset], Run], int]":
+        """From a dataset to the Run to vary, and the seed, which also splits a store. Parts are trained on that way."""
+        if (self.model == "combine") != (self.parts is not None):
+            raise UserError("--model combine and --parts go together: the parts are what it combines")
+        if self.parts is not None:
+            from kg.training.stacking import combination
+
+            if self.dim is not None:
+                raise UserError("--dim: a combination has no use for it")
+            self._check_gradient("Stacking")
+            seed = self.seed or 0
+            parts = self.parts.split(",")
+            return combination(parts, model_out, seed=seed, device=device, console=err, quiet=quiet), seed
         if self.preset is None:
             from kg.training.defaults import defaults
 
@@ -472,9 +489,8 @@ class _Asked:
 
     def varied(self, run: "Run") -> "Run":
         """The run with what the user named in its place."""
-        for name in ("lr", "batch_size", "precision"):
-            if run.procedure and getattr(self, name) is not None:
-                raise UserError(f"--{name.replace('_', '-')}: {type(run.procedure).__name__} has no use for it")
+        if run.procedure:
+            self._check_gradient(type(run.procedure).__name__)
         if self.dim is not None:
             if self.dim < 1:
                 raise UserError(f"--dim must be at least 1: got {self.dim}")
@@ -487,11 +503,17 @@ class _Asked:
         plain = {name: getattr(self, name) for name in ("epochs", "batch_size", "seed", "precision")}
         return replace(run, **{name: value for name, value in plain.items() if value is not None})
 
+    def _check_gradient(self, procedure: str) -> None:
+        """UserError for options of those who descend a gradient."""
+        for name in ("lr", "batch_size", "precision"):
+            if getattr(self, name) is not None:
+                raise UserError(f"--{name.replace('_', '-')}: {procedure} has no use for it")
+
     def say_unused(self, run: dict[str, Any]) -> None:
         """A resumed model keeps its own settings: say where the command line asks for others."""
         optimizer = run["optimizer"] or {"arguments": {}}
         own = run["scorer"]["arguments"] | optimizer["arguments"] | run | {"model": run["scorer"]["name"]}
-        for name in ("model", "preset", "dim", "batch_size", "lr", "seed", "precision"):
+        for name in ("model", "preset", "parts", "dim", "batch_size", "lr", "seed", "precision"):
             value = getattr(self, name)
             if value is not None and value != own.get(name):
                 flag = name.replace("_", "-")

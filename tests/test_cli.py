@@ -260,6 +260,27 @@ def test_a_preset_that_is_none(store: Path, preset: Path, tmp_path: Path) -> Non
     assert not (tmp_path / "m").exists()
 
 
+def test_train_a_combination(model: Path, store: Path, tmp_path: Path) -> None:
+    (tmp_path / "facts.tsv").write_text("\n".join(f"a{i}\tr\tb{i % 3}" for i in range(30)))
+    other = tmp_path / "other.kg"
+    assert kg("load", other, tmp_path / "facts.tsv").returncode == 0
+    arguments = ("train", store, tmp_path / "m", "--seed", 3)
+    together = "--model combine and --parts go together"
+    assert together in fails(kg(*arguments, "--parts", "frequency"))
+    combine = (*arguments, "--model", "combine", "--parts")
+    assert "--lr: Stacking has no use for it" in fails(kg(*combine, "frequency", "--lr", 0.1))
+    foreign = kg("train", other, tmp_path / "m", "--model", "combine", "--parts", model)
+    assert f"{model} was trained on other facts: it cannot be the part here" in fails(foreign)
+    assert not (tmp_path / "m").exists() and not (tmp_path / "m-frequency").exists()
+    trained = kg(*combine, f"{model},frequency")
+    said = r"m: combine, 1 epochs, best at 1, valid MRR 0\.\d+ \(each half by weights of the other\)\n"
+    assert re.search(said, trained.stdout), trained.stderr
+    assert f"frequency: trained first, in {tmp_path / 'm-frequency'}" in trained.stderr
+    assert "frequency, 1 epochs" not in trained.stdout
+    relations = json.loads(kg("ask", tmp_path / "m", "(Country 3, ?, Country 4)", "--json").stdout)
+    assert {each["predicate"]: each["known"] for each in relations} == {EX + "borders": True, EX + "memberOf": False}
+
+
 def test_bench(store: Path, preset: Path, tmp_path: Path) -> None:
     arguments = ("bench", store, "--out", tmp_path / "b", "--presets")
     results = json.loads(kg(*arguments, preset, "--seeds", 1, "--json").stdout)

@@ -15,7 +15,7 @@ from kg.training.objectives import KvsAll, OneVsAll
 from kg.training.regularizers import N3
 from kg.training.run import Run, WarmUp
 
-WITHOUT = ("gated",)  # of what parts, is for the caller to say
+WITHOUT = ("gated", "combine")  # of what parts, is for the caller to say
 COUNTED = ("frequency", "naive_bayes")  # one epoch
 
 

@@ -27,6 +27,8 @@ from kg.graph.vocabulary import Vocabulary
 from kg.models import SCORERS, scorer_class
 from kg.models.complex import ComplEx
 from kg.models.distmult import DistMult
+from kg.models.frequency import Frequency
+from kg.models.naive_bayes import NaiveBayes
 from kg.models.neighbourhood import NeighbourhoodTransformer
 from kg.models.rescal import RESCAL
 from kg.models.scorer import WORST, Queries, Scorer
@@ -67,8 +69,7 @@ class Made:
         return scorer
 
     def __str__(self) -> str:
-        values = {name: x.func.__name__ if isinstance(x, partial) else x for name, x in self.arguments.items()}
-        return "-".join([self.name, *(f"{name}={value}" for name, value in values.items())])
+        return "-".join([self.name, *(f"{name}={_called(value)}" for name, value in self.arguments.items())])
 
     @property
     def idle(self) -> set[str]:
@@ -76,14 +77,21 @@ class Made:
         return IDLE.get(str(self), set())
 
 
+def _called(value: Any) -> str:
+    if isinstance(value, list):
+        return "+".join(map(_called, value))
+    return str(value.func.__name__ if isinstance(value, partial) else value)
+
+
 BOTH: list[dict[str, Any]] = [{"tied": False}, {"tied": True}]
-COUNTED = ("frequency", "naive_bayes")
+COUNTED = ("frequency", "naive_bayes", "combine")  # or fitted: no gradient moves them
 ARGUMENTS = {  # what each scorer is tried with, where that is not: inverses tied, and with weights of their own
     "cp": [{}],
     "conve": [{"channels": 4}],
     "transe": [{**tied, "norm": norm} for tied in BOTH for norm in (1, 2)],
     "er_mlp": [{}],
-    **{name: [{}] for name in COUNTED},
+    "frequency": [{}],
+    "naive_bayes": [{}],
     "rgcn": [{"num_layers": 1}, {"num_layers": 2}],
     "compgcn": [{"composition": name} for name in ("mult", "sub", "corr")],
     "neighbourhood": [
@@ -92,6 +100,7 @@ ARGUMENTS = {  # what each scorer is tried with, where that is not: inverses tie
         {"width": 8, "attention": partial(Performer, num_features=8), "num_layers": 1, "feed_forward": False},
     ],
     "gated": [{"own": partial(NeighbourhoodTransformer, dim=6, width=8), "base": partial(ComplEx, dim=6)}],
+    "combine": [{"parts": [partial(ComplEx, dim=6, init=0.5), partial(NaiveBayes), partial(Frequency)]}],
 }
 IDLE = {
     "neighbourhood-width=8-readout=votes": {"answer.weight", "answer.bias", "output_dropout"},

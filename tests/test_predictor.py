@@ -251,7 +251,8 @@ def test_samples_leave_every_model_as_it_was(name: str, random_dataset: Dataset)
     made = scorer_class(name)
     given = {argument: 0.3 for argument in signature(made).parameters if argument.endswith("dropout")}
     parts = {part: partial(scorer_class("complex"), dim=4) for part in ("own", "base")}
-    sizes = {key: each for key, each in {"dim": 16, **parts}.items() if key in signature(made).parameters}
+    several = {"parts": list(parts.values())}
+    sizes = {key: each for key, each in {"dim": 16, **parts, **several}.items() if key in signature(made).parameters}
     scorer = made(50, 3, **sizes, **given).eval()
     bundle = Bundle(Path(name), scorer, random_dataset, {}, 1.0, {}, {}, {})
     asked = Predictor(bundle, random_dataset.vocabulary, random_dataset.train, random_dataset.schema, "these")

@@ -24,6 +24,7 @@ from kg.training.defaults import defaults
 from kg.training.fit import Fit
 from kg.training.presets import preset
 from kg.training.run import Run
+from kg.training.stacking import Stacking
 from kg.training.train import Interrupted
 from kg.training.tune import Tuned, space, tune
 
@@ -268,11 +269,18 @@ def gated(dataset: Dataset) -> Run:
     return replace(defaults("neighbourhood")(dataset), scorer=made)
 
 
+def combined(dataset: Dataset) -> Run:
+    """Nor has it."""
+    made = partial(scorer_class("combine"), parts=[partial(scorer_class("complex"), dim=4)])
+    return Run(made, procedure=Stacking(), epochs=1, hide="exact", parts=("models/complex",))
+
+
 @pytest.mark.parametrize("model", SCORERS)
 def test_every_space_gives_runs(model: str, random_dataset: Dataset) -> None:
     """Whatever is drawn can be built, stored, and takes no argument that is unknown."""
     assert "SPACE" in vars(sys.modules[scorer_class(model).__module__]), "each scorer states its own"
-    base = (gated if model == "gated" else defaults(model))(random_dataset)
+    settings = {"gated": gated, "combine": combined}.get(model) or defaults(model)
+    base = settings(random_dataset)
     search = tuning._Search(random_dataset, base, space(model), torch.device("cpu"), Console(), True)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     drawn = [search.run(study.ask()) for _ in range(20)]

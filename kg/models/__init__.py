@@ -29,6 +29,7 @@ SCORERS = {
     "compgcn": "kg.models.compgcn:CompGCN",
     "neighbourhood": "kg.models.neighbourhood:NeighbourhoodTransformer",
     "gated": "kg.models.gated:Gated",
+    "combine": "kg.models.combined:Combined",
 }
 
 
@@ -43,15 +44,12 @@ def scorer_class(name: str) -> Callable[..., Scorer]:
 def described(made: "partial[Any]") -> dict[str, Any]:
     """The name and the arguments of a scorer, and of the parts among its arguments: scorers and attentions, as JSON.
 
-    UserError for what stands in neither SCORERS nor ATTENTIONS.
+    Lists of parts are lists of their descriptions. UserError for what stands in neither SCORERS nor ATTENTIONS.
     """
     home = f"{made.func.__module__}:{made.func.__qualname__}"
     for name, other in (SCORERS | ATTENTIONS).items():
         if other == home:
-            arguments = {
-                key: described(value) if isinstance(value, partial) else value for key, value in made.keywords.items()
-            }
-            return {"name": name, "arguments": arguments}
+            return {"name": name, "arguments": {key: _described(value) for key, value in made.keywords.items()}}
     raise UserError(f"{made.func} has no name to be stored under: known are {', '.join(SCORERS | ATTENTIONS)}")
 
 
@@ -59,5 +57,16 @@ def from_description(stored: dict[str, Any]) -> "partial[Any]":
     """What `described` described. UserError where a name is unknown."""
     name, arguments = stored["name"], stored["arguments"]
     found = resolve_name(ATTENTIONS[name]) if name in ATTENTIONS else scorer_class(name)
-    parts = {key: from_description(value) if isinstance(value, dict) else value for key, value in arguments.items()}
-    return partial(found, **parts)
+    return partial(found, **{key: _from_description(value) for key, value in arguments.items()})
+
+
+def _described(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_described(each) for each in value]
+    return described(value) if isinstance(value, partial) else value
+
+
+def _from_description(stored: Any) -> Any:
+    if isinstance(stored, list):
+        return [_from_description(each) for each in stored]
+    return from_description(stored) if isinstance(stored, dict) else stored

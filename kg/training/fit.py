@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from kg.errors import UserError
+from kg.evaluation.ranking import Ranking, evaluate
 from kg.graph.dataset import Dataset
 from kg.graph.graph import Graph
 from kg.graph.known import KnownAnswers, spans
@@ -39,8 +40,11 @@ class Fitting(ABC):
     report(valid_mrr) keeps the best weights and ends the iteration when the run's patience is spent. pause() (from a
     signal handler or another thread) ends the step, and the iteration gives an Epoch that is not complete; going on
     with the iteration continues it. state_dict() is all that a resume needs beside the Run and the dataset.
+
+    is_cross_fitted: whether valid facts were trained on, and valid_ranking tells of each what the others say.
     """
 
+    is_cross_fitted: ClassVar[bool] = False
     num_queries: int  # an epoch
     num_steps: int  # an epoch
 
@@ -66,6 +70,10 @@ class Fitting(ABC):
     @property
     def finished(self) -> bool:
         return self.epoch >= self.run.epochs or self._without_gain >= self.run.patience
+
+    def valid_ranking(self, dataset: Dataset, temperature: float | None) -> Ranking:
+        """Ranks of the valid facts, with the weights that the scorer has now: see `evaluate`."""
+        return evaluate(self.scorer, dataset, "valid", temperature=temperature)
 
     def pause(self) -> None:
         """Give a partial Epoch after the step under way."""

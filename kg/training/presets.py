@@ -69,6 +69,8 @@ def _given(value: Any) -> dict[str, Any]:
 
 
 def _code(value: Any) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(map(_code, value))}]"
     if isinstance(value, partial):
         arguments = "".join(f", {key}={_code(each)}" for key, each in value.keywords.items())
         return f"partial({value.func.__name__}{arguments})"
@@ -79,7 +81,10 @@ def _code(value: Any) -> str:
 
 def _classes(value: Any) -> Iterator[Any]:
     """The classes that the code of a value names."""
-    if isinstance(value, partial):
+    if isinstance(value, list):
+        for each in value:
+            yield from _classes(each)
+    elif isinstance(value, partial):
         yield value.func
         for each in value.keywords.values():
             yield from _classes(each)

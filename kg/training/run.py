@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Any, Literal, final
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, final
 
 import torch
 from torch import nn
@@ -55,7 +55,12 @@ SCHEDULES: dict[str, Any] = {"plateau": Plateau, "warm_up": WarmUp}
 
 
 class Procedure(ABC):
-    """A way of its own to fit a scorer, where gradients are not it: a frozen dataclass, its settings its fields."""
+    """A way of its own to fit a scorer, where gradients are not it: a frozen dataclass, its settings its fields.
+
+    is_calibrated: whether softmax(scores) of what it fits is the probability, and no temperature needs to be found.
+    """
+
+    is_calibrated: ClassVar[bool] = False
 
     @abstractmethod
     def fit(self, scorer: Scorer, dataset: Dataset, run: "Run", device: torch.device | str) -> "Fitting":
@@ -70,7 +75,11 @@ class Procedure(ABC):
             raise UserError(f"{name} has no use for this run's {' and '.join(unused)}: leave them out")
 
 
-PROCEDURES: dict[str, str] = {"als": "kg.training.als:ALS", "counting": "kg.training.counting:Counting"}
+PROCEDURES: dict[str, str] = {
+    "als": "kg.training.als:ALS",
+    "counting": "kg.training.counting:Counting",
+    "stack": "kg.training.stacking:Stacking",
+}
 
 
 @dataclass(frozen=True)
@@ -88,6 +97,7 @@ class Run:
     precision: 'bf16' multiplies matrices in bfloat16 (autocast); weights, sums and ranks stay float32.
     procedure: None descends the objective's gradient with the optimizer; another has no use for these two.
     base: the folder of a trained model of the same facts, whose weights the scorer's own `base` starts with (Gated).
+    parts: those of the trained models that a combination is made of (Combined).
     """
 
     scorer: "partial[Any]"
@@ -106,6 +116,7 @@ class Run:
     seed: int = 0
     procedure: Procedure | None = None
     base: str | None = None
+    parts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "pieces", "epochs", "valid_every", "patience"):
@@ -150,7 +161,7 @@ class Run:
 
         UserError where a part stands in none of SCORERS, ATTENTIONS, OBJECTIVES, OPTIMIZERS and REGULARIZERS.
         """
-        parts = {
+        made = {
             "scorer": described(self.scorer),
             "objective": _named(OBJECTIVES, self.objective),
             "optimizer": self.optimizer
@@ -160,7 +171,8 @@ class Run:
             "schedule": self.schedule and _named(SCHEDULES, self.schedule),
             "procedure": self.procedure and _named(PROCEDURES, self.procedure),
         }
-        return {**{name: getattr(self, name) for name in _PLAIN}, **parts}
+        folders = {"parts": list(self.parts)} if self.parts else {}
+        return {**{name: getattr(self, name) for name in _PLAIN}, **made, **folders}
 
     @classmethod
     def from_json(cls, stored: dict[str, Any]) -> "Run":
@@ -175,6 +187,7 @@ class Run:
                 regularizer=stored["regularizer"] and _built(REGULARIZERS, stored["regularizer"]),
                 schedule=stored["schedule"] and _built(SCHEDULES, stored["schedule"]),
                 procedure=stored["procedure"] and _built(PROCEDURES, stored["procedure"]),
+                parts=tuple(stored.get("parts", ())),
                 **{name: stored[name] for name in _PLAIN},
             )
         except (KeyError, TypeError) as error:
@@ -215,7 +228,9 @@ def _check_arguments(made: "partial[Any]", *given: str) -> None:
     except TypeError as error:
         raise UserError(f"{name}: {error}") from error
     for key, value in made.keywords.items():
-        if isinstance(value, type):
-            raise UserError(f"{name}: {key} must be partial({value.__name__}), with its arguments where it needs some")
-        if isinstance(value, partial):
-            _check_arguments(value, "first", "second")  # scorers and attentions alike are made from two sizes
+        for part in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(part, type):
+                made_of = f"partial({part.__name__})"
+                raise UserError(f"{name}: {key} must be {made_of}, with its arguments where it needs some")
+            if isinstance(part, partial):
+                _check_arguments(part, "first", "second")  # scorers and attentions alike are made from two sizes

@@ -20,8 +20,8 @@ from kg import bundle
 from kg.bundle import Bundle
 from kg.errors import UserError
 from kg.evaluation.calibration import fit_temperature
-from kg.evaluation.ranking import evaluate
 from kg.graph.dataset import Dataset
+from kg.models.combined import Combined
 from kg.models.gated import Gated
 from kg.models.scorer import Scorer
 from kg.training.fit import Epoch, Fit, Fitting
@@ -56,28 +56,45 @@ def train(
     keep_freed_memory()
     with threads_for(dataset, run):
         scorer = run.new_scorer(dataset.num_entities, dataset.num_relations)
-        if run.base:
-            _start_base(scorer, dataset, run.base)
-        elif isinstance(scorer, Gated) and scorer.frozen:
-            raise UserError("a frozen base must have been trained before: give the Run its folder, base=...")
+        _start_parts(scorer, dataset, run)
         fit = fitting(scorer, dataset, run, device)
         return _Training(fit, dataset, Path(out), []).finish(console or Console(stderr=True), quiet)
 
 
-def _start_base(scorer: Scorer, dataset: Dataset, model: str) -> None:
-    """Give the scorer's base the weights of a trained model."""
-    if not isinstance(scorer, Gated):
-        raise UserError(f"{type(scorer).__name__} has no base that could start as {model}")
+def _start_parts(scorer: Scorer, dataset: Dataset, run: Run) -> None:
+    """Give the scorer's base, or the parts of a combination, the weights of trained models."""
+    if run.base:
+        if not isinstance(scorer, Gated):
+            raise UserError(f"{type(scorer).__name__} has no base that could start as {run.base}")
+        _start(scorer.base, "base", dataset, run.base)
+    elif isinstance(scorer, Gated) and scorer.frozen:
+        raise UserError("a frozen base must have been trained before: give the Run its folder, base=...")
+    parts = list(scorer.scorers()) if isinstance(scorer, Combined) else []
+    if len(run.parts) != len(parts):
+        has = f"{type(scorer).__name__} has {len(parts)} parts"
+        raise UserError(f"{has} that must have been trained before: the Run names {len(run.parts)} folders, parts=...")
+    for part, model in zip(parts, run.parts, strict=True):
+        _start(part, "part", dataset, model)
+
+
+def _start(scorer: Scorer, what: str, dataset: Dataset, model: str) -> None:
+    """Give it the weights of a trained model."""
+    trained = trained_on(dataset, model, what)
+    if type(trained.scorer) is not type(scorer):  # whose weights may be of the same shapes
+        found, declared = type(trained.scorer).__name__, type(scorer).__name__
+        raise UserError(f"{model} is not what the {what} is declared as: {found}, not {declared}")
+    try:
+        scorer.load_state_dict(trained.scorer.state_dict())
+    except RuntimeError as error:
+        raise UserError(f"{model} is not what the {what} is declared as: {' '.join(str(error).split())}") from error
+
+
+def trained_on(dataset: Dataset, model: Path | str, what: str) -> Bundle:
+    """A trained model of the same facts, to be the base or a part of another; UserError where it is of others."""
     trained = Bundle.load(model)
     if digest(trained.dataset) != digest(dataset):
-        raise UserError(f"{model} was trained on other facts: it cannot be the base here")
-    if type(trained.scorer) is not type(scorer.base):  # whose weights may be of the same shapes
-        found, declared = type(trained.scorer).__name__, type(scorer.base).__name__
-        raise UserError(f"{model} is not what the base is declared as: {found}, not {declared}")
-    try:
-        scorer.base.load_state_dict(trained.scorer.state_dict())
-    except RuntimeError as error:
-        raise UserError(f"{model} is not what the base is declared as: {' '.join(str(error).split())}") from error
+        raise UserError(f"{model} was trained on other facts: it cannot be the {what} here")
+    return trained
 
 
 def fitting(scorer: Scorer, dataset: Dataset, run: Run, device: torch.device | str = "cpu") -> Fitting:
@@ -170,7 +187,7 @@ class _Training:
         self.history.append({**row, "seconds": self._spent + time.perf_counter() - self._began})
 
     def _valid_mrr(self) -> float:
-        return evaluate(self.fit.scorer, self.dataset, "valid", temperature=None).metrics().mrr
+        return self.fit.valid_ranking(self.dataset, None).metrics().mrr
 
     def _due(self) -> bool:
         return time.perf_counter() - self._saved > _SAVE_EVERY_SECONDS
@@ -188,7 +205,7 @@ class _Training:
         temperature = self._temperature() or fit_temperature(fit.scorer, self.dataset)
         valid = None
         if len(self.dataset.valid):
-            ranking = evaluate(fit.scorer, self.dataset, "valid", temperature=temperature)
+            ranking = fit.valid_ranking(self.dataset, temperature)
             valid = ranking.metrics(self.dataset.vocabulary.relations).to_json()
         fit.scorer.load_state_dict(last)
         self._write(weights, epoch, temperature, valid, finished=True)
@@ -197,7 +214,9 @@ class _Training:
     def _temperature(self) -> float | None:
         """1 where training alone makes softmax(scores) the probability, None where it has to be fitted."""
         run = self.fit.run
-        return 1.0 if run.objective.is_full_softmax and not (run.procedure or run.auxiliary) else None
+        if run.procedure:
+            return 1.0 if run.procedure.is_calibrated else None
+        return 1.0 if run.objective.is_full_softmax and not run.auxiliary else None
 
     def _save(self) -> None:
         """A checkpoint: it answers with the best weights so far."""
@@ -218,6 +237,7 @@ class _Training:
             "epochs": self.fit.epoch,
             "best_epoch": best_epoch,
             "history": self.history,
+            **({"cross_fitted": True} if self.fit.is_cross_fitted else {}),
         }
         bundle.save(
             self.out,
