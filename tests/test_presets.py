@@ -14,7 +14,9 @@ from kg.errors import UserError
 from kg.graph.dataset import Dataset
 from kg.graph.vocabulary import Vocabulary
 from kg.models.complex import ComplEx
+from kg.models.combined import Combined
 from kg.models.distmult import DistMult
+from kg.models.frequency import Frequency
 from kg.models.gated import Gated
 from kg.models.neighbourhood import NeighbourhoodTransformer
 from kg.training.defaults import defaults
@@ -22,6 +24,7 @@ from kg.training.objectives import MaskedEntity, NegativeSampling
 from kg.training.presets import preset, presets, written
 from kg.training.regularizers import N3
 from kg.training.run import Plateau, Run
+from kg.training.stacking import Stacking
 
 UMLS = Path(__file__).parents[1] / "experiments" / "umls.py"
 
@@ -234,3 +237,11 @@ num_features=8)), base=partial(ComplEx), frozen=True),
     )
 """
     assert source == expected
+
+
+def test_lists_of_parts_in_a_preset_file(tmp_path: Path) -> None:
+    made = partial(Combined, parts=[partial(DistMult, dim=4), partial(Frequency)])
+    run = Run(made, procedure=Stacking(), epochs=1, hide="exact", parts=("models/a", "models/b"))
+    (tmp_path / "best.py").write_text(source := written(run, "best", "The best"))
+    assert "scorer=partial(Combined, parts=[partial(DistMult, dim=4), partial(Frequency)])" in source
+    assert preset(f"{tmp_path / 'best.py'}:best").to_json() == run.to_json()
