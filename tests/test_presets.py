@@ -13,8 +13,8 @@ from kg.attention.performer import Performer
 from kg.errors import UserError
 from kg.graph.dataset import Dataset
 from kg.graph.vocabulary import Vocabulary
-from kg.models.complex import ComplEx
 from kg.models.combined import Combined
+from kg.models.complex import ComplEx
 from kg.models.distmult import DistMult
 from kg.models.frequency import Frequency
 from kg.models.gated import Gated
