@@ -33,6 +33,7 @@ from kg.models.neighbourhood import NeighbourhoodTransformer
 from kg.models.rescal import RESCAL
 from kg.models.scorer import WORST, Queries, Scorer
 from kg.models.transe import TransE
+from kg.rules.mining import mine
 from kg.training.fit import Fit
 from kg.training.run import Run
 from kg.training.train import train
@@ -63,7 +64,9 @@ class Made:
         made = scorer_class(self.name)
         given = {"dim": 6, "init": 0.5, **self.arguments, **arguments}
         scorer = made(entities, relations, **{name: value for name, value in given.items() if self.takes(name)})
-        if self.name in COUNTED:
+        if self.name == "rules":
+            scorer.learn(mine(graph(entities, relations), min_support=1, min_constant_support=1))
+        elif self.name in COUNTED:
             for counts in scorer.buffers():
                 counts.random_(5)
         return scorer
@@ -84,7 +87,8 @@ def _called(value: Any) -> str:
 
 
 BOTH: list[dict[str, Any]] = [{"tied": False}, {"tied": True}]
-COUNTED = ("frequency", "naive_bayes", "combine")  # or fitted: no gradient moves them
+SIMILARITIES = tuple(name for name, home in SCORERS.items() if home.startswith("kg.models.similarity:"))
+COUNTED = ("frequency", "naive_bayes", "combine", "rules", *SIMILARITIES)  # or fitted: no gradient moves them
 ARGUMENTS = {  # what each scorer is tried with, where that is not: inverses tied, and with weights of their own
     "cp": [{}],
     "conve": [{"channels": 4}],
@@ -92,6 +96,8 @@ ARGUMENTS = {  # what each scorer is tried with, where that is not: inverses tie
     "er_mlp": [{}],
     "frequency": [{}],
     "naive_bayes": [{}],
+    **{name: [{}] for name in SIMILARITIES},
+    "rules": [{"aggregation": name} for name in ("noisy_or", "max_plus")],
     "rgcn": [{"num_layers": 1}, {"num_layers": 2}],
     "compgcn": [{"composition": name} for name in ("mult", "sub", "corr")],
     "neighbourhood": [
@@ -267,6 +273,8 @@ def test_a_constant_scorer_ranks_in_the_middle(make: Made, random_dataset: Datas
     scorer = make(50, 3)
     for held in (*scorer.parameters(), *scorer.buffers()):
         torch.nn.init.zeros_(held)
+    if make.name in SIMILARITIES:  # what reads everything off the graph, where nothing stands in it
+        random_dataset = replace(random_dataset, train=random_dataset.train[:0])
     ranking = evaluate(scorer, random_dataset, "test")
     assert torch.equal(ranking.rank, (ranking.candidates + 1) / 2)
 
@@ -292,6 +300,7 @@ class Largest(TorchDispatchMode):
 def test_no_tensor_of_questions_times_entities_times_dim(make: Made) -> None:
     entities, rows, dim = 500, 60, 16  # fewer edges than pairs of questions and entities, dim times as many
     scorer, where = make(entities, dim=dim), graph(entities)
+    scorer.score_tails(questions(where))  # rules are sorted once, and may be many
     for tails in (None, torch.arange(entities), slice(0, entities)):
         with Largest() as largest:
             scores = scorer.score_tails(Queries(torch.arange(rows), torch.zeros(rows, dtype=torch.long), where), tails)

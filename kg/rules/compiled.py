@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import numba
 
@@ -14,5 +14,4 @@ def compiled(function: _Function) -> _Function:
 
     What checks shapes while the tests run wraps a function in Python, which cannot be compiled: it is taken off.
     """
-    made: _Function = numba.njit(cache=True, nogil=True)(inspect.unwrap(function))
-    return made
+    return cast(_Function, numba.njit(cache=True, nogil=True)(inspect.unwrap(function)))

@@ -12,6 +12,7 @@ from kg.errors import UserError
 from kg.graph.dataset import Dataset
 from kg.models import scorer_class
 from kg.training.counting import Counting
+from kg.training.mining import Mining
 from kg.training.objectives import KvsAll, OneVsAll
 from kg.training.regularizers import N3
 from kg.training.run import Plateau, Run, WarmUp
@@ -130,16 +131,26 @@ def _neighbourhood(dataset: Dataset) -> Run:
     )
 
 
+def _similarity(model: str, _: Dataset) -> Run:
+    """Nothing is learned: what it is, it was made with."""
+    return Run(partial(scorer_class(model)), procedure=Counting(), epochs=1, valid_every=1, hide="exact")
+
+
 def _one_vs_all(dataset: Dataset) -> OneVsAll:
     """On a large graph, answers to a question share a row: as good after the same epochs, in half the time or less."""
     return OneVsAll() if _is_small(dataset) else OneVsAll(max_answers=8)
 
 
+_SIMILARITIES = ("common_neighbours", "adamic_adar", "preferential_attachment", "katz", "pagerank")
 _DEFAULTS: dict[str, Callable[[Dataset], Run]] = {
     "frequency": lambda _: Run(partial(scorer_class("frequency")), procedure=Counting(), epochs=1, valid_every=1),
     "naive_bayes": lambda _: Run(
         partial(scorer_class("naive_bayes")), procedure=Counting(), epochs=1, valid_every=1, hide="exact"
     ),
+    "rules": lambda _: Run(
+        partial(scorer_class("rules")), procedure=Mining(), epochs=1, valid_every=1, hide="exact"
+    ),
+    **{model: partial(_similarity, model) for model in _SIMILARITIES},
     **{model: partial(_bilinear, model) for model in ("distmult", "complex", "cp", "simple", "hole")},
     "neighbourhood": _neighbourhood,
     "rgcn": partial(_graph_encoder, "rgcn", 0.01, {"num_layers": 1}),

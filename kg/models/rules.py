@@ -1,0 +1,136 @@
+"""RuleScorer: answers from the rules that fire."""
+
+from dataclasses import fields
+from typing import Any, Literal, NamedTuple, final
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from kg.errors import UserError, check_choice
+from kg.graph.known import spans
+from kg.models.scorer import Queries, Scorer, Tails
+from kg.models.space import Choice, Space
+from kg.rules.edges import edges_of
+from kg.rules.prediction import Index, answers, index_of, lexicographic
+from kg.rules.rule import Rules
+
+SPACE = Space({"aggregation": Choice(("noisy_or", "max_plus"))})
+
+
+class _Answers(NamedTuple):
+    """Scores of answers, by row and entity: those that rules with a body give, and those that are merely frequent."""
+
+    given: "_Scores"
+    frequent: "_Scores"
+    num_rows: int
+    num_entities: int
+
+
+class _Scores(NamedTuple):
+    row: Int[Tensor, " M"]
+    entity: Int[Tensor, " M"]
+    score: Float[Tensor, " M"]
+
+    def put(self, scores: Float[Tensor, "B K"], start: int) -> None:
+        """Write them where they belong in a block whose first column is `start`."""
+        inside = (self.entity >= start) & (self.entity < start + scores.shape[1])
+        scores[self.row[inside], self.entity[inside] - start] = self.score[inside]
+
+
+@final
+class RuleScorer(Scorer):
+    """Of the confidences c1 >= c2 >= ... of the num_rules surest rules that answer (h, r, ?) with t, one score:
+
+        noisy_or: -sum_i log(1 - c_i), so that 1 - exp(-score) is the probability that not all of them err
+        max_plus: c1, ties broken by c2, then c3 ... (lowered by single units in the last place, never summed)
+
+    (Meilicke et al., 2019.) What no rule gives scores 0. The rules are followed in the graph of the question, hence
+    they answer for entities that came after the mining; only a rule with a constant is about that one entity.
+    Its numbers are those of kg.rules.rule.Rules, mined by kg.training.mining.
+    """
+
+    looks_at_graph = True
+
+    def __init__(
+        self,
+        num_entities: int,
+        num_relations: int,
+        aggregation: Literal["noisy_or", "max_plus"] = "noisy_or",
+        num_rules: int = 5,
+    ) -> None:
+        super().__init__(num_entities, num_relations)
+        check_choice("aggregation", aggregation, ("noisy_or", "max_plus"))
+        if num_rules < 1:
+            raise UserError(f"num_rules must be at least 1: got {num_rules}")
+        self.aggregation = aggregation
+        self.num_rules = num_rules
+        self._index: Index | None = None
+        for field in fields(Rules):
+            self.register_buffer(field.name, torch.zeros(0, dtype=torch.int32))
+        self.learn(Rules.none(num_relations))
+
+    def learn(self, rules: Rules) -> None:
+        """Answer by these rules from now on."""
+        for field in fields(rules):
+            setattr(self, field.name, torch.from_numpy(getattr(rules, field.name)).to(self.device))
+        self._index = None
+
+    @property
+    def rules(self) -> Rules:
+        """What it answers by."""
+        return Rules(**{field.name: getattr(self, field.name).cpu().numpy() for field in fields(Rules)})
+
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *rest: Any) -> None:
+        """Rules are as many as they are."""
+        for field in fields(Rules):
+            if prefix + field.name in state_dict:
+                setattr(self, field.name, torch.empty_like(state_dict[prefix + field.name], device=self.device))
+        self._index = None
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+
+    def encode(self, queries: Queries) -> _Answers:
+        if self._index is None:
+            self._index = index_of(self.rules, self.num_entities)
+        index = self._index
+        heads, relations = (x.cpu().numpy() for x in (queries.head, queries.relation))
+        given = answers(edges_of(queries.graph), index, heads, relations, self.num_rules)
+        first, count = index.first_plain[relations], index.first_plain[relations + 1] - index.first_plain[relations]
+        _, place = spans(torch.from_numpy(first), torch.from_numpy(count))
+        sure = index.plain_confidence[place, None]
+        plain = np.concatenate([[0], count.cumsum()]), index.plain[place], sure
+        return _Answers(
+            self._scored(*given, queries), self._scored(*plain, queries), len(heads), queries.graph.num_entities
+        )
+
+    def _scored(
+        self,
+        offsets: Int[np.ndarray, " B1"],
+        entity: Int[np.ndarray, " M"],
+        confidences: Float[np.ndarray, "M K"],
+        queries: Queries,
+    ) -> _Scores:
+        score = lexicographic(offsets, confidences) if self.aggregation == "max_plus" else noisy_or(confidences)
+        row = np.repeat(np.arange(len(queries)), np.diff(offsets))
+        where = queries.head.device
+        return _Scores(*(torch.from_numpy(x).to(where) for x in (row, entity.astype(np.int64), score)))
+
+    def compare(self, state: _Answers, tails: Tails = None) -> Float[Tensor, "B K"]:
+        if isinstance(tails, Tensor):
+            everything = self.compare(state)
+            return everything[:, tails] if tails.ndim == 1 else everything.gather(1, tails)
+        start, stop, _ = (tails or slice(None)).indices(state.num_entities)
+        scores = torch.zeros(state.num_rows, max(0, stop - start), device=state.given.score.device)
+        state.frequent.put(scores, start)
+        state.given.put(scores, start)
+        return scores
+
+    def factors(self, queries: Queries, tail: Int[Tensor, " B"]) -> tuple[Float[Tensor, "B _"], ...]:
+        return ()
+
+
+def noisy_or(confidences: Float[np.ndarray, "M K"]) -> Float[np.ndarray, " M"]:
+    """-log of the probability that all of them err, were they independent."""
+    evidence: Float[np.ndarray, " M"] = -np.log1p(-confidences).sum(1)
+    return evidence
