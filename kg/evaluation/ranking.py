@@ -218,7 +218,7 @@ def rank_facts(
         target = scores.gather(1, tail.clamp(min=0))
         rank[targets] = ranks(scores, tail, torch.stack([row[filtered] - start, answer[filtered]]))[given]
         if temperature is not None:  # rivals only are left in scores
-            entropy[targets] = _cross_entropy(scores, target, temperature)[given]
+            entropy[targets] = cross_entropy(scores, target, temperature)[given]
         return len(rank[targets])
 
     done = 0
@@ -272,10 +272,13 @@ def _padded(tail: Int[Tensor, " P"], count: Int[Tensor, " B"]) -> Int[Tensor, "B
     return tail.new_full(given.shape, -1).masked_scatter_(given, tail)
 
 
-def _cross_entropy(
+def cross_entropy(
     rivals: Float[Tensor, "B N"], target: Float[Tensor, "B T"], temperature: float
 ) -> Float[Tensor, "B T"]:
-    """-log softmax of each target among itself and the rivals of its row (known answers are -inf there). In nats."""
+    """-log softmax of each target among itself and the rivals of its row (known answers are -inf there). In nats.
+
+    The rivals are used up.
+    """
     target = target / temperature
     others = torch.logsumexp(rivals.div_(temperature), 1, keepdim=True)
     return torch.logaddexp(others, target) - target
