@@ -68,7 +68,7 @@ def test_a_frequency_is_trained_stored_and_asked(tmp_path: Path, random_dataset:
 
 
 def test_what_counting_cannot_use_is_an_error(small: Dataset) -> None:
-    with pytest.raises(UserError, match="counting fits Frequency and NaiveBayes, not DistMult"):
+    with pytest.raises(UserError, match="counting fits Frequency, NaiveBayes and Similarity, not DistMult"):
         fitting(DistMult(4, 2, dim=2), small, replace(run(small), scorer=partial(DistMult, dim=2)))
     gradient = replace(run(small), optimizer=partial(Adam, lr=0.1), regularizer=N3(0.1))
     with pytest.raises(UserError, match="no use for this run's optimizer and regularizer: leave them out"):

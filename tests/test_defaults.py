@@ -16,7 +16,8 @@ from kg.training.regularizers import N3
 from kg.training.run import Run, WarmUp
 
 WITHOUT = ("gated", "combine")  # of what parts, is for the caller to say
-COUNTED = ("frequency", "naive_bayes")  # one epoch
+SIMILARITIES = tuple(name for name, home in SCORERS.items() if home.startswith("kg.models.similarity:"))
+COUNTED = ("frequency", "naive_bayes", *SIMILARITIES)  # one epoch
 
 
 @pytest.fixture
