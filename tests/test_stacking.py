@@ -159,8 +159,11 @@ def test_planted_weights_are_recovered(planted: tuple[Dataset, list[Path]], tmp_
     assert found.temperature == 1.0
 
 
-def test_few_candidates_give_nearly_the_same(planted: tuple[Dataset, list[Path]], tmp_path: Path) -> None:
+def test_few_candidates_give_nearly_the_same(
+    planted: tuple[Dataset, list[Path]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Those drawn at random stand for the rest."""
+    monkeypatch.setattr(stacking, "_STRENGTHS", (10.0,))
     data, parts = planted
     whole, few = stack(data, parts, tmp_path / "whole"), stack(data, parts, tmp_path / "few", candidates=10)
     assert not torch.equal(whole.scorer.weight, few.scorer.weight)
