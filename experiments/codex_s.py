@@ -19,11 +19,13 @@ from kg.models.neighbourhood import NeighbourhoodTransformer
 from kg.models.ntn import NTN
 from kg.models.rescal import RESCAL
 from kg.models.rgcn import RGCN
+from kg.models.rules import RuleScorer
 from kg.models.scorer import Scorer
 from kg.models.structured import StructuredEmbedding
 from kg.models.transe import TransE
 from kg.models.tucker import TuckER
 from kg.training.als import ALS
+from kg.training.mining import Mining
 from kg.training.objectives import OneVsAll, RelationPrediction
 from kg.training.regularizers import N3
 from kg.training.run import Plateau, Run
@@ -190,3 +192,14 @@ def _with_adam(scorer: "partial[Scorer]") -> Run:
 
 def _encoder(scorer: "partial[Scorer]", lr: float) -> Run:
     return Run(scorer, partial(Adam, lr=lr), FAST, batch_size=1024, epochs=30, patience=2, hide="exact")
+
+
+def rules() -> Run:
+    """Three atoms bring nothing here, and take twenty times as long."""
+    return Run(
+        partial(RuleScorer),
+        procedure=Mining(max_length=2),
+        epochs=1,
+        valid_every=1,
+        hide="exact",
+    )

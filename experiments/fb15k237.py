@@ -17,8 +17,10 @@ from kg.models.distmult import DistMult
 from kg.models.neighbourhood import NeighbourhoodTransformer
 from kg.models.rescal import RESCAL
 from kg.models.rotate import RotatE
+from kg.models.rules import RuleScorer
 from kg.models.transe import TransE
 from kg.models.tucker import TuckER
+from kg.training.mining import Mining
 from kg.training.objectives import NegativeSampling, OneVsAll, RelationPrediction
 from kg.training.regularizers import N3
 from kg.training.run import Plateau, Run
@@ -127,4 +129,15 @@ def tucker() -> Run:
         batch_size=128,
         epochs=200,
         precision="bf16",
+    )
+
+
+def rules() -> Run:
+    """Three atoms bring nothing here, and take minutes."""
+    return Run(
+        partial(RuleScorer, aggregation="noisy_or"),
+        procedure=Mining(max_length=2, min_constant_support=3),
+        epochs=1,
+        valid_every=1,
+        hide="exact",
     )

@@ -13,8 +13,10 @@ from torch.optim import Adagrad, Adam
 from kg.models.complex import ComplEx
 from kg.models.distmult import DistMult
 from kg.models.rescal import RESCAL
+from kg.models.rules import RuleScorer
 from kg.models.transe import TransE
 from kg.training.als import ALS
+from kg.training.mining import Mining
 from kg.training.objectives import OneVsAll
 from kg.training.regularizers import N3
 from kg.training.run import Plateau, Run
@@ -66,3 +68,14 @@ def complex() -> Run:
 
 def rescal_als() -> Run:
     return Run(partial(RESCAL, dim=100, tied=True), procedure=ALS(), epochs=30, patience=3)
+
+
+def rules() -> Run:
+    """Two atoms: three are half a million rules, and no better."""
+    return Run(
+        partial(RuleScorer),
+        procedure=Mining(max_length=2),
+        epochs=1,
+        valid_every=1,
+        hide="exact",
+    )

@@ -16,7 +16,7 @@ from kg.rules.edges import edges_of
 from kg.rules.prediction import Index, answers, index_of, lexicographic
 from kg.rules.rule import Rules
 
-SPACE = Space({"aggregation": Choice(("noisy_or", "max_plus"))})
+SPACE = Space({"aggregation": Choice(("max_plus", "noisy_or"))})
 
 
 class _Answers(NamedTuple):
@@ -43,8 +43,8 @@ class _Scores(NamedTuple):
 class RuleScorer(Scorer):
     """Of the confidences c1 >= c2 >= ... of the num_rules surest rules that answer (h, r, ?) with t, one score:
 
-        noisy_or: -sum_i log(1 - c_i), so that 1 - exp(-score) is the probability that not all of them err
         max_plus: c1, ties broken by c2, then c3 ... (lowered by single units in the last place, never summed)
+        noisy_or: -sum_i log(1 - c_i), so that 1 - exp(-score) is the probability that not all of them err
 
     (Meilicke et al., 2019.) What no rule gives scores 0. The rules are followed in the graph of the question, hence
     they answer for entities that came after the mining; only a rule with a constant is about that one entity.
@@ -57,11 +57,11 @@ class RuleScorer(Scorer):
         self,
         num_entities: int,
         num_relations: int,
-        aggregation: Literal["noisy_or", "max_plus"] = "noisy_or",
+        aggregation: Literal["max_plus", "noisy_or"] = "max_plus",
         num_rules: int = 5,
     ) -> None:
         super().__init__(num_entities, num_relations)
-        check_choice("aggregation", aggregation, ("noisy_or", "max_plus"))
+        check_choice("aggregation", aggregation, ("max_plus", "noisy_or"))
         if num_rules < 1:
             raise UserError(f"num_rules must be at least 1: got {num_rules}")
         self.aggregation = aggregation
