@@ -1,5 +1,6 @@
 """RuleScorer: answers from the rules that fire."""
 
+import math
 from dataclasses import fields
 from typing import Any, Literal, NamedTuple, final
 
@@ -15,6 +16,8 @@ from kg.models.space import Choice, Space
 from kg.rules.edges import edges_of
 from kg.rules.prediction import Index, answers, index_of, lexicographic
 from kg.rules.rule import Rules
+
+NEVER = math.log(1e-7)
 
 SPACE = Space({"aggregation": Choice(("max_plus", "noisy_or"))})
 
@@ -43,12 +46,12 @@ class _Scores(NamedTuple):
 class RuleScorer(Scorer):
     """Of the confidences c1 >= c2 >= ... of the num_rules surest rules that answer (h, r, ?) with t, one score:
 
-        max_plus: c1, ties broken by c2, then c3 ... (lowered by single units in the last place, never summed)
-        noisy_or: -sum_i log(1 - c_i), so that 1 - exp(-score) is the probability that not all of them err
+        max_plus: the log-odds of c1; ties broken by c2, then c3 ... (by single units in the last place, never summed)
+        noisy_or: the log-odds of 1 - prod_i (1 - c_i), that is of their not all being wrong
 
-    (Meilicke et al., 2019.) What no rule gives scores 0. The rules are followed in the graph of the question, hence
-    they answer for entities that came after the mining; only a rule with a constant is about that one entity.
-    Its numbers are those of kg.rules.rule.Rules, mined by kg.training.mining.
+    (Meilicke et al., 2019.) What no rule gives scores log 10^-7. The rules are followed in the graph of the question,
+    hence they answer for entities that came after the mining; only a rule with a constant is about that one entity. Its
+    numbers are those of kg.rules.rule.Rules, mined by kg.training.mining.
     """
 
     looks_at_graph = True
@@ -121,7 +124,7 @@ class RuleScorer(Scorer):
             everything = self.compare(state)
             return everything[:, tails] if tails.ndim == 1 else everything.gather(1, tails)
         start, stop, _ = (tails or slice(None)).indices(state.num_entities)
-        scores = torch.zeros(state.num_rows, max(0, stop - start), device=state.given.score.device)
+        scores = state.given.score.new_full((state.num_rows, max(0, stop - start)), NEVER)
         state.frequent.put(scores, start)
         state.given.put(scores, start)
         return scores
@@ -131,6 +134,7 @@ class RuleScorer(Scorer):
 
 
 def noisy_or(confidences: Float[np.ndarray, "M K"]) -> Float[np.ndarray, " M"]:
-    """-log of the probability that all of them err, were they independent."""
-    evidence: Float[np.ndarray, " M"] = -np.log1p(-confidences).sum(1)
-    return evidence
+    """The log-odds of their not all being wrong, were they independent."""
+    evidence = -np.log1p(-confidences).sum(1)  # minus the logarithm of the probability that they are
+    log_odds: Float[np.ndarray, " M"] = np.log(np.expm1(evidence))
+    return log_odds

@@ -81,7 +81,7 @@ def answers(
     is filled up with 0 where fewer than `depth` rules give the answer. A rule r(X, c) answers (x, r, ?) with c, and
     (c, r^-1, ?) with every X that its body holds for; one without a body adds to what the others give: see `plain`.
     """
-    num_entities, back = len(edges.offsets) - 1, edges.num_relations
+    num_entities = len(edges.offsets) - 1
     seen, found = np.full(num_entities, -1, np.int64), np.zeros(num_entities, np.int32)
     path = np.zeros((3, index.bodies.shape[1]), np.int64)
     surest, given = np.zeros((num_entities, depth), np.float32), np.zeros(num_entities, np.int64)
@@ -149,9 +149,9 @@ def _give_plain(index: Index, relation: int, surest: Float[np.ndarray, "N K"], g
     for i in range(len(given)):
         key = np.int64(relation) * index.num_entities + given[i]
         at = np.searchsorted(index.by_head, key)
-        if given[i] < index.num_entities and at < len(index.by_head) and index.by_head[at] == key:
-            if index.constant[at, 2] < 0:
-                _give(surest, given, 0, given[i], index.constant_confidence[at])
+        is_head = given[i] < index.num_entities and at < len(index.by_head) and index.by_head[at] == key
+        if is_head and index.constant[at, 2] < 0:
+            _give(surest, given, 0, given[i], index.constant_confidence[at])
 
 
 @compiled
@@ -220,7 +220,8 @@ def lexicographic(
 ) -> Float[np.ndarray, " M"]:
     """One number an answer that has the order of its confidences: by the first, then by the second, and so on.
 
-    It is the first confidence, lowered by as many units in the last place as the order takes; equal rows stay equal.
+    It is the log-odds of the first, lowered by as many units in the last place as the order takes; rows that are the
+    same stay the same.
     """
     scores = np.zeros(len(confidences), np.float32)
     longest = np.diff(offsets).max() if len(offsets) > 1 else 0
@@ -246,13 +247,14 @@ def lexicographic(
             order, merged = merged, order
             width *= 2
         for i in range(count):
-            score = confidences[order[i], 0]
+            sure = confidences[order[i], 0]
+            score = np.float32(np.log(sure) - np.log1p(-sure))
             if i > 0:
                 before = scores[order[i - 1]]
                 if _compared(confidences[order[i - 1]], confidences[order[i]]) == 0:
                     score = before
                 elif score >= before:
-                    score = np.nextafter(before, np.float32(0))
+                    score = np.nextafter(before, np.float32(-np.inf))
             scores[order[i]] = score
     return scores
 

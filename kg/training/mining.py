@@ -8,7 +8,7 @@ import torch
 
 from kg.errors import UserError
 from kg.graph.dataset import Dataset
-from kg.models.rules import RuleScorer
+from kg.models.rules import NEVER, RuleScorer
 from kg.models.scorer import Queries, Scorer
 from kg.rules.mining import MOST_ATOMS, mine
 from kg.training.fit import Epoch, Fitting
@@ -96,7 +96,7 @@ class Mine(Fitting):
         head, relation, tail = self._facts[drawn].unbind(1)
         forth = self.scorer.score_hrt(Queries(head, relation, self._graph), tail)
         back = self.scorer.score_hrt(Queries(tail, relation + self._graph.num_relations, self._graph), head)
-        return float((torch.cat([forth, back]) == 0).float().mean())
+        return float((torch.cat([forth, back]) == NEVER).float().mean())
 
     def best_weights(self) -> dict[str, torch.Tensor]:
         return self.scorer.state_dict()
