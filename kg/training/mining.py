@@ -8,9 +8,12 @@ import torch
 
 from kg.errors import UserError
 from kg.graph.dataset import Dataset
-from kg.models.rules import NEVER, RuleScorer
+from kg.graph.graph import Graph
+from kg.graph.graph import with_inverses
+from kg.models.rules import RuleScorer
 from kg.models.scorer import Queries, Scorer
-from kg.rules.mining import MOST_ATOMS, mine
+from kg.rules.mining import MOST_ATOMS, Progress, mine
+from kg.rules.rule import Rules
 from kg.training.fit import Epoch, Fitting
 from kg.training.run import Procedure, Run
 
@@ -39,6 +42,18 @@ class Mining(Procedure):
         if self.seconds is not None and not self.seconds > 0:
             raise UserError(f"seconds must be above 0: got {self.seconds}")
 
+    def rules(self, graph: Graph, progress: Progress | None = None) -> Rules:
+        """What is mined."""
+        return mine(
+            graph,
+            self.max_length,
+            self.min_support,
+            self.min_constant_support,
+            self.min_confidence,
+            self.seconds,
+            progress,
+        )
+
     def fit(self, scorer: Scorer, dataset: Dataset, run: Run, device: torch.device | str) -> Fitting:
         """UserError for what does not answer by rules, and for parts of a run that descend a gradient."""
         if not isinstance(scorer, RuleScorer):
@@ -53,7 +68,7 @@ class Mining(Procedure):
 class Mine(Fitting):
     """One pass; a second one would find the same. Its steps are pieces of the mining.
 
-    loss: the share of the training facts' ends (of 500 facts drawn by the seed) that no rule gives as an answer.
+    loss: the share of the ends of training facts (of 500, drawn by the seed) that no rule with a body gives as an answer.
     """
 
     def __init__(
@@ -73,16 +88,7 @@ class Mine(Fitting):
 
     def __iter__(self) -> Iterator[Epoch]:
         while not self.finished:
-            rules = mine(
-                self._graph,
-                self._mining.max_length,
-                self._mining.min_support,
-                self._mining.min_constant_support,
-                self._mining.min_confidence,
-                self._mining.seconds,
-                self._note,
-            )
-            self._answering.learn(rules)
+            self._answering.learn(self._mining.rules(self._graph, self._note))
             self._loss = self._unexplained()
             self.step, self.num_steps = 0, 1
             self.epoch += 1
@@ -93,10 +99,10 @@ class Mine(Fitting):
 
     def _unexplained(self) -> float:
         drawn = torch.randperm(len(self._facts), generator=torch.Generator().manual_seed(self.run.seed))[:_SAMPLE]
-        head, relation, tail = self._facts[drawn].unbind(1)
-        forth = self.scorer.score_hrt(Queries(head, relation, self._graph), tail)
-        back = self.scorer.score_hrt(Queries(tail, relation + self._graph.num_relations, self._graph), head)
-        return float((torch.cat([forth, back]) == NEVER).float().mean())
+        head, relation, tail = with_inverses(self._facts[drawn], self._graph.num_relations).unbind(1)
+        given = self._answering.encode(Queries(head, relation, self._graph)).given
+        explained = int((given.entity == tail[given.row]).sum())
+        return 1 - explained / max(1, len(tail))
 
     def best_weights(self) -> dict[str, torch.Tensor]:
         return self.scorer.state_dict()
