@@ -68,7 +68,7 @@ class Mining(Procedure):
 class Mine(Fitting):
     """One pass; a second one would find the same. Its steps are pieces of the mining.
 
-    loss: the share of the ends of training facts (of 500, drawn by the seed) that no rule with a body gives as an answer.
+    loss: the share of the ends of 500 training facts, drawn by the seed, that no rule with a body gives as an answer.
     """
 
     def __init__(
