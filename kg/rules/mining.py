@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Int
 
+from kg.errors import UserError
 from kg.graph.graph import Graph
 from kg.rules.compiled import compiled
 from kg.rules.connections import bodies, supported
@@ -39,14 +40,18 @@ def mine(
 ) -> Rules:
     """Closed rules of up to max_length atoms and rules with constants, as `Rules` says; the same ones each time.
 
-    Every rule has at least this support and this confidence (support / (body + SMOOTHING)). Rules with constants come
-    first, then closed rules by length; after so many `seconds` no more are looked for, and which were found until then
-    depends on the machine. Where the paths between the ends of a relation's facts are very many (_FACTS_BUDGET), bodies
-    are looked for at a random part of them; where those from the heads of a body are (_BODY_BUDGET), its counts are
-    scaled up from a part. Uses as many threads as PyTorch does.
+    Every rule has at least this support and this confidence (support / (body + SMOOTHING)), but for those without a
+    body, which are all there. Rules with constants come first, then closed rules by length; after so many `seconds` no
+    more are looked for, and which were found until then depends on the machine. Where the paths between the ends of a
+    relation's facts are very many (_FACTS_BUDGET), bodies are looked for at a random part of them; where those from the
+    heads of a body are (_BODY_BUDGET), its counts are scaled up from a part. Uses as many threads as PyTorch does.
+
+    UserError where there are so many relations that a body of max_length atoms has no number below 2^63.
     """
     if not 1 <= max_length <= MOST_ATOMS:
         raise ValueError(f"max_length must be from 1 to {MOST_ATOMS}: got {max_length}")
+    if (2 * graph.num_relations + 1) ** max_length >= 2**63:
+        raise UserError(f"bodies of {max_length} atoms are too many with {graph.num_relations:,} relations: take fewer")
     work = _Work(edges_of(graph), seconds, progress)
     constant, constant_counts = _mined_constants(work, min_constant_support, min_confidence)
     relation_size = np.bincount(work.edges.relation, minlength=2 * graph.num_relations)[: graph.num_relations]
@@ -59,7 +64,7 @@ def mine(
             sampled.append(part[kept])
     return Rules(
         np.concatenate([np.zeros((0, max_length + 1), np.int32), *closed]),
-        np.concatenate([np.zeros((0, 3), np.int32), *counts]),
+        np.concatenate([np.zeros((0, 3), np.int64), *counts]),
         np.concatenate([np.zeros(0, bool), *sampled]),
         constant,
         constant_counts,
@@ -137,7 +142,7 @@ def _mined_closed(
         repeats = np.diff(first[start : stop + 1])
         scale = (heads / followed).repeat(repeats)
         rules = np.concatenate([relations[:, None], body[start:stop].repeat(repeats, 0)], 1)
-        return rules.astype(np.int32), (counts * scale[:, None]).round().astype(np.int32), scale > 1
+        return rules.astype(np.int32), (counts * scale[:, None]).round().astype(np.int64), scale > 1
 
     yield from work.each(counted, range(0, len(body), _BODIES))
 

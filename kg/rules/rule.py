@@ -1,7 +1,9 @@
 """Rules as whole numbers, and as people read them."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import final
+from itertools import pairwise
+from typing import NamedTuple, final
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -9,10 +11,55 @@ from jaxtyping import Bool, Float, Int
 SMOOTHING = 5.0  # Laplace: as if so many groundings of a body had been wrong that were not seen
 
 
+class Atom(NamedTuple):
+    """relation(left, right), the relation directed; a term is a variable by its name or an entity by its number."""
+
+    relation: int
+    left: str | int
+    right: str | int
+
+    def upright(self, num_relations: int) -> "Atom":
+        """The same with a relation below R: r^-1(X, Z) is r(Z, X)."""
+        if self.relation < num_relations:
+            return self
+        return Atom(self.relation - num_relations, self.right, self.left)
+
+
+@final
+@dataclass(frozen=True)
+class Rule:
+    """One of `Rules`: its atoms, each with a relation below R, and its figures, which `Rules` explains."""
+
+    head: Atom
+    atoms: tuple[Atom, ...]
+    confidence: float
+    support: int
+    body: int
+    head_coverage: float
+    pca_confidence: float
+    sampled: bool
+
+    def text(self, relation: Callable[[int], str], entity: Callable[[int], str]) -> str:
+        """borders(X,Z) & memberOf(Z,Y) => memberOf(X,Y), with these names of relations and entities."""
+        body = conjunction(self.atoms, relation, entity)
+        return f"{body} => {conjunction([self.head], relation, entity)}".lstrip()
+
+
+def conjunction(atoms: Iterable[Atom], relation: Callable[[int], str], entity: Callable[[int], str]) -> str:
+    """The atoms as text, joined by &."""
+
+    def term(value: str | int) -> str:
+        return value if isinstance(value, str) else entity(value)
+
+    return " & ".join(f"{relation(atom.relation)}({term(atom.left)},{term(atom.right)})" for atom in atoms)
+
+
 @final
 @dataclass(frozen=True, eq=False)
 class Rules:
-    """Horn rules for R relations. All variables and constants of a rule stand for distinct entities.
+    """Horn rules for R relations. Variables of a rule stand for distinct entities, none of them its constants.
+
+    They are numbered: the closed ones first, then those with constants.
 
     closed: r(X, Y) <= b1(X, Z1) & b2(Z1, Z2) & ... with Y at the end: a row r, b1, ..., bL (filled up with -1).
     constant: r(X, c) <= b(X, d), or b(X, Z) for any Z (d = -1), or nothing at all (b = d = -1): a row r, c, b, d.
@@ -36,7 +83,8 @@ class Rules:
     def none(cls, num_relations: int, max_length: int = 1) -> "Rules":
         """No rule at all."""
         closed, constant, counts = (np.zeros((0, width), np.int32) for width in (max_length + 1, 4, 3))
-        return cls(closed, counts, np.zeros(0, bool), constant, counts, np.zeros(num_relations, np.int32))
+        closed_counts = counts.astype(np.int64)
+        return cls(closed, closed_counts, np.zeros(0, bool), constant, counts, np.zeros(num_relations, np.int32))
 
     def __len__(self) -> int:
         return len(self.closed) + len(self.constant)
@@ -52,6 +100,71 @@ class Rules:
     @property
     def constant_confidence(self) -> Float[np.ndarray, " K"]:
         return confidence(self.constant_counts)
+
+    # Of all rules, by their numbers
+
+    @property
+    def head_relation(self) -> Int[np.ndarray, " S"]:
+        """The relation of each rule's head, directed."""
+        return np.concatenate([self.closed[:, 0], self.constant[:, 0]])
+
+    @property
+    def has_body(self) -> Bool[np.ndarray, " S"]:
+        return np.concatenate([np.ones(len(self.closed), bool), self.constant[:, 2] >= 0])
+
+    @property
+    def confidence(self) -> Float[np.ndarray, " S"]:
+        return np.concatenate([self.closed_confidence, self.constant_confidence])
+
+    @property
+    def support(self) -> Int[np.ndarray, " S"]:
+        return np.concatenate([self.closed_counts[:, 0], self.constant_counts[:, 0]])
+
+    @property
+    def head_coverage(self) -> Float[np.ndarray, " S"]:
+        """support / facts of the head's relation: the share of them that the rule explains."""
+        size: Int[np.ndarray, " S"] = self.relation_size[self.head_relation % self.num_relations]
+        coverage: Float[np.ndarray, " S"] = self.support / size.clip(1)
+        return coverage
+
+    @property
+    def pca_confidence(self) -> Float[np.ndarray, " S"]:
+        """support / PCA body."""
+        pca_body: Int[np.ndarray, " S"] = np.concatenate([self.closed_counts[:, 2], self.constant_counts[:, 2]])
+        share: Float[np.ndarray, " S"] = self.support / pca_body.clip(1)
+        return share
+
+    def __getitem__(self, number: int) -> Rule:
+        if number < len(self.closed):
+            row, counts, sampled = self.closed[number], self.closed_counts[number], bool(self.sampled[number])
+            head, atoms = _closed_atoms(row[0], [b for b in row[1:].tolist() if b >= 0])
+        else:
+            at = number - len(self.closed)
+            row, counts, sampled = self.constant[at], self.constant_counts[at], False
+            head, atoms = _constant_atoms(*row.tolist())
+        support, body, pca_body = counts.tolist()
+        head = head.upright(self.num_relations)
+        coverage = support / max(1, self.relation_size[head.relation].item())
+        return Rule(
+            head,
+            tuple(atom.upright(self.num_relations) for atom in atoms),
+            support / (body + SMOOTHING),
+            support,
+            body,
+            coverage,
+            support / max(1, pca_body),
+            sampled,
+        )
+
+
+def _closed_atoms(relation: int, body: list[int]) -> tuple[Atom, list[Atom]]:
+    between = ["Z"] if len(body) == 2 else [f"Z{i}" for i in range(1, len(body))]
+    names = ["X", *between, "Y"]
+    return Atom(int(relation), "X", "Y"), [Atom(b, *ends) for b, ends in zip(body, pairwise(names), strict=True)]
+
+
+def _constant_atoms(r: int, c: int, b: int, d: int) -> tuple[Atom, list[Atom]]:
+    return Atom(r, "X", c), [] if b < 0 else [Atom(b, "X", "Z" if d < 0 else d)]
 
 
 def confidence(counts: Int[np.ndarray, "C 3"]) -> Float[np.ndarray, " C"]:
