@@ -100,9 +100,11 @@ class RuleScorer(Scorer):
         heads, relations = (x.cpu().numpy() for x in (queries.head, queries.relation))
         given = answers(edges_of(queries.graph), index, heads, relations, self.num_rules)
         first, count = index.first_plain[relations], index.first_plain[relations + 1] - index.first_plain[relations]
-        _, place = spans(torch.from_numpy(first), torch.from_numpy(count))
-        sure = index.plain_confidence[place, None]
-        plain = np.concatenate([[0], count.cumsum()]), index.plain[place], sure
+        row, place = spans(torch.from_numpy(first), torch.from_numpy(count))
+        is_other = index.plain[place] != heads[row]  # X is not c
+        row, place = row[is_other], place[is_other]
+        offsets = np.searchsorted(row, np.arange(len(heads) + 1))
+        plain = offsets, index.plain[place], index.plain_confidence[place, None]
         return _Answers(
             self._scored(*given, queries), self._scored(*plain, queries), len(heads), queries.graph.num_entities
         )
@@ -136,5 +138,5 @@ class RuleScorer(Scorer):
 def noisy_or(confidences: Float[np.ndarray, "M K"]) -> Float[np.ndarray, " M"]:
     """The log-odds of their not all being wrong, were they independent."""
     evidence = -np.log1p(-confidences).sum(1)  # minus the logarithm of the probability that they are
-    log_odds: Float[np.ndarray, " M"] = np.log(np.expm1(evidence))
+    log_odds: Float[np.ndarray, " M"] = evidence + np.log(-np.expm1(-evidence))  # log(exp(evidence) - 1)
     return log_odds

@@ -8,8 +8,7 @@ import torch
 
 from kg.errors import UserError
 from kg.graph.dataset import Dataset
-from kg.graph.graph import Graph
-from kg.graph.graph import with_inverses
+from kg.graph.graph import Graph, with_inverses
 from kg.models.rules import RuleScorer
 from kg.models.scorer import Queries, Scorer
 from kg.rules.mining import MOST_ATOMS, Progress, mine
