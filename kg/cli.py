@@ -31,7 +31,8 @@ from kg.errors import UserError
 if TYPE_CHECKING:
     from kg.evaluation.ranking import Metrics
     from kg.graph.dataset import Dataset
-    from kg.query.predictor import Candidate, Predictor, Uncertainty
+    from kg.query.predictor import Candidate, Predictor, Reason, Uncertainty
+    from kg.rules.rule import Rule
     from kg.training.run import Run
 
 out = Console()
@@ -248,7 +249,7 @@ def evaluate(
     bundle = Bundle.load(model, _device(device))
     if not len(bundle.dataset.part(split)):
         raise UserError(f"{model} was trained without {split} facts: there is nothing to measure it on")
-    with _ranks_bar() as progress:
+    with _count_bar("ranking") as progress:
         found = ranking.evaluate(
             bundle.scorer, bundle.dataset, split, temperature=bundle.temperature, progress=progress
         )
@@ -372,6 +373,84 @@ def ask(
     err.print(f"known facts: {_plain(predictor.facts_from)}", highlight=False, soft_wrap=True)
     if predictor.facts_left_out:
         err.print(f"{predictor.facts_left_out:,} facts of relations it was not trained with were left out")
+
+
+@app.command()
+def rules(
+    source: Source,
+    max_length: Annotated[int, typer.Option(help="Atoms of a body at most.")] = 3,
+    min_support: Annotated[int, typer.Option(help="Facts that a rule must explain.")] = 2,
+    min_confidence: Annotated[float, typer.Option(help="Support / (body + 5), at least.")] = 0.001,
+    time_limit: Annotated[float | None, typer.Option(help="Look for no more rules after so many seconds.")] = None,
+    relation: Annotated[list[str] | None, typer.Option(help="Show rules for this predicate (repeat it) alone.")] = None,
+    out_: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="FILE", help="Write all of them there, as TSV.")
+    ] = None,
+    top: Annotated[int, typer.Option(help="How many are printed.")] = 20,
+    json_: Json = False,
+) -> None:
+    """Mine rules from the training facts, those that `kg train` learns from. The surest come first.
+
+    Confidence is support / (body + 5), so that few groundings are little trusted; ~ marks counts scaled up from a part.
+    """
+    from itertools import islice
+
+    from kg.query.pattern import Names
+    from kg.query.rules import RuleNames, ranked, write_rules
+    from kg.training.mining import Mining
+
+    mining = Mining(max_length, min_support, min_support, min_confidence, time_limit)
+    if top < 1:
+        raise UserError(f"--top must be at least 1: got {top}")
+    if out_ is not None and not out_.parent.is_dir():  # said before the mining, not after it
+        raise UserError(f"{out_}: no directory {out_.parent}")
+    dataset = _dataset(source)
+    words = Names(dataset.vocabulary.relations, dataset.schema, "relation")
+    wanted = None if relation is None else [dataset.vocabulary.relation_ids[words.term(name)] for name in relation]
+    with _count_bar("mining") as progress:
+        mined = mining.rules(dataset.graph(), progress)
+    names = RuleNames(dataset.vocabulary, dataset.schema)
+    best = list(islice(ranked(mined, names, wanted), top))
+    count = None if out_ is None else write_rules(ranked(mined, names, wanted), names, out_)
+    if json_:
+        _print_json([names.row(text, rule) for text, rule in best])
+    else:
+        table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+        table.add_column(overflow="fold")
+        for text, rule in best:
+            table.add_row(_plain(text), *_how_sure(rule))
+        out.print(table if best else "no rule was found")
+    if count is not None:
+        err.print(f"{count:,} rules are in {_plain(str(out_))}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def explain(
+    model: ModelPath,
+    fact: Annotated[str, typer.Argument(help='Known or not, such as "(Germany, continent, Europe)".')],
+    top: Annotated[int, typer.Option(help="How many rules.")] = 5,
+    store: Annotated[
+        Path | None, typer.Option(help="The store to read known facts from; otherwise the one it was trained on.")
+    ] = None,
+    json_: Json = False,
+) -> None:
+    """The surest rules of a model that speak for a fact, and the other facts that they rest on."""
+    from kg.query.pattern import parse_fact
+    from kg.query.predictor import Predictor
+
+    subject, predicate, object_ = parse_fact(fact)
+    predictor = Predictor.load(model, store)
+    reasons = predictor.evidence(subject, predicate, object_, top)
+    if json_:
+        _print_json([reason.to_json() for reason in reasons])
+        return
+    for reason in reasons:
+        out.print(_plain("  ".join([reason.rule, *_how_sure(reason)])), highlight=False, soft_wrap=True)
+        for text in reason.texts:
+            out.print(_plain(f"    {text}"), highlight=False, soft_wrap=True)
+    if not reasons:
+        out.print("no rule speaks for it")
+    err.print(f"known facts: {_plain(predictor.facts_from)}", highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -554,8 +633,8 @@ def _facts_bar() -> Iterator[Callable[[int], None]]:
 
 
 @contextmanager
-def _ranks_bar() -> Iterator[Callable[[int, int], None]]:
-    columns = (TextColumn("ranking"), BarColumn(), TextColumn("{task.completed:,.0f} of {task.total:,.0f}"))
+def _count_bar(what: str) -> Iterator[Callable[[int, int], None]]:
+    columns = (TextColumn(what), BarColumn(), TextColumn("{task.completed:,.0f} of {task.total:,.0f}"))
     with _Bar(*columns, TimeRemainingColumn()) as bar:
         task = bar.add_task("", total=1)
         yield lambda done, total: bar.update(task, completed=done, total=total)
@@ -567,6 +646,10 @@ def candidate_table(candidates: "list[Candidate]", predictor: "Predictor") -> Ta
         labels = (_plain(predictor.label(term)) for term in (found.subject, found.predicate, found.object))
         table.add_row(str(found.rank), *labels, f"{found.score:.3f}", "known" if found.known else "[bold]new[/]")
     return table
+
+
+def _how_sure(rule: "Rule | Reason") -> tuple[str, str]:
+    return f"{rule.confidence:.2f}", f"({'~' if rule.sampled else ''}{rule.support:,}/{rule.body:,})"
 
 
 def _uncertainty_line(found: "Uncertainty") -> str:

@@ -29,6 +29,19 @@ def parse(text: str) -> Pattern:
 
     A name is an IRI (in <> or not), prefix:name, or a label, in quotes where it holds a comma. UserError otherwise.
     """
+    names = _names(text, 1, "expected (subject, predicate, object) with one of them '?'")
+    subject, predicate, object_ = (None if name == "?" else name for name in names)
+    return Pattern(subject, predicate, object_)
+
+
+def parse_fact(text: str) -> tuple[str, str, str]:
+    """`(subject, predicate, object)`, written as in a pattern. UserError otherwise."""
+    subject, predicate, object_ = _names(text, 0, "expected (subject, predicate, object) without '?'")
+    return subject, predicate, object_
+
+
+def _names(text: str, open_places: int, expected: str) -> list[str]:
+    """Three names, so many of them '?'."""
     if len(text) > _LONGEST:
         raise UserError(f"a question of {len(text):,} characters: at most {_LONGEST:,} are read")
     inner, shown = text.strip(), text if len(text) < 100 else f"{text[:100]}..."
@@ -39,16 +52,12 @@ def parse(text: str) -> Pattern:
     while at < len(inner):
         found = _TERM.match(inner, at)
         if not found:
-            raise UserError(f"{shown}: cannot read {inner[at:].strip()[:40]!r}; {_EXPECTED}")
+            raise UserError(f"{shown}: cannot read {inner[at:].strip()[:40]!r}; {expected}")
         names.append(next(name for name in found.groups() if name is not None).strip())
         at = found.end()
-    if len(names) != 3 or "" in names or names.count("?") != 1:
-        raise UserError(f"{shown}: got {len(names)} terms, {names.count('?')} of them '?'; {_EXPECTED}")
-    subject, predicate, object_ = (None if name == "?" else name for name in names)
-    return Pattern(subject, predicate, object_)
-
-
-_EXPECTED = "expected (subject, predicate, object) with one of them '?'"
+    if len(names) != 3 or "" in names or names.count("?") != open_places:
+        raise UserError(f"{shown}: got {len(names)} terms, {names.count('?')} of them '?'; {expected}")
+    return names
 
 
 @final

@@ -1,0 +1,127 @@
+"""Which rules speak for one fact, and by which facts they do."""
+
+import numpy as np
+from jaxtyping import Bool, Int
+
+from kg.graph.graph import Graph
+from kg.rules.compiled import compiled
+from kg.rules.constants import holds_open
+from kg.rules.edges import Edges, edges_of, leads_to, span
+from kg.rules.grounding import is_new
+from kg.rules.rule import Atom, Rule, Rules
+
+Grounding = tuple[Atom, ...]  # a rule's atoms with entities in the place of variables: facts of the graph
+
+
+def evidence(
+    rules: Rules, graph: Graph, head: int, relation: int, tail: int, top: int = 5, paths: int = 3
+) -> list[tuple[Rule, list[Grounding]]]:
+    """The `top` surest rules with a body that give this fact, each with up to `paths` of its groundings.
+
+    The relation may be directed. Ties go by support, then by the rules' numbers. No grounding holds the fact itself, in
+    either direction: variables stand for distinct entities, and no rule has its head for a body. Rules that are looked
+    through are those with the fact's relation: O(rules + paths of one atom less from the head, for each of them).
+    """
+    back = rules.num_relations
+    if relation >= back:
+        head, relation, tail = tail, relation - back, head
+    if head == tail or not len(rules):
+        return []
+    edges = edges_of(graph)
+    confidence, support = rules.confidence, rules.support
+    constant = np.concatenate(
+        [
+            _constant_rules(rules, edges, head, relation, tail),
+            _constant_rules(rules, edges, tail, relation + back, head),
+        ]
+    )
+    constant = constant[np.lexsort((constant, -support[constant], -confidence[constant]))][:top]
+    closed = np.flatnonzero(rules.closed[:, 0] == relation)
+    closed = closed[np.lexsort((closed, -support[closed], -confidence[closed]))]
+    closed = closed[holding(edges, rules.closed[closed, 1:], head, tail, top)]
+    both = np.concatenate([closed, constant])
+    chosen = both[np.lexsort((both, -support[both], -confidence[both]))][:top]
+    return [(rules[i], _groundings(rules, edges, i, head, tail, paths)) for i in chosen.tolist()]
+
+
+def _constant_rules(rules: Rules, edges: Edges, x: int, r: int, c: int) -> Int[np.ndarray, " K"]:
+    """The numbers of the rules r(X, c) <= b(X, d) whose body holds for x."""
+    found = np.flatnonzero((rules.constant[:, 0] == r) & (rules.constant[:, 1] == c) & (rules.constant[:, 2] >= 0))
+    numbers: Int[np.ndarray, " K"] = found[holding_for(edges, rules.constant[found], x)] + len(rules.closed)
+    return numbers
+
+
+def _groundings(rules: Rules, edges: Edges, number: int, head: int, tail: int, most: int) -> list[Grounding]:
+    """Of a rule that gives (head, relation, tail)."""
+    back = rules.num_relations
+    if number < len(rules.closed):
+        body = rules.closed[number, 1:]
+        walks = walks_between(edges, body, head, tail, most).tolist()
+        found = [[Atom(b, *walk[i : i + 2]) for i, b in enumerate(body.tolist()) if b >= 0] for walk in walks]
+    else:
+        r, c, b, d = rules.constant[number - len(rules.closed)].tolist()
+        x = head if r < back else tail
+        start, stop = span(edges, x, b)
+        ends = [d] if d >= 0 else [z for z in edges.tail[start:stop].tolist() if z != c][:most]
+        found = [[Atom(b, x, z)] for z in ends]
+    return [tuple(atom.upright(back) for atom in atoms) for atoms in found]
+
+
+@compiled
+def holding_for(edges: Edges, rules: Int[np.ndarray, "K 4"], x: int) -> Bool[np.ndarray, " K"]:
+    """Whether the body of each rule r, c, b, d holds for X = x."""
+    holds = np.zeros(len(rules), np.bool_)
+    for i in range(len(rules)):
+        _, c, b, d = rules[i]
+        holds[i] = x != c and (leads_to(edges, x, b, d) if d >= 0 else holds_open(edges, x, b, c))
+    return holds
+
+
+@compiled
+def holding(
+    edges: Edges, bodies: Int[np.ndarray, "C L"], head: int, tail: int, most: int
+) -> Int[np.ndarray, " K"]:
+    """Which are the first `most` bodies that lead from head to tail."""
+    found, count = np.zeros(min(most, len(bodies)), np.int64), 0
+    for i in range(len(bodies)):
+        if count == len(found):
+            break
+        if len(walks_between(edges, bodies[i], head, tail, 1)):
+            found[count] = i
+            count += 1
+    return found[:count]
+
+
+@compiled
+def walks_between(
+    edges: Edges, body: Int[np.ndarray, " L"], head: int, tail: int, most: int
+) -> Int[np.ndarray, "P L1"]:
+    """Up to `most` paths head -b1-> z1 -b2-> ... tail that meet no entity twice; the last atom is looked up."""
+    walks, count = np.full((most, len(body) + 1), -1, np.int64), 0
+    last = len(body) - 1
+    while body[last] < 0:
+        last -= 1
+    start, stop = span(edges, tail, (body[last] + edges.num_relations) % (2 * edges.num_relations))
+    if start == stop:  # nothing leads to the tail so: no need to walk
+        return walks[:0]
+    entity, edge, end = np.zeros(last + 1, np.int64), np.zeros(last + 1, np.int64), np.zeros(last + 1, np.int64)
+    entity[0] = head
+    edge[0], end[0] = span(edges, head, body[0])
+    depth = 0
+    while depth >= 0 and count < most:
+        if depth == last:
+            if leads_to(edges, entity[depth], body[depth], tail):
+                walks[count, : last + 1] = entity
+                walks[count, last + 1] = tail
+                count += 1
+            depth -= 1
+        elif edge[depth] == end[depth]:
+            depth -= 1
+        else:
+            z = edges.tail[edge[depth]]
+            edge[depth] += 1
+            if z != tail and is_new(z, entity, depth):
+                depth += 1
+                entity[depth] = z
+                edge[depth], end[depth] = span(edges, z, body[depth])
+    return walks[:count]
