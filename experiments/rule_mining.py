@@ -1,7 +1,7 @@
 """How long mining takes, what it finds, and how much memory it needs.
 
     python experiments/rule_mining.py ../shared/datasets/wn18rr --preset experiments/wn18rr.py:rules
-    python experiments/rule_mining.py ../shared/datasets/fb15k-237 --preset experiments/fb15k237.py:rules [--max-length 3]
+    python experiments/rule_mining.py FOLDER --preset experiments/fb15k237.py:rules [--max-length 3]
 
 The compiled loops are there before the clock starts: compiling them takes half a minute, once an installation. Peak
 memory is that of the whole process. Results go to experiments/rule_mining_<folder>_<max length>.json.

@@ -136,6 +136,14 @@ def _similarity(model: str, _: Dataset) -> Run:
     return Run(partial(scorer_class(model)), procedure=Counting(), epochs=1, valid_every=1, hide="exact")
 
 
+def _mining(dataset: Dataset) -> Mining:
+    """In dense graphs three atoms are very many rules, and bring nothing on valid; in large ones twice is by chance."""
+    return Mining(
+        max_length=3 if _is_sparse(dataset) else 2,
+        min_constant_support=2 if _is_small(dataset) or _is_sparse(dataset) else 3,
+    )
+
+
 def _one_vs_all(dataset: Dataset) -> OneVsAll:
     """On a large graph, answers to a question share a row: as good after the same epochs, in half the time or less."""
     return OneVsAll() if _is_small(dataset) else OneVsAll(max_answers=8)
@@ -147,8 +155,8 @@ _DEFAULTS: dict[str, Callable[[Dataset], Run]] = {
     "naive_bayes": lambda _: Run(
         partial(scorer_class("naive_bayes")), procedure=Counting(), epochs=1, valid_every=1, hide="exact"
     ),
-    "rules": lambda _: Run(
-        partial(scorer_class("rules")), procedure=Mining(), epochs=1, valid_every=1, hide="exact"
+    "rules": lambda dataset: Run(
+        partial(scorer_class("rules")), procedure=_mining(dataset), epochs=1, valid_every=1, hide="exact"
     ),
     **{model: partial(_similarity, model) for model in _SIMILARITIES},
     **{model: partial(_bilinear, model) for model in ("distmult", "complex", "cp", "simple", "hole")},
