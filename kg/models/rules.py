@@ -100,7 +100,7 @@ class RuleScorer(Scorer):
         heads, relations = (x.cpu().numpy() for x in (queries.head, queries.relation))
         given = answers(edges_of(queries.graph), index, heads, relations, self.num_rules)
         first, count = index.first_plain[relations], index.first_plain[relations + 1] - index.first_plain[relations]
-        row, place = spans(torch.from_numpy(first), torch.from_numpy(count))
+        row, place = (x.numpy() for x in spans(torch.from_numpy(first), torch.from_numpy(count)))
         is_other = index.plain[place] != heads[row]  # X is not c
         row, place = row[is_other], place[is_other]
         offsets = np.searchsorted(row, np.arange(len(heads) + 1))
