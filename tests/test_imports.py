@@ -195,6 +195,13 @@ TESTED_BY = {
     "labels": "schema",
     "rdflib_view": "interop",
     "worker": "sandbox",
+    "compiled": "mining",
+    "edges": "mining",
+    "grounding": "mining",
+    "connections": "mining",
+    "constants": "mining",
+    "rule": "rules",
+    "prediction": "rules",
     "demo": "cli",
     "results": "cli",
 }

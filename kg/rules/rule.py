@@ -136,21 +136,22 @@ class Rules:
 
     def __getitem__(self, number: int) -> Rule:
         if number < len(self.closed):
-            row, counts, sampled = self.closed[number], self.closed_counts[number], bool(self.sampled[number])
-            head, atoms = _closed_atoms(row[0], [b for b in row[1:].tolist() if b >= 0])
+            counts, sampled = self.closed_counts[number], bool(self.sampled[number])
+            relation, *body = (x for x in self.closed[number].tolist() if x >= 0)
+            head, atoms = _closed_atoms(relation, body)
         else:
             at = number - len(self.closed)
-            row, counts, sampled = self.constant[at], self.constant_counts[at], False
-            head, atoms = _constant_atoms(*row.tolist())
-        support, body, pca_body = counts.tolist()
+            counts, sampled = self.constant_counts[at], False
+            head, atoms = _constant_atoms(*self.constant[at].tolist())
+        support, body_size, pca_body = counts.tolist()
         head = head.upright(self.num_relations)
         coverage = support / max(1, self.relation_size[head.relation].item())
         return Rule(
             head,
             tuple(atom.upright(self.num_relations) for atom in atoms),
-            support / (body + SMOOTHING),
+            support / (body_size + SMOOTHING),
             support,
-            body,
+            body_size,
             coverage,
             support / max(1, pca_body),
             sampled,
@@ -160,7 +161,7 @@ class Rules:
 def _closed_atoms(relation: int, body: list[int]) -> tuple[Atom, list[Atom]]:
     between = ["Z"] if len(body) == 2 else [f"Z{i}" for i in range(1, len(body))]
     names = ["X", *between, "Y"]
-    return Atom(int(relation), "X", "Y"), [Atom(b, *ends) for b, ends in zip(body, pairwise(names), strict=True)]
+    return Atom(relation, "X", "Y"), [Atom(b, *ends) for b, ends in zip(body, pairwise(names), strict=True)]
 
 
 def _constant_atoms(r: int, c: int, b: int, d: int) -> tuple[Atom, list[Atom]]:
