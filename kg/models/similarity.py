@@ -76,11 +76,11 @@ class ThroughPairs(Similarity, ABC):
 
         sum over known (h', r, t), h' != h, of S(h', h) + known_weight * sum over known (h, r, t'), t' != t, of S(t', t)
 
-    known_weight: 1 ties inverses: evidence(h, r, t) = evidence(t, r^-1, h). But the second sum finds what is similar to
-    a known answer and yet may be no answer to r at all; 0.01 lets it decide little but where the first sum is silent.
+    known_weight: 1 ties inverses: evidence(h, r, t) = evidence(t, r^-1, h). Below it they are not, but the second sum
+    finds things similar to a known answer that answer r for nobody; at 0.01 it decides where the first is silent.
     """
 
-    def __init__(self, num_entities: int, num_relations: int, known_weight: float = 0.01) -> None:
+    def __init__(self, num_entities: int, num_relations: int, known_weight: float = 1.0) -> None:
         super().__init__(num_entities, num_relations)
         if not 0 <= known_weight <= 1:
             raise UserError(f"known_weight must be from 0 to 1: got {known_weight}")
@@ -116,9 +116,7 @@ class AdamicAdar(ThroughPairs):
 class Katz(ThroughPairs):
     """S(x, y) = sum over k = 1 ... 3 of beta^k walks of k steps between x and y (Katz, 1953; Lü and Zhou, 2011)."""
 
-    def __init__(
-        self, num_entities: int, num_relations: int, beta: float = 0.01, known_weight: float = 0.01
-    ) -> None:
+    def __init__(self, num_entities: int, num_relations: int, beta: float = 0.01, known_weight: float = 1.0) -> None:
         super().__init__(num_entities, num_relations, known_weight)
         if not 0 < beta <= 1:
             raise UserError(f"beta must be above 0 and at most 1: got {beta}")
@@ -136,9 +134,7 @@ class PageRank(ThroughPairs):
     pair to the asked one: S(h', h) and S(t', t), walks that begin at h' and at t'.
     """
 
-    def __init__(
-        self, num_entities: int, num_relations: int, alpha: float = 0.15, known_weight: float = 0.01
-    ) -> None:
+    def __init__(self, num_entities: int, num_relations: int, alpha: float = 0.15, known_weight: float = 1.0) -> None:
         super().__init__(num_entities, num_relations, known_weight)
         if not 0 < alpha < 1:
             raise UserError(f"alpha must be above 0 and below 1: got {alpha}")

@@ -12,6 +12,7 @@ from kg.errors import UserError
 from kg.graph.dataset import Dataset
 from kg.models import scorer_class
 from kg.training.counting import Counting
+from kg.training.logistic import Logistic
 from kg.training.mining import Mining
 from kg.training.objectives import KvsAll, OneVsAll
 from kg.training.regularizers import N3
@@ -131,9 +132,10 @@ def _neighbourhood(dataset: Dataset) -> Run:
     )
 
 
-def _similarity(model: str, _: Dataset) -> Run:
-    """Nothing is learned: what it is, it was made with."""
-    return Run(partial(scorer_class(model)), procedure=Counting(), epochs=1, valid_every=1, hide="exact")
+def _similarity(model: str, dataset: Dataset) -> Run:
+    """Nothing is learned. Where heads have few facts, similarity to their known answers must say more."""
+    weight = {} if model == "preferential_attachment" else {"known_weight": 1.0 if _is_sparse(dataset) else 0.01}
+    return Run(partial(scorer_class(model), **weight), procedure=Counting(), epochs=1, valid_every=1, hide="exact")
 
 
 def _mining(dataset: Dataset) -> Mining:
@@ -157,6 +159,9 @@ _DEFAULTS: dict[str, Callable[[Dataset], Run]] = {
     ),
     "rules": lambda dataset: Run(
         partial(scorer_class("rules")), procedure=_mining(dataset), epochs=1, valid_every=1, hide="exact"
+    ),
+    "path_ranking": lambda _: Run(
+        partial(scorer_class("path_ranking")), procedure=Logistic(), epochs=1, valid_every=1, hide="exact"
     ),
     **{model: partial(_similarity, model) for model in _SIMILARITIES},
     **{model: partial(_bilinear, model) for model in ("distmult", "complex", "cp", "simple", "hole")},
