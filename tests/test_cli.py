@@ -307,6 +307,61 @@ def test_tune(store: Path, tmp_path: Path) -> None:
     assert command and (command[1], command[2]) == (str(store), f"{tmp_path / 't' / 'best.py'}:best")
 
 
+def test_rules(store: Path, tmp_path: Path) -> None:
+    mined = kg("rules", store, "--max-length", 2, "-o", tmp_path / "rules.tsv", "--top", 3)
+    assert mined.returncode == 0, mined.stderr
+    header, *rows = [line.split("\t") for line in (tmp_path / "rules.tsv").read_text().splitlines()]
+    assert f"{len(rows)} rules are in {tmp_path / 'rules.tsv'}" in mined.stderr.replace("\n", "")
+    assert header[:4] == ["rule", "confidence", "support", "body"] and len(rows) > 3
+    shown = [re.fullmatch(r"(.+=> .+?) +(\d\.\d\d)  \((\d+)/(\d+)\) *", line) for line in mined.stdout.splitlines()]
+    for row, line in zip(rows, shown, strict=False):
+        assert line and [line[1], line[3], line[4]] == [row[0], *row[2:4]] and line[2] == f"{float(row[1]):.2f}"
+    found = {row[0]: row[1:4] for row in rows}
+    assert "borders(Y,X) => borders(X,Y)" in found and "borders(X,Z) & memberOf(Z,Y) => memberOf(X,Y)" in found
+    assert not any(rule.startswith("=>") for rule in found)
+    surest = [(-float(row[1]), -int(row[2]), row[0]) for row in rows]
+    assert surest == sorted(surest)
+    again = kg("rules", store, "--max-length", 2, "-o", tmp_path / "again.tsv")
+    assert again.returncode == 0
+    assert (tmp_path / "again.tsv").read_bytes() == (tmp_path / "rules.tsv").read_bytes()
+    arguments = ("rules", store, "--max-length", 2, "--relation", "memberOf", "--min-support", 5, "--json")
+    for rule in json.loads(kg(*arguments, "--min-confidence", 0.4).stdout):
+        assert f"<{EX}memberOf>" in rule["head_pattern"] and rule["support"] >= 5 and rule["confidence"] >= 0.4
+    assert "no rule was found" in kg("rules", store, "--time-limit", 1e-9).stdout
+
+
+def test_rules_errors(store: Path, tmp_path: Path) -> None:
+    for option, said in (
+        (("--relation", "likes"), "no relation 'likes'"),
+        (("--max-length", 6), "max_length must be from 1 to 5: got 6"),
+        (("--min-support", 0), "min_support must be at least 1"),
+        (("--min-confidence", 1), "min_confidence must be"),
+        (("--time-limit", 0), "seconds must be above 0"),
+        (("--top", 0), "--top must be at least 1: got 0"),
+        (("-o", tmp_path / "nowhere" / "rules.tsv"), "no directory"),
+    ):
+        assert said in fails(kg("rules", store, *option))
+    assert "no train.tsv" in fails(kg("rules", tmp_path))
+
+
+def test_explain(store: Path, model: Path, tmp_path: Path) -> None:
+    trained = kg("train", store, tmp_path / "rules", "--model", "rules")
+    assert trained.returncode == 0, trained.stderr
+    fact = "(Country 3, memberOf, union0)"
+    explained = kg("explain", tmp_path / "rules", fact)
+    assert re.match(r"\S.* => memberOf\(X,.+\)  0\.\d\d  \(\d+/\d+\)\n    \S.*\(.+,.+\)\n", explained.stdout)
+    assert f"the store {store}" in explained.stderr.replace("\n", "")
+    found = json.loads(kg("explain", tmp_path / "rules", f"(<{EX}c3>, ex:memberOf, union0)", "--json").stdout)
+    assert len(found) == 5 and found[0]["rule"] in explained.stdout
+    given = [EX + "c3", EX + "memberOf", EX + "union0"]
+    assert all(edge != given for reason in found for grounding in reason["groundings"] for edge in grounding)
+    wrong = kg("explain", tmp_path / "rules", "(Country 3, memberOf, Country 3)")
+    assert wrong.returncode == 0 and "no rule speaks for it" in wrong.stdout
+    assert "answers without rules" in fails(kg("explain", model, fact))
+    assert "without '?'" in fails(kg("explain", tmp_path / "rules", "(Country 3, memberOf, ?)"))
+    assert "no entity 'Country'" in fails(kg("explain", tmp_path / "rules", "(Country, memberOf, union0)"))
+
+
 def test_users_errors(store: Path, model: Path, tmp_path: Path) -> None:
     assert "no such directory" in fails(kg("info", tmp_path / "nothing"))
     assert "missing.ttl" in fails(kg("load", tmp_path / "s.kg", tmp_path / "missing.ttl"))
@@ -355,7 +410,8 @@ def test_usage_errors_exit_2(store: Path) -> None:
 def test_every_command_has_help_and_stands_in_the_readme() -> None:
     readme = (ROOT / "README.md").read_text()
     listed = kg("--help").stdout
-    for command in ("demo", "load", "info", "sparql", "train", "evaluate", "bench", "tune", "ask", "export"):
+    commands = ("demo", "load", "info", "sparql", "train", "evaluate", "bench", "tune", "ask", "rules", "explain", "export")
+    for command in commands:
         assert command in listed
         assert f"kg {command}" in readme or f"make {command}" in readme
         assert "Usage" in kg(command, "--help").stdout

@@ -235,7 +235,7 @@ class Predictor:
         if top < 1:
             raise UserError(f"--top must be at least 1: got {top}")
         head, relation, tail = self._entity(subject), self._relation(predicate), self._entity(object)
-        found = evidence(rules or self._rules, self.graph, head, relation, tail, top, paths)
+        found = evidence(self._rules if rules is None else rules, self.graph, head, relation, tail, top, paths)
         return [self._reason(rule, groundings) for rule, groundings in found]
 
     @cached_property
