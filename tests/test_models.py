@@ -88,7 +88,8 @@ def _called(value: Any) -> str:
 
 BOTH: list[dict[str, Any]] = [{"tied": False}, {"tied": True}]
 SIMILARITIES = tuple(name for name, home in SCORERS.items() if home.startswith("kg.models.similarity:"))
-COUNTED = ("frequency", "naive_bayes", "combine", "rules", *SIMILARITIES)  # or fitted: no gradient moves them
+# Or fitted: no gradient moves them.
+COUNTED = ("frequency", "naive_bayes", "combine", "rules", "path_ranking", *SIMILARITIES)
 ARGUMENTS = {  # what each scorer is tried with, where that is not: inverses tied, and with weights of their own
     "cp": [{}],
     "conve": [{"channels": 4}],
@@ -98,6 +99,7 @@ ARGUMENTS = {  # what each scorer is tried with, where that is not: inverses tie
     "naive_bayes": [{}],
     **{name: [{}] for name in SIMILARITIES},
     "rules": [{"aggregation": name} for name in ("noisy_or", "max_plus")],
+    "path_ranking": [{}],
     "rgcn": [{"num_layers": 1}, {"num_layers": 2}],
     "compgcn": [{"composition": name} for name in ("mult", "sub", "corr")],
     "neighbourhood": [

@@ -26,6 +26,7 @@ SCORERS = {
     "frequency": "kg.models.frequency:Frequency",
     "naive_bayes": "kg.models.naive_bayes:NaiveBayes",
     "rules": "kg.models.rules:RuleScorer",
+    "path_ranking": "kg.models.path_ranking:PathRanking",
     "common_neighbours": "kg.models.similarity:CommonNeighbours",
     "adamic_adar": "kg.models.similarity:AdamicAdar",
     "preferential_attachment": "kg.models.similarity:PreferentialAttachment",

@@ -78,6 +78,7 @@ class Procedure(ABC):
 PROCEDURES: dict[str, str] = {
     "als": "kg.training.als:ALS",
     "counting": "kg.training.counting:Counting",
+    "logistic": "kg.training.logistic:Logistic",
     "mine": "kg.training.mining:Mining",
     "stack": "kg.training.stacking:Stacking",
 }
