@@ -24,7 +24,7 @@ ROOMS: dict[str, set[str]] = {
     "models": {"graph", "attention", "rules"},
     "evaluation": {"graph", "models"},
     "bundle": {"generations", "graph", "models", "evaluation"},
-    "training": {"graph", "models", "evaluation", "bundle"},
+    "training": {"graph", "rules", "models", "evaluation", "bundle"},
     "query": {"store", "graph", "rules", "models", "evaluation", "bundle"},
     "serve": {"query", "store"},
 }
@@ -201,6 +201,9 @@ TESTED_BY = {
     "connections": "mining",
     "constants": "mining",
     "rule": "rules",
+    "ensemble": "combined",
+    "weighing": "stacking",
+    "combination": "stacking",
     "prediction": "rules",
     "demo": "cli",
     "results": "cli",
