@@ -167,7 +167,9 @@ def train(
     ] = None,
     parts: Annotated[
         str | None,
-        typer.Option(metavar="A,B,...", help="For --model combine: trained models' folders, or models to train."),
+        typer.Option(
+            metavar="A,B,...", help="For --model combine or rank_ensemble: trained models' folders, or models to train."
+        ),
     ] = None,
     dim: Annotated[
         int | None, typer.Option(help="Size of an entity's vector (complex numbers for complex and rotate).")
@@ -544,17 +546,19 @@ class _Asked:
 
     def settings(self, model_out: Path, device: str, quiet: bool) -> "tuple[Callable[[Dataset], Run], int]":
         """From a dataset to the Run to vary, and the seed, which also splits a store. Parts are trained on that way."""
-        if (self.model == "combine") != (self.parts is not None):
-            raise UserError("--model combine and --parts go together: the parts are what it combines")
-        if self.parts is not None:
-            from kg.training.stacking import combination
+        from kg.training.combination import COMBINING, combination
 
+        if (self.model in COMBINING) != (self.parts is not None):
+            each = " or ".join(f"--model {name}" for name in COMBINING)
+            raise UserError(f"{each} and --parts go together: the parts are what it combines")
+        if self.model is not None and self.parts is not None:
             if self.dim is not None:
                 raise UserError("--dim: a combination has no use for it")
-            self._check_gradient("Stacking")
+            self._check_gradient(type(COMBINING[self.model]).__name__)
             seed = self.seed or 0
             parts = self.parts.split(",")
-            return combination(parts, model_out, seed=seed, device=device, console=err, quiet=quiet), seed
+            made = combination(parts, model_out, self.model, seed=seed, device=device, console=err, quiet=quiet)
+            return made, seed
         if self.preset is None:
             from kg.training.defaults import defaults
 

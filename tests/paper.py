@@ -1,12 +1,34 @@
-"""What the tests of formulas on paper share: to write parameters down, and to score one fact."""
+"""What the tests of formulas on paper share: to write parameters or whole rows of scores down, and to score a fact."""
 
-from typing import Any
+from typing import Any, final
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from kg.graph.graph import Graph
-from kg.models.scorer import Queries, Scorer
+from kg.models.scorer import WORST, Queries, Scorer, Tails
+
+
+@final
+class Table(Scorer):
+    """A score each (relation, tail), in a buffer, whatever the head; WORST beyond the table. It has no parameters."""
+
+    def __init__(self, num_entities: int, num_relations: int) -> None:
+        super().__init__(num_entities, num_relations)
+        self.register_buffer("scores", torch.zeros(2 * num_relations, num_entities))
+
+    def encode(self, queries: Queries) -> Queries:
+        return queries
+
+    def compare(self, state: Queries, tails: Tails = None) -> Float[Tensor, "B K"]:
+        assert tails is None, "a combination asks for whole rows"
+        rows = self.scores[state.relation]
+        missing = rows.new_full((len(rows), state.graph.num_entities - self.num_entities), WORST)
+        return torch.cat([rows, missing], 1)
+
+    def factors(self, queries: Queries, tail: Int[Tensor, " B"]) -> tuple[Float[Tensor, "B _"], ...]:
+        return ()
 
 
 def no_facts(entities: int, relations: int) -> Graph:

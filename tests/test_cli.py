@@ -265,8 +265,9 @@ def test_train_a_combination(model: Path, store: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.kg"
     assert kg("load", other, tmp_path / "facts.tsv").returncode == 0
     arguments = ("train", store, tmp_path / "m", "--seed", 3)
-    together = "--model combine and --parts go together"
+    together = "--model combine or --model rank_ensemble and --parts go together"
     assert together in fails(kg(*arguments, "--parts", "frequency"))
+    assert together in fails(kg(*arguments, "--model", "rank_ensemble"))
     combine = (*arguments, "--model", "combine", "--parts")
     assert "--lr: Stacking has no use for it" in fails(kg(*combine, "frequency", "--lr", 0.1))
     foreign = kg("train", other, tmp_path / "m", "--model", "combine", "--parts", model)
@@ -277,6 +278,8 @@ def test_train_a_combination(model: Path, store: Path, tmp_path: Path) -> None:
     assert re.search(said, trained.stdout), trained.stderr
     assert f"frequency: trained first, in {tmp_path / 'm-frequency'}" in trained.stderr
     assert "frequency, 1 epochs" not in trained.stdout
+    ranks = kg("train", store, tmp_path / "n", "--seed", 3, "--model", "rank_ensemble", "--parts", model)
+    assert re.search(said.replace("m: combine", "n: rank_ensemble"), ranks.stdout), ranks.stderr
     relations = json.loads(kg("ask", tmp_path / "m", "(Country 3, ?, Country 4)", "--json").stdout)
     assert {each["predicate"]: each["known"] for each in relations} == {EX + "borders": True, EX + "memberOf": False}
 

@@ -2,12 +2,11 @@
 
 from dataclasses import replace
 from functools import partial
-from typing import Any, final
+from typing import Any
 
 import pytest
 import torch
-from jaxtyping import Float, Int
-from paper import fill, no_facts
+from paper import Table, fill, no_facts
 from torch import Tensor
 
 from kg.errors import UserError
@@ -19,28 +18,7 @@ from kg.models.distmult import DistMult
 from kg.models.frequency import Frequency
 from kg.models.naive_bayes import NaiveBayes
 from kg.models.neighbourhood import NeighbourhoodTransformer
-from kg.models.scorer import WORST, Queries, Scorer, Tails
-
-
-@final
-class Table(Scorer):
-    """A score each (relation, tail), in a buffer, whatever the head; WORST beyond the table. It has no parameters."""
-
-    def __init__(self, num_entities: int, num_relations: int) -> None:
-        super().__init__(num_entities, num_relations)
-        self.register_buffer("scores", torch.zeros(2 * num_relations, num_entities))
-
-    def encode(self, queries: Queries) -> Queries:
-        return queries
-
-    def compare(self, state: Queries, tails: Tails = None) -> Float[Tensor, "B K"]:
-        assert tails is None, "a combination asks for whole rows"
-        rows = self.scores[state.relation]
-        missing = rows.new_full((len(rows), state.graph.num_entities - self.num_entities), WORST)
-        return torch.cat([rows, missing], 1)
-
-    def factors(self, queries: Queries, tail: Int[Tensor, " B"]) -> tuple[Float[Tensor, "B _"], ...]:
-        return ()
+from kg.models.scorer import WORST, Queries
 
 
 def combined(*scores: Any, weight: Any, reach: Any) -> Combined:
@@ -173,7 +151,7 @@ def test_relations_are_scored_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None
 
     encode = scorer.encode
     monkeypatch.setattr(scorer, "encode", spied)
-    monkeypatch.setattr("kg.models.combined._MOST_SCORES", 5 * N)
+    monkeypatch.setattr("kg.models.ensemble._MOST_SCORES", 5 * N)
     torch.testing.assert_close(scorer.score_relations(head, tail, graph), whole)
     assert asked == [5, 5, 2]
     assert scorer.score_relations(head[:0], tail[:0], graph).shape == (0, 2 * R)

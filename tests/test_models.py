@@ -89,7 +89,7 @@ def _called(value: Any) -> str:
 BOTH: list[dict[str, Any]] = [{"tied": False}, {"tied": True}]
 SIMILARITIES = tuple(name for name, home in SCORERS.items() if home.startswith("kg.models.similarity:"))
 # Or fitted: no gradient moves them.
-COUNTED = ("frequency", "naive_bayes", "combine", "rules", "path_ranking", *SIMILARITIES)
+COUNTED = ("frequency", "naive_bayes", "combine", "rank_ensemble", "rules", "path_ranking", *SIMILARITIES)
 ARGUMENTS = {  # what each scorer is tried with, where that is not: inverses tied, and with weights of their own
     "cp": [{}],
     "conve": [{"channels": 4}],
@@ -109,6 +109,7 @@ ARGUMENTS = {  # what each scorer is tried with, where that is not: inverses tie
     ],
     "gated": [{"own": partial(NeighbourhoodTransformer, dim=6, width=8), "base": partial(ComplEx, dim=6)}],
     "combine": [{"parts": [partial(ComplEx, dim=6, init=0.5), partial(NaiveBayes), partial(Frequency)]}],
+    "rank_ensemble": [{"parts": [partial(ComplEx, dim=6, init=0.5), partial(NaiveBayes), partial(Frequency)]}],
 }
 IDLE = {
     "neighbourhood-width=8-readout=votes": {"answer.weight", "answer.bias", "output_dropout"},

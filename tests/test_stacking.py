@@ -28,11 +28,13 @@ from kg.models.frequency import Frequency
 from kg.models.scorer import Queries, Scorer
 from kg.query.predictor import Predictor
 from kg.training import stacking
+from kg.training.combination import combination
 from kg.training.counting import Counting
 from kg.training.regularizers import N3
 from kg.training.run import Run
-from kg.training.stacking import Evidence, Stacked, Stacking, combination, derivatives, fitted, of_relations, ranked
+from kg.training.stacking import Stacked, Stacking, of_relations
 from kg.training.train import fitting, resume, train
+from kg.training.weighing import Evidence, derivatives, fitted, ranked
 
 # One question with two rivals, the second of which stands for three candidates, and two answers; one part.
 EVIDENCE = Evidence(
@@ -95,7 +97,7 @@ def test_newton_finds_the_minimum() -> None:
 def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     evidence, weights = random_evidence(30, 7, 4), torch.randn(4).double()
     whole = [*derivatives(evidence, weights), *ranked(evidence, weights)]
-    monkeypatch.setattr(stacking, "_ROWS", 7)
+    monkeypatch.setattr("kg.training.weighing._ROWS", 7)
     for one, other in zip(whole, [*derivatives(evidence, weights), *ranked(evidence, weights)], strict=True):
         torch.testing.assert_close(one, other)
 
@@ -297,7 +299,7 @@ def test_a_paused_training_goes_on(
     planted: tuple[Dataset, list[Path]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data, parts = planted
-    monkeypatch.setattr(stacking, "_BATCH", 16)
+    monkeypatch.setattr("kg.training.weighing._BATCH", 16)
     whole = stack(data, parts, tmp_path / "whole", candidates=10)
     run = replace(combination([str(part) for part in parts], "", quiet=True)(data), procedure=Stacking(10))
     with monkeypatch.context() as patch:
@@ -340,7 +342,7 @@ def test_parts_are_named_or_trained_first(random_dataset: Dataset, tmp_path: Pat
     assert Bundle.load(f"{out}-frequency").run["seed"] == 3
     assert f"frequency: trained first, in {out}-frequency" in said.file.getvalue()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stacking, "train", None)
+        patch.setattr("kg.training.combination.train", None)
         assert combination(["frequency"], out)(random_dataset).parts == made.parts  # as it is
         with pytest.raises(UserError, match="out-frequency was trained on other facts: it cannot be the part here"):
             combination(["frequency"], out)(replace(random_dataset, test=random_dataset.test[1:]))
@@ -380,12 +382,12 @@ def test_parts_of_other_facts_or_another_shape(random_dataset: Dataset, tmp_path
 def test_what_stacking_cannot_use_is_an_error(random_dataset: Dataset) -> None:
     made = partial(Combined, parts=[partial(Frequency)])
     run = Run(made, procedure=Stacking(), epochs=1, hide="exact", parts=("part",))
-    with pytest.raises(UserError, match="stacking fits a combination of trained models, not DistMult"):
+    with pytest.raises(UserError, match="Stacking fits the weights of Combined, not of DistMult"):
         fitting(DistMult(50, 3, dim=2), random_dataset, replace(run, scorer=partial(DistMult, dim=2)))
     with pytest.raises(UserError, match="no use for this run's optimizer and regularizer"):
         gradient = replace(run, optimizer=partial(Adam, lr=0.1), regularizer=N3(0.1))
         fitting(run.new_scorer(50, 3), random_dataset, gradient)
-    with pytest.raises(UserError, match="stacking fits its weights on valid facts, and there are none"):
+    with pytest.raises(UserError, match="Stacking fits its weights on valid facts, and there are none"):
         fitting(run.new_scorer(50, 3), replace(random_dataset, valid=random_dataset.valid[:0]), run)
     with pytest.raises(UserError, match="candidates must be at least 1: got 0"):
         Stacking(candidates=0)

@@ -23,6 +23,7 @@ from kg.training import tune as tuning
 from kg.training.defaults import defaults
 from kg.training.fit import Fit
 from kg.training.presets import preset
+from kg.training.rank_weights import RankWeighing
 from kg.training.run import Run
 from kg.training.stacking import Stacking
 from kg.training.train import Interrupted
@@ -275,11 +276,17 @@ def combined(dataset: Dataset) -> Run:
     return Run(made, procedure=Stacking(), epochs=1, hide="exact", parts=("models/complex",))
 
 
+def ranks_combined(dataset: Dataset) -> Run:
+    """Nor this."""
+    made = partial(scorer_class("rank_ensemble"), parts=[partial(scorer_class("complex"), dim=4)])
+    return replace(combined(dataset), scorer=made, procedure=RankWeighing())
+
+
 @pytest.mark.parametrize("model", SCORERS)
 def test_every_space_gives_runs(model: str, random_dataset: Dataset) -> None:
     """Whatever is drawn can be built, stored, and takes no argument that is unknown."""
     assert "SPACE" in vars(sys.modules[scorer_class(model).__module__]), "each scorer states its own"
-    settings = {"gated": gated, "combine": combined}.get(model) or defaults(model)
+    settings = {"gated": gated, "combine": combined, "rank_ensemble": ranks_combined}.get(model) or defaults(model)
     base = settings(random_dataset)
     search = tuning._Search(random_dataset, base, space(model), torch.device("cpu"), Console(), True)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))

@@ -37,6 +37,7 @@ SCORERS = {
     "neighbourhood": "kg.models.neighbourhood:NeighbourhoodTransformer",
     "gated": "kg.models.gated:Gated",
     "combine": "kg.models.combined:Combined",
+    "rank_ensemble": "kg.models.rank_ensemble:RankEnsemble",
 }
 
 

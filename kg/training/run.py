@@ -81,6 +81,7 @@ PROCEDURES: dict[str, str] = {
     "logistic": "kg.training.logistic:Logistic",
     "mine": "kg.training.mining:Mining",
     "stack": "kg.training.stacking:Stacking",
+    "weigh_ranks": "kg.training.rank_weights:RankWeighing",
 }
 
 
@@ -99,7 +100,7 @@ class Run:
     precision: 'bf16' multiplies matrices in bfloat16 (autocast); weights, sums and ranks stay float32.
     procedure: None descends the objective's gradient with the optimizer; another has no use for these two.
     base: the folder of a trained model of the same facts, whose weights the scorer's own `base` starts with (Gated).
-    parts: those of the trained models that a combination is made of (Combined).
+    parts: those of the trained models that a combination is made of (Ensemble).
     """
 
     scorer: "partial[Any]"

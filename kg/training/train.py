@@ -21,7 +21,7 @@ from kg.bundle import Bundle
 from kg.errors import UserError
 from kg.evaluation.calibration import fit_temperature
 from kg.graph.dataset import Dataset
-from kg.models.combined import Combined
+from kg.models.ensemble import Ensemble
 from kg.models.gated import Gated
 from kg.models.scorer import Scorer
 from kg.training.fit import Epoch, Fit, Fitting
@@ -69,7 +69,7 @@ def _start_parts(scorer: Scorer, dataset: Dataset, run: Run) -> None:
         _start(scorer.base, "base", dataset, run.base)
     elif isinstance(scorer, Gated) and scorer.frozen:
         raise UserError("a frozen base must have been trained before: give the Run its folder, base=...")
-    parts = list(scorer.scorers()) if isinstance(scorer, Combined) else []
+    parts = list(scorer.scorers()) if isinstance(scorer, Ensemble) else []
     if len(run.parts) != len(parts):
         has = f"{type(scorer).__name__} has {len(parts)} parts"
         raise UserError(f"{has} that must have been trained before: the Run names {len(run.parts)} folders, parts=...")
