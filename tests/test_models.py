@@ -66,6 +66,8 @@ class Made:
         scorer = made(entities, relations, **{name: value for name, value in given.items() if self.takes(name)})
         if self.name == "rules":
             scorer.learn(mine(graph(entities, relations), min_support=1, min_constant_support=1))
+        elif self.name == "are":
+            scorer.paths.random_(2 * relations)
         elif self.name in COUNTED:
             for counts in scorer.buffers():
                 counts.random_(5)
@@ -100,6 +102,7 @@ ARGUMENTS = {  # what each scorer is tried with, where that is not: inverses tie
     **{name: [{}] for name in SIMILARITIES},
     "rules": [{"aggregation": name} for name in ("noisy_or", "max_plus")],
     "path_ranking": [{}],
+    "are": [{}],
     "rgcn": [{"num_layers": 1}, {"num_layers": 2}],
     "compgcn": [{"composition": name} for name in ("mult", "sub", "corr")],
     "neighbourhood": [
@@ -120,6 +123,7 @@ UNWEIGHED = {  # the beginnings of names of parameters that no regularizer weigh
     "tucker": ("core",),  # it belongs to no fact
     "conve": ("norms.", "filters.", "projection."),
     "er_mlp": ("blocks", "output"),  # nor do these
+    "are": ("weight",),  # of paths
     "rgcn": ("layers.",),
     "compgcn": ("layers.",),
     "neighbourhood": (

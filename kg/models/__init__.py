@@ -27,6 +27,7 @@ SCORERS = {
     "naive_bayes": "kg.models.naive_bayes:NaiveBayes",
     "rules": "kg.models.rules:RuleScorer",
     "path_ranking": "kg.models.path_ranking:PathRanking",
+    "are": "kg.models.are:ARE",
     "common_neighbours": "kg.models.similarity:CommonNeighbours",
     "adamic_adar": "kg.models.similarity:AdamicAdar",
     "preferential_attachment": "kg.models.similarity:PreferentialAttachment",

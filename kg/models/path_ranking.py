@@ -81,12 +81,11 @@ class PathRanking(Scorer):
         heads, relations, paths, weight = (
             x.cpu().numpy() for x in (queries.head, queries.relation, self.paths, self.weight)
         )
-        offsets, *reached = ends(walkable(queries.graph), paths, weight, heads, relations)
+        offsets, entities, sums = ends(walkable(queries.graph), paths, weight, heads, relations)
         row = np.repeat(np.arange(len(heads)), np.diff(offsets))
-        sums = Ends(
-            *(torch.from_numpy(x).to(where) for x in (row, *reached)), len(heads), queries.graph.num_entities
-        )
-        return _Answers(sums, self.bias[queries.relation, None])
+        reached, entity, number = (torch.from_numpy(x).to(where) for x in (row, entities, sums))
+        found = Ends(reached, entity, number, len(heads), queries.graph.num_entities)
+        return _Answers(found, self.bias[queries.relation, None])
 
     def compare(self, state: _Answers, tails: Tails = None) -> Float[Tensor, "B K"]:
         return state.sums.dense(tails).add_(state.bias)

@@ -32,11 +32,11 @@ class _Question(NamedTuple):
 
 
 class _Room(NamedTuple):
-    """Where a walk may be after 0, 1, ... L steps: entity[i, :count[i]], with probability[i, entity], elsewhere 0."""
+    """Where a walk may be after 0, 1, ... L steps: entity[i, :size[i]], with probability[i, entity], elsewhere 0."""
 
     entity: Int[np.ndarray, "L1 N"]
     probability: Float[np.ndarray, "L1 N"]
-    count: Int[np.ndarray, " L1"]
+    size: Int[np.ndarray, " L1"]
 
 
 def walkable(graph: Graph) -> Edges:
@@ -124,7 +124,7 @@ def ends(
             if paths[relation, k, 0] < 0:
                 break
             level = _walk(edges, paths[relation], k, _Question(heads[row], relation, -1), room)
-            for i in range(room.count[level]):
+            for i in range(room.size[level]):
                 t = room.entity[level, i]
                 if stamp[t] != row:
                     stamp[t], total[t], met[count] = row, 0.0, t
@@ -164,7 +164,7 @@ def slopes(
             if paths[relation, k, 0] < 0:
                 break
             level = _walk(edges, paths[relation], k, _Question(heads[row], relation, -1), room)
-            for i in range(room.count[level]):
+            for i in range(room.size[level]):
                 t = room.entity[level, i]
                 gradient[relation, k] += wanted[t] * room.probability[level, t]
     return gradient
@@ -193,7 +193,7 @@ def examples(
             if paths[k, 0] < 0:
                 break
             level = _walk(edges, paths, k, _Question(head, relation, tail), room)
-            for i in range(room.count[level]):
+            for i in range(room.size[level]):
                 t = room.entity[level, i]
                 if stamp[t] != fact:
                     stamp[t], total[t], met[count] = fact, 0.0, t
@@ -252,13 +252,13 @@ def _walk(edges: Edges, paths: Int[np.ndarray, "K L"], k: int, question: _Questi
             shared += 1
     else:
         _leave(room, 0)
-        room.entity[0, 0], room.count[0] = question.head, 1
+        room.entity[0, 0], room.size[0] = question.head, 1
         room.probability[0, question.head] = 1.0
     level = shared
     for later in range(shared + 1, paths.shape[1] + 1):
         _leave(room, later)
     while level < paths.shape[1] and paths[k, level] >= 0:
-        for i in range(room.count[level]):
+        for i in range(room.size[level]):
             _step(edges, paths[k, level], room.entity[level, i], level, question, room)
         level += 1
     return level
@@ -266,9 +266,9 @@ def _walk(edges: Edges, paths: Int[np.ndarray, "K L"], k: int, question: _Questi
 
 @compiled
 def _leave(room: _Room, level: int) -> None:
-    for i in range(room.count[level]):
+    for i in range(room.size[level]):
         room.probability[level, room.entity[level, i]] = 0.0
-    room.count[level] = 0
+    room.size[level] = 0
 
 
 @compiled
@@ -294,8 +294,8 @@ def _step(edges: Edges, relation: int, x: int, level: int, question: _Question, 
         if t == hidden:
             continue
         if room.probability[level + 1, t] == 0.0:
-            room.entity[level + 1, room.count[level + 1]] = t
-            room.count[level + 1] += 1
+            room.entity[level + 1, room.size[level + 1]] = t
+            room.size[level + 1] += 1
         room.probability[level + 1, t] += share
 
 

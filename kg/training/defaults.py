@@ -11,6 +11,7 @@ from torch.optim import Adagrad, Adam
 from kg.errors import UserError
 from kg.graph.dataset import Dataset
 from kg.models import scorer_class
+from kg.training.additive import Additive
 from kg.training.counting import Counting
 from kg.training.logistic import Logistic
 from kg.training.mining import Mining
@@ -146,6 +147,22 @@ def _mining(dataset: Dataset) -> Mining:
     )
 
 
+def _additive(dataset: Dataset) -> Run:
+    """RESCAL's settings, but small batches, since what a batch asks for is hidden, and most must be seen."""
+    lr, small, large, dropout = _DROPOUT["rescal"]
+    return Run(
+        partial(scorer_class("are"), dim=small if _is_small(dataset) else large, **dropout),
+        partial(Adam, lr=lr),
+        OneVsAll(max_answers=8),
+        schedule=Plateau(),
+        batch_size=max(32, min(256, len(dataset.train) // 80)),  # of up to 8 facts a row
+        epochs=50,
+        patience=5,
+        hide="exact",
+        procedure=Additive(),
+    )
+
+
 def _one_vs_all(dataset: Dataset) -> OneVsAll:
     """On a large graph, answers to a question share a row: as good after the same epochs, in half the time or less."""
     return OneVsAll() if _is_small(dataset) else OneVsAll(max_answers=8)
@@ -163,6 +180,7 @@ _DEFAULTS: dict[str, Callable[[Dataset], Run]] = {
     "path_ranking": lambda _: Run(
         partial(scorer_class("path_ranking")), procedure=Logistic(), epochs=1, valid_every=1, hide="exact"
     ),
+    "are": _additive,
     **{model: partial(_similarity, model) for model in _SIMILARITIES},
     **{model: partial(_bilinear, model) for model in ("distmult", "complex", "cp", "simple", "hole")},
     "neighbourhood": _neighbourhood,

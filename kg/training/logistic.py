@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import final
+from typing import NamedTuple, final
 
 import numpy as np
 import torch
@@ -17,6 +17,16 @@ from kg.models.scorer import Scorer
 from kg.rules.paths import Examples, examples, path_types, walkable
 from kg.training.fit import Epoch, Fitting
 from kg.training.run import Procedure, Run
+
+
+class Weighed(NamedTuple):
+    """What was fitted for a directed relation."""
+
+    relation: int
+    paths: Int[np.ndarray, "P L"]
+    weight: Float[np.ndarray, " P"]
+    bias: float
+    loss: float
 
 
 @final
@@ -48,6 +58,17 @@ class Logistic(Procedure):
             raise UserError("of a fact, logistic leaves its own edge alone out of account: hide must be exact")
         return Regressions(scorer, dataset, run, device, self)
 
+    def regressions(self, graph: Graph, relation: int, num_paths: int, max_length: int) -> Iterator[Weighed]:
+        """Of both directions of a relation, if it has facts."""
+        facts = some_facts(graph, relation, self.num_facts)
+        if not len(facts):
+            return
+        forth, back = path_types(graph, relation, facts, num_paths, max_length)
+        turned = np.ascontiguousarray(facts[:, ::-1])
+        for directed, paths, pairs in ((relation, forth, facts), (relation + graph.num_relations, back, turned)):
+            fitted = regression(examples(walkable(graph), paths, directed, pairs), self.strength)
+            yield Weighed(directed, paths, *fitted)
+
 
 @final
 class Regressions(Fitting):
@@ -71,28 +92,13 @@ class Regressions(Fitting):
         while not self.finished:
             losses = []
             for relation in range(self.num_steps):
-                losses += self._fit(relation)
+                for fitted in self._settings.regressions(self._graph, relation, *self._ranking.path_shape):
+                    self._ranking.learn(fitted.relation, fitted.paths, fitted.weight, fitted.bias)
+                    losses.append(fitted.loss)
                 self.step, self._loss = relation + 1, float(np.mean(losses))
             self.step = 0
             self.epoch += 1
             yield Epoch(self.epoch, self._loss, self.num_queries, complete=True)
-
-    def _fit(self, relation: int) -> list[float]:
-        """Both directions of a relation; their losses."""
-        facts = some_facts(self._graph, relation, self._settings.num_facts)
-        if not len(facts):
-            return []
-        forth, back = path_types(self._graph, relation, facts, *self._ranking.path_shape)
-        losses = []
-        for directed, paths, pairs in (
-            (relation, forth, facts),
-            (relation + self._graph.num_relations, back, np.ascontiguousarray(facts[:, ::-1])),
-        ):
-            seen = examples(walkable(self._graph), paths, directed, pairs)
-            weight, bias, loss = regression(seen, self._settings.strength)
-            self._ranking.learn(directed, paths, weight, bias)
-            losses.append(loss)
-        return losses
 
     def best_weights(self) -> dict[str, torch.Tensor]:
         return self.scorer.state_dict()

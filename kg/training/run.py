@@ -76,6 +76,7 @@ class Procedure(ABC):
 
 
 PROCEDURES: dict[str, str] = {
+    "additive": "kg.training.additive:Additive",
     "als": "kg.training.als:ALS",
     "counting": "kg.training.counting:Counting",
     "logistic": "kg.training.logistic:Logistic",
