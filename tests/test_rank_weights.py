@@ -106,11 +106,12 @@ def test_reported_ranks_are_those_by_the_other_half() -> None:
     """Of every fact, as evaluate would rank it with the mixture that is best on the facts of the other half."""
     data, right, noise = planted()
     fit = weighed(data, run_of(2, seed=1), right + 2 * noise, right - noise)
-    reported = ranks_by_fact(fit.valid_ranking(data, 1.0))
+    reported, chosen = ranks_by_fact(fit.valid_ranking(data, 1.0)), fit.scorer.weight.clone()
     half = torch.randperm(149, generator=torch.Generator().manual_seed(1)) % 2
     halves = [replace(data, valid=data.valid[half == n], train=torch.cat([data.train, data.valid])) for n in (0, 1)]
     best = [max(mixtures(2), key=lambda weights: evaluated(fit, part, weights).metrics().mrr) for part in halves]
-    assert not torch.equal(*best)
+    final = max(mixtures(2), key=lambda weights: evaluated(fit, data, weights).metrics().mrr)
+    assert not torch.equal(*best) and torch.equal(chosen, final.float())
     same = []
     for mine, (first, second) in zip(halves, (best[::-1], best), strict=True):
         for weights in (first, second):
@@ -120,6 +121,46 @@ def test_reported_ranks_are_those_by_the_other_half() -> None:
     assert min(same[0], same[2]) > 0.95 > 0.8 > max(same[1], same[3]) and len(reported) == 298
 
 
+def test_reported_losses_are_those_by_the_other_half() -> None:
+    """The sharpness, too, is the one that the facts of the other half want."""
+    data, right, noise = planted()
+    fit = weighed(data, run_of(2, seed=1), right + 2 * noise, right - noise)
+    reported = fit.valid_ranking(data, 1.0)
+    half = torch.randperm(149, generator=torch.Generator().manual_seed(1)) % 2
+    known = torch.cat([data.train, data.valid])
+    fit.scorer.sharpness.fill_(1.0)
+    for mine, others in ((0, 1), (1, 0)):
+        facts = {tuple(fact) for fact in data.valid[half == mine].tolist()}
+        asked = (reported.relation < 2) & torch.tensor([fact in facts for fact in triples(reported)])
+        given, own = (replace(data, valid=data.valid[half == n], train=known) for n in (others, mine))
+        weights = max(mixtures(2), key=lambda weights, given=given: evaluated(fit, given, weights).metrics().mrr)
+        fit.scorer.weight.copy_(weights)
+        found = [sharpness_by_trial(fit, part) for part in (given, own)]
+        assert abs(found[0] - found[1]) > 0.1
+        exact = [evaluate(fit.scorer, own, "valid", temperature=1 / each) for each in found]
+        told = reported.cross_entropy[asked].double().mean().item()
+        by_given, by_own = (each.cross_entropy[each.relation < 2].double().mean().item() for each in exact)
+        assert told == pytest.approx(by_given, abs=0.1 * abs(by_given - by_own))
+
+
+def sharpness_by_trial(fit: Gathering, data: Dataset) -> float:
+    """To 0.01, pulled weakly to 1: where the slope, which rises, is 0."""
+
+    def loss(sharpness: float) -> float:
+        found = evaluate(fit.scorer, data, "valid", temperature=1 / sharpness)
+        return found.cross_entropy.double().sum().item() + (sharpness - 1) ** 2 / 2
+
+    low, high = 0.0, 4.0
+    while high - low > 0.01:
+        middle = (low + high) / 2
+        low, high = (middle, high) if loss(middle + 0.01) < loss(middle) else (low, middle)
+    return low
+
+
+def triples(ranking: Ranking) -> list[tuple[int, ...]]:
+    return [tuple(fact) for fact in torch.stack([ranking.head, ranking.relation, ranking.tail], 1).tolist()]
+
+
 def evaluated(fit: Gathering, data: Dataset, weights: Tensor) -> Ranking:
     """The valid facts by these weights."""
     fit.scorer.weight.copy_(weights)
@@ -127,8 +168,7 @@ def evaluated(fit: Gathering, data: Dataset, weights: Tensor) -> Ranking:
 
 
 def ranks_by_fact(ranking: Ranking) -> dict[tuple[int, ...], float]:
-    facts = torch.stack([ranking.head, ranking.relation, ranking.tail], 1).tolist()
-    return dict(zip(map(tuple, facts), ranking.rank.tolist(), strict=True))
+    return dict(zip(triples(ranking), ranking.rank.tolist(), strict=True))
 
 
 def test_few_candidates_give_nearly_the_same() -> None:
