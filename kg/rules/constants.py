@@ -46,7 +46,8 @@ def constant_rules(
     """Rules whose head is one of the features from `start` to `stop`: rows r, c, b, d, support, body.
 
     Without a body (b = d = -1) every head is a rule, however seldom it is right. The others have the support and the
-    confidence asked for, and more confidence than the head without a body has. O(edges of the holders).
+    confidence asked for, and more confidence than the head without a body has. O(edges of the holders), where these
+    are as many as the support asks for.
     """
     num_others, back = len(edges.offsets) - 2, edges.num_relations
     shared, touched = np.zeros(len(features.tail), np.int64), np.zeros(len(features.tail), np.int64)
@@ -57,6 +58,8 @@ def constant_rules(
         with_relation[:] = 0
         num_touched = 0
         first, last = span(edges, c, (r + back) % (2 * back))
+        if last - first < min_support:  # a hub is the only holder of most features it has: D features of D edges each
+            last = first
         for member in range(first, last):
             x = edges.tail[member]
             before = -1
