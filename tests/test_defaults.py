@@ -17,7 +17,7 @@ from kg.training.run import Run, WarmUp
 
 WITHOUT = ("gated", "combine", "rank_ensemble")  # of what parts, is for the caller to say
 SIMILARITIES = tuple(name for name, home in SCORERS.items() if home.startswith("kg.models.similarity:"))
-COUNTED = ("frequency", "naive_bayes", "path_ranking", *SIMILARITIES)  # one epoch
+COUNTED = ("frequency", "naive_bayes", "rules", "path_ranking", *SIMILARITIES)  # one epoch
 
 
 @pytest.fixture

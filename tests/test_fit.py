@@ -405,7 +405,7 @@ def test_weights_that_are_not_finite_stop_it_too(random_dataset: Dataset, epochs
 
 
 SIMILARITIES = tuple(name for name, home in SCORERS.items() if "similarity" in home)
-COUNTED = ("frequency", "naive_bayes", "combine", "rank_ensemble", "path_ranking", *SIMILARITIES)
+COUNTED = ("frequency", "naive_bayes", "combine", "rank_ensemble", "rules", "path_ranking", *SIMILARITIES)
 
 
 @pytest.mark.parametrize("name", [name for name in SCORERS if name not in COUNTED])

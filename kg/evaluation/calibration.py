@@ -44,7 +44,9 @@ def _cross_entropies(
 ) -> Float[Tensor, " G"]:
     """The sum over facts, both directions, at each temperature. In nats."""
     total = torch.zeros(len(temperatures), dtype=torch.float64)
-    for head, relation, tail in (part.unbind(1) for part in with_inverses(hrt, graph.num_relations).split(_BATCH)):
+    directed = with_inverses(hrt, graph.num_relations)
+    for start in range(0, len(directed), _BATCH):
+        head, relation, tail = directed[start : start + _BATCH].unbind(1)
         scores = scorer.score_tails(Queries(head, relation, graph)).float()
         target = scores.gather(1, tail[:, None])
         scores[known.lookup(head, relation)] = -torch.inf
