@@ -20,7 +20,7 @@ class RankEnsemble(Ensemble):
 
     rank_p: where part p ranks t among all candidates, known answers included, since nobody can leave out those he is
     asked for: see `mean_ranks`. A part that says nothing in a row ranks all the same. Weights, one a part, sum to 1.
-    The plain sum of ranks or of scores that is hard to beat (Meilicke et al., 2021), fitted by
+    What Meilicke et al. (2021) found to work well for rules and embeddings, with one weight for all relations; fitted by
     kg.training.rank_weights; until then every part counts the same.
     """
 
