@@ -40,12 +40,12 @@ def index_of(rules: Rules, num_entities: int) -> Index:
     relation = np.concatenate([rules.closed[:, 0], rules.closed[:, 0] + num_relations])
     forward = rules.closed[:, 1:]
     body = np.concatenate([forward, inverse_bodies(forward, num_relations)])
-    confidence = np.tile(rules.closed_confidence, 2).astype(np.float32)
+    confidence = np.tile(_below_one(rules.closed_confidence), 2)
     falling = np.lexsort((-confidence, relation))
     constant = rules.constant.astype(np.int64)
     by_head = constant[:, 0] * num_entities + constant[:, 1]
     sorting = np.lexsort((constant[:, 2], by_head))
-    constant, sure = constant[sorting], rules.constant_confidence[sorting].astype(np.float32)
+    constant, sure = constant[sorting], _below_one(rules.constant_confidence[sorting])
     plain = constant[:, 2] < 0
     by_body = _body_key(constant[:, 0], constant[:, 2], constant[:, 3], num_relations, num_entities)
     order = np.argsort(by_body, kind="stable")
@@ -63,6 +63,12 @@ def index_of(rules: Rules, num_entities: int) -> Index:
         constant[plain, 1],
         sure[plain],
     )
+
+
+def _below_one(confidence: Float[np.ndarray, " C"]) -> Float[np.ndarray, " C"]:
+    """In single precision, which would round that of a rule with 10^8 groundings to 1: infinite log-odds."""
+    single: Float[np.ndarray, " C"] = confidence.astype(np.float32).clip(max=np.nextafter(np.float32(1), np.float32(0)))
+    return single
 
 
 @compiled
@@ -220,8 +226,9 @@ def lexicographic(
 ) -> Float[np.ndarray, " M"]:
     """One number an answer that has the order of its confidences: by the first, then by the second, and so on.
 
-    It is the log-odds of the first, lowered by as many units in the last place as the order takes; rows that are the
-    same stay the same.
+    It is the log-odds of the first, raised by as many units in the last place as the order takes: by none for a row of
+    one confidence, by at least one where there is a second. So rows of one confidence may be scored apart, as those of
+    merely frequent answers are. Rows that are the same stay the same.
     """
     scores = np.zeros(len(confidences), np.float32)
     longest = np.diff(offsets).max() if len(offsets) > 1 else 0
@@ -246,15 +253,17 @@ def lexicographic(
                         right += 1
             order, merged = merged, order
             width *= 2
-        for i in range(count):
-            sure = confidences[order[i], 0]
-            score = np.float32(np.log(sure) - np.log1p(-sure))
-            if i > 0:
-                before = scores[order[i - 1]]
-                if _compared(confidences[order[i - 1]], confidences[order[i]]) == 0:
-                    score = before
-                elif score >= before:
-                    score = np.nextafter(before, np.float32(-np.inf))
+        for i in range(count - 1, -1, -1):
+            sure = confidences[order[i]]
+            score = np.float32(np.log(sure[0]) - np.log1p(-sure[0]))
+            if len(sure) > 1 and sure[1] > 0:
+                score = np.nextafter(score, np.float32(np.inf))
+            if i + 1 < count:
+                below = scores[order[i + 1]]
+                if _compared(sure, confidences[order[i + 1]]) == 0:
+                    score = below
+                elif score <= below:
+                    score = np.nextafter(below, np.float32(np.inf))
             scores[order[i]] = score
     return scores
 
