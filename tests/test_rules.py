@@ -271,6 +271,14 @@ def test_ties_go_by_the_next_rule_and_never_by_a_sum() -> None:
     assert lexicographic(np.array([0]), rows[:0]).shape == (0,)
 
 
+def test_rules_that_add_to_a_frequent_answer_put_it_first() -> None:
+    """Frequent answers are scored by themselves; of equally frequent ones those that any rule gives come first."""
+    frequent = lexicographic(np.array([0, 2]), np.float32([[0.1], [0.1]])).tolist()
+    ruled = lexicographic(np.array([0, 3]), np.float32([[0.1, 0.02], [0.1, 0.05], [0.1, 0.05]])).tolist()
+    assert frequent[0] == frequent[1] < ruled[0] < ruled[1] == ruled[2]
+    assert lexicographic(np.array([0, 1]), np.float32([[0.1, 0]])).tolist() == frequent[:1]
+
+
 def test_max_plus_is_the_order_of_rows() -> None:
     generator = np.random.default_rng(0)
     rows = -np.sort(-generator.choice(np.float32([0, 0.1, 0.2, 0.3]), (300, 3)), 1) + np.float32([0.1, 0, 0])
@@ -286,6 +294,25 @@ def test_many_sure_rules_have_finite_log_odds() -> None:
     sure = np.full((1, 40), 0.9999, np.float32)
     assert noisy_or(sure)[0] == pytest.approx(-40 * math.log(1e-4), rel=1e-2)
     assert noisy_or(np.float32([[1e-3, 0]]))[0] == pytest.approx(math.log(0.001 / 0.999), rel=1e-5)
+
+
+def test_a_rule_that_hardly_ever_fails_is_not_infinitely_sure() -> None:
+    often = rules_of({(MEMBER, BORDERS): (10**9, 10**9, 10**9)}, {})
+    for aggregation in ("max_plus", "noisy_or"):
+        found = scores(scorer_of(often, 3, aggregation=aggregation), [(0, BORDERS, 1)], 3, 0, MEMBER)
+        assert 15 < found[1] < math.inf
+
+
+def test_numbers_outside_of_the_graph_are_errors(rules: Rules) -> None:
+    """Compiled loops check no bounds: they would read and write anywhere."""
+    scorer, facts = scorer_of(rules, 5), [(3, BORDERS, 4)]
+    for head, relation in ((5, 0), (-1, 0), (0, 4), (0, -1)):
+        with pytest.raises(IndexError, match="expected numbers from 0 to"):
+            scores(scorer, facts, 5, head, relation)
+    with pytest.raises(ValueError, match="cannot answer in a graph of 4 and 2"):
+        scores(scorer, [(0, BORDERS, 1)], 4, 0, MEMBER)
+    with pytest.raises(ValueError, match="cannot answer in a graph of 5 and 3"):
+        scorer.score_tails(Queries(torch.tensor([0]), torch.tensor([0]), no_facts(5, 3)))
 
 
 def test_entities_that_came_after_the_mining(rules: Rules) -> None:
