@@ -62,8 +62,8 @@ def _groundings(rules: Rules, edges: Edges, number: int, head: int, tail: int, m
         r, c, b, d = rules.constant[number - len(rules.closed)].tolist()
         x = head if r < back else tail
         start, stop = span(edges, x, b)
-        ends = [d] if d >= 0 else [z for z in edges.tail[start:stop].tolist() if z != c][:most]
-        found = [[Atom(b, x, z)] for z in ends]
+        ends = [d] if d >= 0 else [z for z in edges.tail[start:stop].tolist() if z != c]
+        found = [[Atom(b, x, z)] for z in ends[:most]]
     return [tuple(atom.upright(back) for atom in atoms) for atoms in found]
 
 
