@@ -12,6 +12,9 @@ _Function = TypeVar("_Function", bound=Callable[..., object])
 def compiled(function: _Function) -> _Function:
     """The function as machine code, compiled at its first call and kept on disk; other threads run beside it.
 
+    It holds what it calls, and is compiled again when its own file changes, not when theirs do: who edits a function
+    that another file calls removes the *.nbc beside them. No index is checked: callers see to that.
+
     What checks shapes while the tests run wraps a function in Python, which cannot be compiled: it is taken off.
     """
     return cast(_Function, numba.njit(cache=True, nogil=True)(inspect.unwrap(function)))

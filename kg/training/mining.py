@@ -67,6 +67,8 @@ class Mining(Procedure):
 class Mine(Fitting):
     """One pass; a second one would find the same. Its steps are pieces of the mining.
 
+    Half a mining is none: pause() waits for its end. (A second Ctrl-C ends it, after the pieces under way, unsaved.)
+
     loss: the share of the ends of 500 training facts, drawn by the seed, that no rule with a body gives as an answer.
     """
 
