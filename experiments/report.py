@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-_PACKAGES = ("kg", "torch", "numpy", "pyoxigraph", "rdflib")
+_PACKAGES = ("kg", "torch", "numpy", "scipy", "numba", "scikit-learn", "pyoxigraph", "rdflib")
 
 
 def write(script: str, seed: int, variant: str = "", **results: Any) -> Path:

@@ -50,6 +50,8 @@ def mine(
     """
     if not 1 <= max_length <= MOST_ATOMS:
         raise ValueError(f"max_length must be from 1 to {MOST_ATOMS}: got {max_length}")
+    if min(min_support, min_constant_support) < 1:
+        raise ValueError(f"a rule needs support of at least 1: got {min_support} and {min_constant_support}")
     if (2 * graph.num_relations + 1) ** max_length >= 2**63:
         raise UserError(f"bodies of {max_length} atoms are too many with {graph.num_relations:,} relations: take fewer")
     work = _Work(edges_of(graph), seconds, progress)

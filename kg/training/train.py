@@ -300,7 +300,7 @@ class _Figures(TextColumn):
     def render(self, task: Task) -> Text:
         fit = self._fit
         done = self._done()
-        task.completed = done
+        task.completed, task.total = done, fit.run.epochs * fit.num_steps
         steps_a_second = (done - self._first) / max(time.perf_counter() - self._began, 1e-9)
         queries = steps_a_second * fit.num_queries / fit.num_steps
         left = (fit.run.epochs * fit.num_steps - done) / steps_a_second if steps_a_second else 0
