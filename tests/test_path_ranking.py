@@ -47,6 +47,12 @@ def test_what_is_hidden_is_not_walked() -> None:
     assert made.score_tails(asked)[0].tolist() == [0, 2, 0, 4, 4]
 
 
+@pytest.mark.parametrize(("head", "relation"), [(5, 0), (-1, 0), (0, 4), (0, -1)])
+def test_numbers_outside_of_the_graph_are_errors(head: int, relation: int) -> None:
+    with pytest.raises(IndexError, match="expected numbers from 0 to"):
+        scores(PathRanking(5, 2), head, relation)
+
+
 def test_weights_survive_a_state_dict() -> None:
     made = scorer((0, [[0, -1], [0, 1]], [1.0, 2.0], 4.0))
     other = PathRanking(5, 2, num_paths=2, max_length=2)

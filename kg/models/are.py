@@ -13,7 +13,7 @@ from kg.models.rescal import RESCAL
 from kg.models.scorer import WORST, Queries, QueryVectors, Scorer, Tails
 from kg.models.space import AGAINST_ALL, COMMON, Choice, Space
 from kg.rules.edges import Edges
-from kg.rules.paths import ends, slopes, walkable
+from kg.rules.paths import check_questions, ends, slopes, walkable
 
 SPACE = Space({**COMMON, "dim": Choice((32, 64, 128)), "num_paths": Choice((8, 16, 32))}, objective=AGAINST_ALL)
 
@@ -75,6 +75,7 @@ class ARE(Scorer):
         is_known = queries.head < self.num_entities
         asked = replace(queries, head=queries.head.where(is_known, 0))
         heads, relations, paths = (x.cpu().numpy() for x in (queries.head, queries.relation, self.paths))
+        check_questions(queries.graph, heads, relations)
         edges = walkable(queries.graph)
         offsets, entities, sums = ends(edges, paths, self.weight.detach().cpu().numpy(), heads, relations)
         walks = _Walks(edges, paths, heads, relations, offsets, entities, sums)

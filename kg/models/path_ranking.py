@@ -10,7 +10,7 @@ from torch import Tensor
 from kg.errors import UserError
 from kg.models.scorer import Queries, Scorer, Tails
 from kg.models.space import Choice, Space
-from kg.rules.paths import ends, walkable
+from kg.rules.paths import check_questions, ends, walkable
 
 SPACE = Space({"num_paths": Choice((16, 32, 64))})
 
@@ -81,6 +81,7 @@ class PathRanking(Scorer):
         heads, relations, paths, weight = (
             x.cpu().numpy() for x in (queries.head, queries.relation, self.paths, self.weight)
         )
+        check_questions(queries.graph, heads, relations)
         offsets, entities, sums = ends(walkable(queries.graph), paths, weight, heads, relations)
         row = np.repeat(np.arange(len(heads)), np.diff(offsets))
         reached, entity, number = (torch.from_numpy(x).to(where) for x in (row, entities, sums))

@@ -46,6 +46,13 @@ def walkable(graph: Graph) -> Edges:
     return Edges(graph.num_relations, offsets, relation, tail, nothing, nothing)
 
 
+def check_questions(graph: Graph, heads: Int[np.ndarray, " B"], relations: Int[np.ndarray, " B"]) -> None:
+    """IndexError for numbers outside of the graph: the compiled loops would look them up outside of their arrays."""
+    for numbers, count in ((heads, graph.num_entities), (relations, 2 * graph.num_relations)):
+        if len(numbers) and not 0 <= numbers.min() <= numbers.max() < count:
+            raise IndexError(f"expected numbers from 0 to {count - 1:,}: got {numbers.min()} to {numbers.max()}")
+
+
 def path_types(
     graph: Graph, relation: int, facts: Int[np.ndarray, "F 2"], num_paths: int, max_length: int
 ) -> tuple[Int[np.ndarray, "K L"], Int[np.ndarray, "K L"]]:
