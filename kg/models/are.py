@@ -26,7 +26,7 @@ class _Answers(NamedTuple):
 
 @final
 class ARE(Scorer):
-    """score(h, r, t) = h^T W_r t + sum_k w_rk P(t | h, path k) (Nickel, Jiang and Tresp, 2014, eq. 6).
+    """score(h, r, t) = h^T W_r t + sum_k w_rk P(t | h, path k) (Nickel, Jiang and Tresp, 2014).
 
     RESCAL need not spend its rank on what paths through the graph of the question tell already. The chances are those
     of PathRanking, and its bias is none here, as it moves no rank. `learn` says which path types there are before the
