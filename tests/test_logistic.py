@@ -94,13 +94,6 @@ def test_a_planted_path_is_found(planted: Dataset) -> None:
     assert ranking.metrics().by_side["tail"].mrr == 1
 
 
-def test_a_fact_does_not_speak_for_itself() -> None:
-    """Two facts of one relation a head, and no other edges: through its own edge each would have a sure path."""
-    facts = [[x, 0, y] for x in range(10) for y in (10 + x, 20 + x)]
-    scorer = fitted(dataset(facts, [], 30, 1))
-    assert not scorer.weight.any() and bool((scorer.bias < 0).all())
-
-
 def test_relations_without_facts_score_nothing(planted: Dataset) -> None:
     kept = replace(planted, train=planted.train[planted.train[:, 1] != 3])
     scorer = fitted(kept)
