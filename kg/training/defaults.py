@@ -11,13 +11,9 @@ from torch.optim import Adagrad, Adam
 from kg.errors import UserError
 from kg.graph.dataset import Dataset
 from kg.models import scorer_class
-from kg.training.additive import Additive
-from kg.training.counting import Counting
-from kg.training.logistic import Logistic
-from kg.training.mining import Mining
 from kg.training.objectives import KvsAll, OneVsAll
 from kg.training.regularizers import N3
-from kg.training.run import Plateau, Run, WarmUp
+from kg.training.run import Plateau, Procedure, Run, WarmUp
 
 _SMALL = 5_000  # entities: below it a minute or two is enough for any of these, and small vectors overfit less
 _FEW = 1_000  # entities: below it a question can bear to have all its answers weighed at once, again and again
@@ -133,22 +129,44 @@ def _neighbourhood(dataset: Dataset) -> Run:
     )
 
 
+def _one_pass(model: str, procedure: Procedure, **arguments: Any) -> Run:
+    return Run(partial(scorer_class(model), **arguments), procedure=procedure, epochs=1, valid_every=1, hide="exact")
+
+
+# Procedures are imported where they are wanted: Numba and SciPy take a second, which every `kg train` would wait.
+
+
+def _counted(model: str, _: Dataset) -> Run:
+    from kg.training.counting import Counting
+
+    return _one_pass(model, Counting())
+
+
 def _similarity(model: str, dataset: Dataset) -> Run:
     """Nothing is learned. Where heads have few facts, similarity to their known answers must say more."""
-    weight = {} if model == "preferential_attachment" else {"known_weight": 1.0 if _is_sparse(dataset) else 0.01}
-    return Run(partial(scorer_class(model), **weight), procedure=Counting(), epochs=1, valid_every=1, hide="exact")
+    from kg.training.counting import Counting
+
+    return _one_pass(model, Counting(), known_weight=1.0 if _is_sparse(dataset) else 0.01)
 
 
-def _mining(dataset: Dataset) -> Mining:
+def _rules(dataset: Dataset) -> Run:
     """In dense graphs three atoms are very many rules, and bring nothing on valid; in large ones twice is by chance."""
-    return Mining(
-        max_length=3 if _is_sparse(dataset) else 2,
-        min_constant_support=2 if _is_small(dataset) or _is_sparse(dataset) else 3,
-    )
+    from kg.training.mining import Mining
+
+    often = 2 if _is_small(dataset) or _is_sparse(dataset) else 3
+    return _one_pass("rules", Mining(max_length=3 if _is_sparse(dataset) else 2, min_constant_support=often))
+
+
+def _path_ranking(_: Dataset) -> Run:
+    from kg.training.logistic import Logistic
+
+    return _one_pass("path_ranking", Logistic())
 
 
 def _additive(dataset: Dataset) -> Run:
     """RESCAL's settings, but small batches, since what a batch asks for is hidden, and most must be seen."""
+    from kg.training.additive import Additive
+
     lr, small, large, dropout = _DROPOUT["rescal"]
     return Run(
         partial(scorer_class("are"), dim=small if _is_small(dataset) else large, **dropout),
@@ -168,20 +186,12 @@ def _one_vs_all(dataset: Dataset) -> OneVsAll:
     return OneVsAll() if _is_small(dataset) else OneVsAll(max_answers=8)
 
 
-_SIMILARITIES = ("common_neighbours", "adamic_adar", "preferential_attachment", "katz", "pagerank")
 _DEFAULTS: dict[str, Callable[[Dataset], Run]] = {
-    "frequency": lambda _: Run(partial(scorer_class("frequency")), procedure=Counting(), epochs=1, valid_every=1),
-    "naive_bayes": lambda _: Run(
-        partial(scorer_class("naive_bayes")), procedure=Counting(), epochs=1, valid_every=1, hide="exact"
-    ),
-    "rules": lambda dataset: Run(
-        partial(scorer_class("rules")), procedure=_mining(dataset), epochs=1, valid_every=1, hide="exact"
-    ),
-    "path_ranking": lambda _: Run(
-        partial(scorer_class("path_ranking")), procedure=Logistic(), epochs=1, valid_every=1, hide="exact"
-    ),
+    **{model: partial(_counted, model) for model in ("frequency", "naive_bayes", "preferential_attachment")},
+    **{model: partial(_similarity, model) for model in ("common_neighbours", "adamic_adar", "katz", "pagerank")},
+    "rules": _rules,
+    "path_ranking": _path_ranking,
     "are": _additive,
-    **{model: partial(_similarity, model) for model in _SIMILARITIES},
     **{model: partial(_bilinear, model) for model in ("distmult", "complex", "cp", "simple", "hole")},
     "neighbourhood": _neighbourhood,
     "rgcn": partial(_graph_encoder, "rgcn", 0.01, {"num_layers": 1}),
