@@ -14,12 +14,10 @@ Results go to experiments/families_<dataset>.json, .md and .png.
 import argparse
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import report
 import torch
-from matplotlib.figure import Figure
-from where_attention_wins import SHOWN, Groups, compared, ranked, table
+from where_attention_wins import SHOWN, Groups, compared, picture, ranked, table
 
 from kg.bundle import Bundle
 from kg.evaluation.bootstrap import in_order
@@ -49,22 +47,6 @@ def grouped(ranking: Ranking, bundle: Bundle) -> dict[str, Groups]:
     largest_first = dict(sorted(by_relation.items(), key=lambda item: -len(item[1])))
     found = {"all": {"all": torch.arange(len(relation))}, "by_category": by_category, "by_relation": largest_first}
     return {name: {key: rows for key, rows in group.items() if len(rows)} for name, group in found.items()}
-
-
-def picture(figures: dict[str, Any], families: list[str], title: str, file: Path) -> None:
-    """MRR by category, a bar a family."""
-    figure = Figure(figsize=(9, 4.5), layout="constrained")
-    axes = figure.add_subplot()
-    width = 0.8 / len(families)
-    for number, family in enumerate(families):
-        places = [i - 0.4 + (number + 0.5) * width for i in range(len(figures))]
-        axes.bar(places, [row[family]["mrr"] for row in figures.values()], width, label=family, color=f"C{number}")
-    ticks = [f"{name.replace(', ', chr(10))}\n{row['num_ranks']:,}" for name, row in figures.items()]
-    axes.set_xticks(range(len(figures)), ticks)
-    axes.set(xlabel="category of the relation, side asked for, ranks", ylabel="MRR on test", title=title)
-    axes.grid(alpha=0.3, axis="y")
-    figure.legend(loc="outside right upper")
-    figure.savefig(file, dpi=120)
 
 
 def main() -> None:
@@ -106,7 +88,8 @@ def main() -> None:
         relations_won=wins,
         **figures,
     )
-    picture(figures["by_category"], families, title, told.with_suffix(".png"))
+    on_lines = {name.replace(", ", "\n"): row for name, row in figures["by_category"].items()}
+    picture(on_lines, families, title, "category of the relation, and side asked for", told.with_suffix(".png"))
     shown = dict(list(figures["by_relation"].items())[:SHOWN])
     lines = [["relations won", *families[:-1]], ["---"] * len(families)]
     lines += [[kind, *map(str, row.values())] for kind, row in wins.items()]

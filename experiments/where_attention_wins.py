@@ -92,16 +92,16 @@ def cell(figures: dict[str, Any]) -> str:
     return f"{told} ({less['mean']:+.3f}: {less['low']:+.3f} to {less['high']:+.3f})" if less else told
 
 
-def picture(figures: dict[str, Any], presets: list[str], title: str, file: Path) -> None:
-    """MRR by bucket, a bar a preset."""
-    figure = Figure(figsize=(8, 4.5), layout="constrained")
+def picture(figures: dict[str, Any], presets: list[str], title: str, groups: str, file: Path) -> None:
+    """MRR by group, a bar a preset."""
+    figure = Figure(figsize=(9, 4.5), layout="constrained")
     axes = figure.add_subplot()
     width = 0.8 / len(presets)
     for number, preset in enumerate(presets):
         places = [i - 0.4 + (number + 0.5) * width for i in range(len(figures))]
         axes.bar(places, [row[preset]["mrr"] for row in figures.values()], width, label=preset, color=f"C{number}")
     axes.set_xticks(range(len(figures)), [f"{name}\n{row['num_ranks']:,} ranks" for name, row in figures.items()])
-    axes.set(xlabel="degree of the given entity in the training graph", ylabel="MRR on test", title=title)
+    axes.set(xlabel=groups, ylabel="MRR on test", title=title)
     axes.grid(alpha=0.3, axis="y")
     figure.legend(loc="outside right upper")
     figure.savefig(file, dpi=120)
@@ -138,7 +138,8 @@ def main() -> None:
         **figures,
     )
     title = Path(dataset.source).name
-    picture(figures["by_degree"], presets, title, told.with_suffix(".png"))
+    groups_are = "degree of the given entity in the training graph"
+    picture(figures["by_degree"], presets, title, groups_are, told.with_suffix(".png"))
     relations = dict(list(figures["by_relation"].items())[:SHOWN])
     tables = [
         table("All", figures["all"], presets),

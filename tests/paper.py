@@ -1,4 +1,6 @@
-"""What the tests of formulas on paper share: to write parameters or whole rows of scores down, and to score a fact."""
+"""What the tests of formulas on paper share: to write parameters or whole rows of scores down, and to score a fact;
+and which scorers are made without a gradient.
+"""
 
 from typing import Any, final
 
@@ -7,7 +9,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from kg.graph.graph import Graph
+from kg.models import SCORERS
 from kg.models.scorer import WORST, Queries, Scorer, Tails
+
+SIMILARITIES = tuple(name for name, home in SCORERS.items() if home.startswith("kg.models.similarity:"))
+# What no gradient moves: counted, mined or fitted in one pass.
+COUNTED = ("frequency", "naive_bayes", "combine", "rank_ensemble", "rules", "path_ranking", *SIMILARITIES)
 
 
 @final

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from paper import COUNTED
 
 from kg.errors import UserError
 from kg.graph.dataset import Dataset
@@ -16,8 +17,6 @@ from kg.training.regularizers import N3
 from kg.training.run import Run, WarmUp
 
 WITHOUT = ("gated", "combine", "rank_ensemble")  # of what parts, is for the caller to say
-SIMILARITIES = tuple(name for name, home in SCORERS.items() if home.startswith("kg.models.similarity:"))
-COUNTED = ("frequency", "naive_bayes", "rules", "path_ranking", *SIMILARITIES)  # one epoch
 
 
 @pytest.fixture

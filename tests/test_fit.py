@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from paper import COUNTED
 from torch import Tensor
 from torch.optim import SGD, Adagrad, Adam, AdamW
 
@@ -403,9 +404,6 @@ def test_weights_that_are_not_finite_stop_it_too(random_dataset: Dataset, epochs
         for _ in (fit := new_fit(random_dataset, run)):
             evaluate(fit.scorer, random_dataset, "valid")
 
-
-SIMILARITIES = tuple(name for name, home in SCORERS.items() if "similarity" in home)
-COUNTED = ("frequency", "naive_bayes", "combine", "rank_ensemble", "rules", "path_ranking", *SIMILARITIES)
 
 
 @pytest.mark.parametrize("name", [name for name in SCORERS if name not in COUNTED])

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from paper import fill, score
+from paper import COUNTED, SIMILARITIES, fill, score
 from torch import Tensor
 from torch.optim import Adam
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -89,9 +89,6 @@ def _called(value: Any) -> str:
 
 
 BOTH: list[dict[str, Any]] = [{"tied": False}, {"tied": True}]
-SIMILARITIES = tuple(name for name, home in SCORERS.items() if home.startswith("kg.models.similarity:"))
-# Or fitted: no gradient moves them.
-COUNTED = ("frequency", "naive_bayes", "combine", "rank_ensemble", "rules", "path_ranking", *SIMILARITIES)
 ARGUMENTS = {  # what each scorer is tried with, where that is not: inverses tied, and with weights of their own
     "cp": [{}],
     "conve": [{"channels": 4}],

@@ -12,8 +12,8 @@ from kg.models.path_ranking import Ends, check_path_shape
 from kg.models.rescal import RESCAL
 from kg.models.scorer import WORST, Queries, QueryVectors, Scorer, Tails
 from kg.models.space import AGAINST_ALL, COMMON, Choice, Space
-from kg.rules.edges import Edges
-from kg.rules.paths import check_questions, ends, slopes, walkable
+from kg.rules.edges import Edges, check_questions
+from kg.rules.paths import ends, slopes, walkable
 
 SPACE = Space({**COMMON, "dim": Choice((32, 64, 128)), "num_paths": Choice((8, 16, 32))}, objective=AGAINST_ALL)
 

@@ -10,7 +10,8 @@ from torch import Tensor
 from kg.errors import UserError
 from kg.models.scorer import Queries, Scorer, Tails
 from kg.models.space import Choice, Space
-from kg.rules.paths import check_questions, ends, walkable
+from kg.rules.edges import check_questions
+from kg.rules.paths import ends, walkable
 
 SPACE = Space({"num_paths": Choice((16, 32, 64))})
 

@@ -14,7 +14,7 @@ from kg.graph.graph import Graph
 from kg.graph.known import spans
 from kg.models.scorer import Queries, Scorer, Tails
 from kg.models.space import Choice, Space
-from kg.rules.edges import edges_of
+from kg.rules.edges import check_questions, edges_of
 from kg.rules.prediction import Index, answers, index_of, lexicographic
 from kg.rules.rule import Rules
 
@@ -99,7 +99,8 @@ class RuleScorer(Scorer):
             self._index = index_of(self.rules, self.num_entities)
         index = self._index
         heads, relations = (x.cpu().numpy() for x in (queries.head, queries.relation))
-        self._check_numbers(queries.graph, heads, relations)
+        self._check_graph(queries.graph)
+        check_questions(queries.graph, heads, relations)
         given = answers(edges_of(queries.graph), index, heads, relations, self.num_rules)
         first, count = index.first_plain[relations], index.first_plain[relations + 1] - index.first_plain[relations]
         row, place = (x.numpy() for x in spans(torch.from_numpy(first), torch.from_numpy(count)))
@@ -111,16 +112,13 @@ class RuleScorer(Scorer):
             self._scored(*given, queries), self._scored(*plain, queries), len(heads), queries.graph.num_entities
         )
 
-    def _check_numbers(self, graph: Graph, heads: Int[np.ndarray, " B"], relations: Int[np.ndarray, " B"]) -> None:
+    def _check_graph(self, graph: Graph) -> None:
         """The compiled loops look up what they are told to, also outside of their arrays."""
         if graph.num_relations != self.num_relations or graph.num_entities < self.num_entities:
             raise ValueError(
                 f"rules of {self.num_entities:,} entities and {self.num_relations:,} relations "
                 f"cannot answer in a graph of {graph.num_entities:,} and {graph.num_relations:,}"
             )
-        for numbers, count in ((heads, graph.num_entities), (relations, 2 * graph.num_relations)):
-            if len(numbers) and not 0 <= numbers.min() <= numbers.max() < count:
-                raise IndexError(f"expected numbers from 0 to {count - 1:,}: got {numbers.min()} to {numbers.max()}")
 
     def _scored(
         self,

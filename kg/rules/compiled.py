@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import TypeVar, cast
 
 import numba
+import numpy as np
 
 _Function = TypeVar("_Function", bound=Callable[..., object])
 
@@ -18,3 +19,11 @@ def compiled(function: _Function) -> _Function:
     What checks shapes while the tests run wraps a function in Python, which cannot be compiled: it is taken off.
     """
     return cast(_Function, numba.njit(cache=True, nogil=True)(inspect.unwrap(function)))
+
+
+@compiled
+def longer(array: np.ndarray, length: int) -> np.ndarray:
+    """The array, of one axis or two, with zeros up to this length."""
+    made = np.zeros((length,) + array.shape[1:], array.dtype)
+    made[: len(array)] = array
+    return made

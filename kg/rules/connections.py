@@ -29,7 +29,6 @@ def supported(
     how many were. Paths of ceil(length / 2) edges from the one end meet paths of floor(length / 2) from the other.
     """
     num_entities, back = len(edges.offsets) - 1, edges.num_relations
-    base = 2 * back + 1
     table = np.full(1 << 10, -1, np.int64), np.zeros(1 << 10, np.int64), np.full(1 << 10, -1, np.int64)
     size, steps = 0, 0
     short = length // 2
@@ -37,7 +36,6 @@ def supported(
     first, stamp = np.zeros(num_entities, np.int64), np.full(num_entities, -1, np.int64)
     entity, relations = np.zeros(long + 1, np.int64), np.zeros(long, np.int64)
     edge, stop = np.zeros(long + 1, np.int64), np.zeros(long + 1, np.int64)
-    body = np.zeros(length, np.int64)
     for fact in range(len(facts)):
         if steps > budget:
             return table[0], table[1], fact
@@ -70,11 +68,7 @@ def supported(
             while at >= 0:
                 steps += 1
                 if short < 2 or is_new(between[at], entity, long):
-                    for i in range(long):
-                        body[i] = relations[i]
-                    for i in range(short):
-                        body[length - 1 - i] = (ways[at, i] + back) % (2 * back)
-                    code = _code(body, turned, back, base)
+                    code = _code(relations, ways[at], turned, back)
                     if length > 1 or code != relation + 1:
                         if 2 * size > len(table[0]):
                             table = _grown(table)
@@ -151,12 +145,19 @@ def _chain(
 
 
 @compiled
-def _code(body: Int[np.ndarray, " L"], turned: bool, back: int, base: int) -> int:
-    """The number of a body; of its inverse, last atom first, if the path was walked from the other end."""
-    code = 0
-    for i in range(len(body)):  # the last digit is the first atom
-        atom = (body[i] + back) % (2 * back) if turned else body[len(body) - 1 - i]
-        code = code * base + atom + 1
+def _code(long: Int[np.ndarray, " L"], short: Int[np.ndarray, " S"], turned: bool, back: int) -> int:
+    """The number of a body: a long path from the one end, then back along a short one from the other.
+
+    turned: of its inverse, the last atom first, as the long path began at the tail.
+    """
+    length, code = len(long) + len(short), 0
+    for i in range(length):  # the last digit is the first atom
+        place = i if turned else length - 1 - i
+        is_walked = place < len(long)  # otherwise walked from the other end
+        atom = long[place] if is_walked else short[length - 1 - place]
+        if is_walked == turned:
+            atom = (atom + back) % (2 * back)
+        code = code * (2 * back + 1) + atom + 1
     return code
 
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int
 
-from kg.rules.compiled import compiled
+from kg.rules.compiled import compiled, longer
 from kg.rules.edges import Edges, leads_to, span
 
 
@@ -73,9 +73,7 @@ def constant_rules(
                     with_relation[b] += 1
                     before = b
         if len(rows) < count + num_touched + 2 * back + 1:
-            more = np.zeros((2 * (count + num_touched + 2 * back + 1), 6), np.int32)
-            more[:count] = rows[:count]
-            rows = more
+            rows = longer(rows, 2 * (count + num_touched + 2 * back + 1))
         least = max(min_confidence, features.holders[feature] / (num_others + smoothing))
         count = _add(rows, count, r, c, -1, -1, features.holders[feature], num_others)
         for b in range(2 * back):

@@ -49,6 +49,13 @@ def edges_of(graph: Graph) -> Edges:
     )
 
 
+def check_questions(graph: Graph, heads: Int[np.ndarray, " B"], relations: Int[np.ndarray, " B"]) -> None:
+    """IndexError for numbers outside of the graph: the compiled loops would look them up outside of their arrays."""
+    for numbers, count in ((heads, graph.num_entities), (relations, 2 * graph.num_relations)):
+        if len(numbers) and not 0 <= numbers.min() <= numbers.max() < count:
+            raise IndexError(f"expected numbers from 0 to {count - 1:,}: got {numbers.min()} to {numbers.max()}")
+
+
 @compiled
 def span(edges: Edges, entity: int, relation: int) -> tuple[int, int]:
     """Where the edges of this entity with this relation lie: start and stop. O(log degree)."""

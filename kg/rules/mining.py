@@ -16,7 +16,7 @@ from kg.rules.connections import bodies, supported
 from kg.rules.constants import constant_rules, features_of, pca_sizes
 from kg.rules.edges import Edges, edges_of, span
 from kg.rules.grounding import reached
-from kg.rules.rule import SMOOTHING, Rules
+from kg.rules.rule import SMOOTHING, Rules, confidence
 
 MOST_ATOMS = 5
 _FACTS_BUDGET = 200_000_000  # edges looked at to find the bodies of one relation: a second or two
@@ -60,7 +60,7 @@ def mine(
     closed, counts, sampled = [], [], []
     for length in range(1, max_length + 1):
         for rules, counted, part in _mined_closed(work, length, max_length, min_support):
-            kept = (counted[:, 0] >= min_support) & (counted[:, 0] / (counted[:, 1] + SMOOTHING) >= min_confidence)
+            kept = (counted[:, 0] >= min_support) & (confidence(counted) >= min_confidence)
             closed.append(rules[kept])
             counts.append(counted[kept])
             sampled.append(part[kept])

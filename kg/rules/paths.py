@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from kg.graph.graph import Graph
-from kg.rules.compiled import compiled
+from kg.rules.compiled import compiled, longer
 from kg.rules.connections import bodies, supported
 from kg.rules.edges import Edges, edges_of, span
 from kg.rules.rule import inverse_bodies
@@ -44,13 +44,6 @@ def walkable(graph: Graph) -> Edges:
     offsets, relation, tail = (x.cpu().numpy() for x in (graph.offsets, graph.relation, graph.tail))
     nothing = np.zeros(0, np.int64)
     return Edges(graph.num_relations, offsets, relation, tail, nothing, nothing)
-
-
-def check_questions(graph: Graph, heads: Int[np.ndarray, " B"], relations: Int[np.ndarray, " B"]) -> None:
-    """IndexError for numbers outside of the graph: the compiled loops would look them up outside of their arrays."""
-    for numbers, count in ((heads, graph.num_entities), (relations, 2 * graph.num_relations)):
-        if len(numbers) and not 0 <= numbers.min() <= numbers.max() < count:
-            raise IndexError(f"expected numbers from 0 to {count - 1:,}: got {numbers.min()} to {numbers.max()}")
 
 
 def path_types(
@@ -139,9 +132,7 @@ def ends(
                 total[t] += weight[relation, k] * room.probability[level, t]
         start, stop = offsets[row], offsets[row] + count
         if stop > len(entities):
-            more, longer = np.zeros(2 * stop, np.int64), np.zeros(2 * stop, np.float32)
-            more[:start], longer[:start] = entities[:start], sums[:start]
-            entities, sums = more, longer
+            entities, sums = longer(entities, 2 * stop), longer(sums, 2 * stop)
         for i in range(count):
             entities[start + i], sums[start + i] = met[i], total[met[i]]
         offsets[row + 1] = stop
@@ -209,7 +200,7 @@ def examples(
                 chances[t, k] = room.probability[level, t]
                 total[t] += room.probability[level, t]
         if size + 1 + count > len(answer):
-            features, answer = _longer(features, 2 * (size + 1 + count)), _longer_flags(answer, 2 * (size + 1 + count))
+            features, answer = longer(features, 2 * (size + 1 + count)), longer(answer, 2 * (size + 1 + count))
         if stamp[tail] == fact:
             features[size], answer[size] = chances[tail], 1
             size += 1
@@ -232,7 +223,7 @@ def examples(
             place += step
     weight = np.ones(size + 2)
     weight[size], weight[size + 1] = missed, unreached
-    features, answer = _longer(features[:size], size + 2), _longer_flags(answer[:size], size + 2)
+    features, answer = longer(features[:size], size + 2), longer(answer[:size], size + 2)
     answer[size] = 1
     return Examples(features, answer, weight)
 
@@ -304,17 +295,3 @@ def _step(edges: Edges, relation: int, x: int, level: int, question: _Question, 
             room.entity[level + 1, room.size[level + 1]] = t
             room.size[level + 1] += 1
         room.probability[level + 1, t] += share
-
-
-@compiled
-def _longer(array: Float[np.ndarray, "M K"], length: int) -> Float[np.ndarray, "L K"]:
-    longer = np.zeros((length, array.shape[1]), array.dtype)
-    longer[: len(array)] = array
-    return longer
-
-
-@compiled
-def _longer_flags(array: Int[np.ndarray, " M"], length: int) -> Int[np.ndarray, " L"]:
-    longer = np.zeros(length, array.dtype)
-    longer[: len(array)] = array
-    return longer

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from kg.rules.compiled import compiled
+from kg.rules.compiled import compiled, longer
 from kg.rules.constants import holds_open
 from kg.rules.edges import Edges, span
 from kg.rules.grounding import reached
@@ -106,7 +106,7 @@ def answers(
         count = _give_holders(edges, index, head, relation, surest, given, count)
         total = offsets[row] + count
         if total > len(entities):
-            entities, confidences = _longer(entities, 2 * total), _deeper(confidences, 2 * total)
+            entities, confidences = longer(entities, 2 * total), longer(confidences, 2 * total)
         _give_plain(index, relation, surest, given[:count])
         given[:count].sort()
         for j in range(count):
@@ -275,17 +275,3 @@ def _compared(left: Float[np.ndarray, " K"], right: Float[np.ndarray, " K"]) -> 
         if left[i] != right[i]:
             return 1 if left[i] > right[i] else -1
     return 0
-
-
-@compiled
-def _longer(array: Int[np.ndarray, " M"], length: int) -> Int[np.ndarray, " L"]:
-    longer = np.zeros(length, array.dtype)
-    longer[: len(array)] = array
-    return longer
-
-
-@compiled
-def _deeper(array: Float[np.ndarray, "M K"], length: int) -> Float[np.ndarray, "L K"]:
-    longer = np.zeros((length, array.shape[1]), array.dtype)
-    longer[: len(array)] = array
-    return longer

@@ -100,9 +100,6 @@ class Regressions(Fitting):
             self.epoch += 1
             yield Epoch(self.epoch, self._loss, self.num_queries, complete=True)
 
-    def best_weights(self) -> dict[str, torch.Tensor]:
-        return self.scorer.state_dict()
-
 
 def some_facts(graph: Graph, relation: int, most: int) -> Int[np.ndarray, "F 2"]:
     """(head, tail) of facts of a relation, in an order that is random but always the same."""

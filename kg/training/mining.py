@@ -105,9 +105,6 @@ class Mine(Fitting):
         explained = int((given.entity == tail[given.row]).sum())
         return 1 - explained / max(1, len(tail))
 
-    def best_weights(self) -> dict[str, torch.Tensor]:
-        return self.scorer.state_dict()
-
     def state_dict(self) -> dict[str, Any]:
         """The rules are in the scorer, and those of a graph may be many: they are stored once."""
         return {**super().state_dict(), "scorer": {}, "best_weights": {}}
