@@ -31,7 +31,8 @@ from kg.errors import UserError
 if TYPE_CHECKING:
     from kg.evaluation.ranking import Metrics
     from kg.graph.dataset import Dataset
-    from kg.query.predictor import Candidate, Predictor, Reason, Uncertainty
+    from kg.query.candidate import Candidate
+    from kg.query.predictor import Predictor, Reason, Uncertainty
     from kg.rules.rule import Rule
     from kg.training.run import Run
 

@@ -12,8 +12,9 @@ from kg import bundle as bundles
 from kg.errors import UserError
 from kg.evaluation.ranking import evaluate
 from kg.graph.dataset import Dataset
+from kg.query.candidate import Candidate
 from kg.query.discovery import best_new_facts
-from kg.query.predictor import Candidate, Predictor
+from kg.query.predictor import Predictor
 from kg.store.store import Store
 from kg.training.defaults import defaults
 from kg.training.train import train

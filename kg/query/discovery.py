@@ -5,7 +5,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from kg.models.scorer import Queries
-from kg.query.predictor import Candidate, Predictor
+from kg.query.candidate import Candidate
+from kg.query.predictor import Predictor
 
 _BATCH = 256
 

@@ -20,31 +20,13 @@ from kg.graph.known import KnownAnswers
 from kg.graph.schema import Schema
 from kg.graph.vocabulary import Vocabulary
 from kg.models.scorer import Queries
+from kg.query.candidate import Candidate
 from kg.query.pattern import Names, Pattern
 from kg.query.rules import RuleNames
 from kg.store.store import Store
 
 if TYPE_CHECKING:
     from kg.rules.rule import Atom, Rule, Rules
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A fact that the graph may be missing, or has: terms as the vocabulary writes them.
-
-    rank: 1 is the most plausible of the candidates asked for. score: the scorer's own, higher is more plausible; it
-    compares answers to one question, not questions. known: whether the fact is in the graph.
-    """
-
-    subject: str
-    predicate: str
-    object: str
-    rank: int
-    score: float
-    known: bool
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 @dataclass(frozen=True)
