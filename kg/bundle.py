@@ -16,6 +16,7 @@ from torch import Tensor
 import kg
 from kg import generations
 from kg.errors import UserError
+from kg.evaluation.calibration import Calibration
 from kg.graph.dataset import PARTS, Dataset
 from kg.graph.schema import Schema
 from kg.graph.vocabulary import Vocabulary
@@ -31,7 +32,8 @@ class Bundle:
     """A model folder, read.
 
     run: the Run that trained it, as JSON. temperature: what scores are divided by before the softmax (None: not
-    fitted). metrics: figures on valid, and the course of training. state: what resuming needs.
+    fitted). calibration: from scores to probabilities (None: there were no valid facts, or it was trained before there
+    was one: `kg calibrate` fits it). metrics: figures on valid, and the course of training. state: what resuming needs.
     """
 
     path: Path
@@ -42,6 +44,7 @@ class Bundle:
     metrics: dict[str, Any]
     state: dict[str, Any]
     manifest: dict[str, Any]
+    calibration: Calibration | None = None
 
     @classmethod
     def load(cls, path: Path | str, device: torch.device | str = "cpu") -> "Bundle":
@@ -79,15 +82,18 @@ class Bundle:
         scorer = from_description(config["run"]["scorer"])(dataset.num_entities, dataset.num_relations)
         scorer.load_state_dict(load_file(folder / "model.safetensors"))
         state = folder / "state"
+        calibration = _read_json(folder / "calibration.json")
+        probability = calibration.get("probability")
         return cls(
             root,
             scorer.to(device).eval(),
             dataset,
             config["run"],
-            _read_json(folder / "calibration.json")["temperature"],
+            calibration["temperature"],
             _read_json(folder / "metrics.json"),
             _joined(_read_json(state / "state.json"), load_file(state / "tensors.safetensors")),
             manifest,
+            None if probability is None else Calibration.from_json(probability),
         )
 
 
@@ -106,6 +112,7 @@ def save(
     state: dict[str, Any],
     metrics: dict[str, Any],
     temperature: float | None = None,
+    calibration: Calibration | None = None,
 ) -> None:
     """Write the next generation of a model folder, whole or not at all.
 
@@ -124,10 +131,25 @@ def save(
         _write_json(folder / "state" / "state.json", _split(state, "", tensors))
         save_file(_contiguous(tensors), folder / "state" / "tensors.safetensors")
         _write_json(folder / "config.json", {"run": run})
-        _write_json(folder / "calibration.json", {"temperature": temperature})
+        probability = None if calibration is None else calibration.to_json()
+        _write_json(folder / "calibration.json", {"temperature": temperature, "probability": probability})
         _write_json(folder / "metrics.json", metrics)
         (folder / "README.md").write_text(_card(dataset, run, metrics), encoding="utf-8")
         generations.write_manifest(folder, {**_provenance(dataset), "seed": run["seed"]}, previous=draft.previous)
+
+
+def save_calibration(bundle: Bundle, calibration: Calibration) -> None:
+    """Write the next generation of a model's folder: as it is, but for its calibration."""
+    save(
+        bundle.path,
+        dataset=bundle.dataset,
+        run=bundle.run,
+        weights=bundle.scorer.state_dict(),
+        state=bundle.state,
+        metrics=bundle.metrics,
+        temperature=bundle.temperature,
+        calibration=calibration,
+    )
 
 
 def _save_dataset(folder: Path, dataset: Dataset) -> None:
@@ -218,7 +240,8 @@ Filtered ranking on its valid facts, both directions, all entities as candidates
 |---|---|
 {figures or "| not measured yet | |"}
 
-It knows nothing but these facts: its errors and gaps are theirs. A score is no probability.
+It knows nothing but these facts: its errors and gaps are theirs. A score is no probability; what is told as one is that
+of being a fact which was held out of training, a lower bound of being true.
 """
 
 

@@ -239,6 +239,21 @@ def train(
 
 
 @app.command()
+def calibrate(model: ModelPath, device: Device = "cpu") -> None:
+    """Fit a model's probabilities anew on its valid facts, as `kg train` does at its end."""
+    from kg import bundle as bundles
+    from kg.evaluation.calibration import calibrate as calibrated
+
+    bundle = bundles.Bundle.load(model, _device(device))
+    with err.status("calibrating"):
+        calibration = calibrated(bundle.scorer, bundle.dataset, bundle.temperature)
+    if calibration is None:
+        raise UserError(f"{model} was trained without valid facts: there is nothing to calibrate it on")
+    bundles.save_calibration(bundle, calibration)
+    out.print(f"{_plain(str(model))}: calibrated on {len(bundle.dataset.valid):,} valid facts ({calibration.shape})")
+
+
+@app.command()
 def evaluate(
     model: ModelPath,
     split: Annotated[Literal["valid", "test"], typer.Option(help="Which held-out facts.")] = "test",

@@ -45,16 +45,23 @@ class KnownAnswers:
         self, head: Int[Tensor, " B"], relation: Int[Tensor, " B"]
     ) -> tuple[Int[Tensor, " K"], Int[Tensor, " K"]]:
         """(row, tail) of every known answer to the B questions, in order of rows. O(B log M + K)."""
-        empty = head.new_zeros(0)
+        row, place = spans(*self._stretches(head, relation))
+        return row, self.tails[place]
+
+    def counts(self, head: Int[Tensor, " B"], relation: Int[Tensor, " B"]) -> Int[Tensor, " B"]:
+        """How many answers of each of the B questions are known. O(B log M)."""
+        return self._stretches(head, relation)[1]
+
+    def _stretches(
+        self, head: Int[Tensor, " B"], relation: Int[Tensor, " B"]
+    ) -> tuple[Int[Tensor, " B"], Int[Tensor, " B"]]:
+        """Where the answers of each question begin in `tails`, and how many there are."""
         if not len(self.questions):
-            return empty, empty
+            return torch.zeros_like(head), torch.zeros_like(head)
         key = head * (2 * self.num_relations) + relation
         at = torch.searchsorted(self.questions, key).clamp_(max=len(self.questions) - 1)
-        found = self.questions[at] == key
         start = self.offsets[at]
-        count = torch.where(found, self.offsets[at + 1] - start, 0)
-        row, place = spans(start, count)
-        return row, self.tails[place]
+        return start, torch.where(self.questions[at] == key, self.offsets[at + 1] - start, 0)
 
     def contains(
         self, head: Int[Tensor, " B"], relation: Int[Tensor, " B"], tail: Int[Tensor, " B"]

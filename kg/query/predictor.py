@@ -13,6 +13,8 @@ from torch import Tensor
 
 from kg.bundle import Bundle
 from kg.errors import UserError
+from kg.evaluation.asking import Asking, Rows
+from kg.evaluation.calibration import Calibration
 from kg.evaluation.uncertainty import entropies
 from kg.graph.dataset import entity_facts
 from kg.graph.graph import Graph
@@ -87,6 +89,8 @@ class Predictor:
         self.facts = facts.to(device)
         self.graph = Graph.from_triples(self.facts, len(vocabulary.entities), len(vocabulary.relations))
         self.known = KnownAnswers.from_triples(self.facts, len(vocabulary.relations))
+        self.asking = Asking(self.scorer, self.graph, self.known, bundle.temperature or 1.0)
+        self._ends: dict[int, Rows] = {}
 
     @classmethod
     def load(
@@ -201,6 +205,72 @@ class Predictor:
             for i in (self._entity(subject), self._relation(predicate), self._entity(object))
         )
         return self.scorer.score_hrt(Queries(head, relation, self.graph), tail).item()
+
+    # How probable
+
+    @property
+    def calibration(self) -> Calibration:
+        """UserError where the model has none."""
+        if self.bundle.calibration is None:
+            raise UserError(
+                f"{self.bundle.path} tells no probabilities: it was trained without valid facts, or before there were "
+                f"any (kg calibrate {self.bundle.path})"
+            )
+        return self.bundle.calibration
+
+    def fact_probabilities(self, hrt: Int[Tensor, "F 3"]) -> Float[Tensor, " F"]:
+        """Of facts, known or not: see kg.evaluation.calibration. O(F (answers of their relations)) scores.
+
+        A relation may be given in either direction. UserError for an entity that the model cannot be asked about.
+        """
+        num = len(self.vocabulary.relations)
+        upright = torch.where((hrt[:, 1] < num)[:, None], hrt, hrt.flip(1) - hrt.new_tensor([0, num, 0]))
+        found = torch.zeros(len(hrt), device=hrt.device)
+        for relation in torch.unique(upright[:, 1]).tolist():
+            chosen = upright[:, 1] == relation
+            heads, row = torch.unique(upright[chosen, 0], return_inverse=True)
+            tails, column = torch.unique(upright[chosen, 2], return_inverse=True)
+            forward = self.asking.rows(relation, heads, tails)
+            backward = self.asking.rows(relation + num, tails, heads)
+            found[chosen] = self.calibration.logits(relation, forward, backward)[row, column]
+        return self.calibration.probabilities(found)
+
+    def probabilities(self, head: Int[Tensor, " B"], relation: Int[Tensor, " B"]) -> Float[Tensor, "B N"]:
+        """Of every entity as the answer of (head, relation, ?), relation r + R asking for heads; known answers are told
+        like any other. An entity that the model cannot be asked about has 0.
+
+        The first question of a relation asks about every entity in the other direction, later ones do not.
+        """
+        num = len(self.vocabulary.relations)
+        found = torch.zeros(len(head), self.graph.num_entities, device=head.device)
+        every = self.answerable
+        for directed in torch.unique(relation).tolist():
+            chosen, inverse = relation == directed, (directed + num) % (2 * num)
+            asked = self.asking.rows(directed, head[chosen], every)
+            ends = self._ends_of(inverse)
+            others = Rows(self.asking.scores(inverse, every, head[chosen]), ends.normaliser, ends.count)
+            forward, backward = (asked, others) if directed < num else (others, asked)
+            logits = self.calibration.logits(directed % num, forward, backward)
+            found[chosen, : len(every)] = self.calibration.probabilities(logits if directed < num else logits.T)
+        return found
+
+    def _ends_of(self, relation: int) -> Rows:
+        """All that can be asked (entity, relation, ?), without candidates."""
+        if relation not in self._ends:
+            self._ends[relation] = self.asking.rows(relation, self.answerable, self.answerable[:0])
+        return self._ends[relation]
+
+    @cached_property
+    def answerable(self) -> Int[Tensor, " A"]:
+        """The entities that can stand in a question: the first of all. Most models know but those of their training."""
+        newest = self.graph.num_entities - 1
+        count = newest + 1
+        if count > self.scorer.num_entities:
+            try:
+                self.asking.scores(0, self.facts.new_tensor([newest]), self.facts.new_tensor([0]))
+            except UserError:  # which is what such a scorer says
+                count = self.scorer.num_entities
+        return torch.arange(count, device=self.facts.device)
 
     # Why
 

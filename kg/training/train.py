@@ -19,7 +19,8 @@ from torch import Tensor
 from kg import bundle
 from kg.bundle import Bundle
 from kg.errors import UserError
-from kg.evaluation.calibration import fit_temperature
+from kg.evaluation.calibration import Calibration, calibrate
+from kg.evaluation.temperature import fit_temperature
 from kg.graph.dataset import Dataset
 from kg.models.ensemble import Ensemble
 from kg.models.gated import Gated
@@ -207,8 +208,9 @@ class _Training:
         if len(self.dataset.valid):
             ranking = fit.valid_ranking(self.dataset, temperature)
             valid = ranking.metrics(self.dataset.vocabulary.relations).to_json()
+        calibration = calibrate(fit.scorer, self.dataset, temperature)
         fit.scorer.load_state_dict(last)
-        self._write(weights, epoch, temperature, valid, finished=True)
+        self._write(weights, epoch, temperature, valid, calibration, finished=True)
         return Bundle.load(self.out, fit.device)
 
     def _temperature(self) -> float | None:
@@ -221,7 +223,7 @@ class _Training:
     def _save(self) -> None:
         """A checkpoint: it answers with the best weights so far."""
         epoch = self.fit.best_epoch or self.fit.epoch
-        self._write(self.fit.best_weights(), epoch, self._temperature(), valid=None, finished=False)
+        self._write(self.fit.best_weights(), epoch, self._temperature(), valid=None, calibration=None, finished=False)
 
     def _write(
         self,
@@ -229,6 +231,7 @@ class _Training:
         best_epoch: int,
         temperature: float | None,
         valid: dict[str, Any] | None,
+        calibration: Calibration | None,
         finished: bool,
     ) -> None:
         metrics = {
@@ -247,6 +250,7 @@ class _Training:
             state=self.fit.state_dict(),
             metrics=metrics,
             temperature=temperature,
+            calibration=calibration,
         )
         self._saved = time.perf_counter()
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from kg.evaluation.calibration import fit_temperature
+from kg.evaluation.temperature import fit_temperature
 from kg.evaluation.ranking import evaluate
 from kg.graph.dataset import Dataset
 from kg.graph.vocabulary import Vocabulary
@@ -56,7 +56,7 @@ def test_a_known_temperature_is_found(logits: Tensor, drawn: Dataset, temperatur
 
 
 def test_no_other_is_better(logits: Tensor, drawn: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kg.evaluation.calibration._SAMPLE", R)
+    monkeypatch.setattr("kg.evaluation.temperature._SAMPLE", R)
     scorer = Pairs(3 * logits)
     found = fit_temperature(scorer, drawn)
     assert found is not None

@@ -1,0 +1,60 @@
+"""Asking: a relation's questions put to a scorer, with what its candidates are measured by beside their scores."""
+
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from kg.graph.graph import Graph
+from kg.graph.known import KnownAnswers
+from kg.models.scorer import Queries, Scorer
+
+_BATCH = 256
+_LEAST = -100.0  # a candidate without a vector has the lowest of all floats for a score: nothing could be added to it
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """B questions of one directed relation and K candidates, the same for all.
+
+    scores: divided by the temperature, at least -100. normaliser: log sum exp of the scores of all answers that the
+    relation is known to have had, 0 where it has none. count: known answers of each question.
+    """
+
+    scores: Float[Tensor, "B K"]
+    normaliser: Float[Tensor, " B"]
+    count: Int[Tensor, " B"]
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Asking:
+    """A scorer, the graph it may look at, what is known, and the temperature its scores are divided by."""
+
+    scorer: Scorer
+    graph: Graph
+    known: KnownAnswers
+    temperature: float
+
+    def rows(self, relation: int, heads: Int[Tensor, " B"], tails: Int[Tensor, " K"]) -> Rows:
+        """(head, relation, ?) of these heads, for these tails. O(B (K + answers of the relation)) scores."""
+        found = self.scores(relation, heads, torch.cat([tails, self.answers(relation)]))
+        scores, of_answers = found[:, : len(tails)], found[:, len(tails) :]
+        normaliser = of_answers.logsumexp(1) if of_answers.shape[1] else found.new_zeros(len(heads))
+        return Rows(scores, normaliser, self.known.counts(heads, torch.full_like(heads, relation)))
+
+    @torch.no_grad()
+    def scores(self, relation: int, heads: Int[Tensor, " B"], tails: Int[Tensor, " K"]) -> Float[Tensor, "B K"]:
+        """As `rows` has them."""
+        found = [torch.zeros(0, len(tails), device=heads.device)]
+        for batch in torch.split(heads, _BATCH):
+            queries = Queries(batch, torch.full_like(batch, relation), self.graph)
+            found.append(self.scorer.score_tails(queries, tails).float() / self.temperature)
+        return torch.cat(found).clamp_(min=_LEAST)
+
+    def answers(self, relation: int) -> Int[Tensor, " A"]:
+        """The entities that a directed relation is known to have had for an answer."""
+        offsets, tails = self.known.tails_of_relations
+        return tails[offsets[relation] : offsets[relation + 1]]
