@@ -31,8 +31,8 @@ from kg.errors import UserError
 if TYPE_CHECKING:
     from kg.evaluation.ranking import Metrics
     from kg.graph.dataset import Dataset
-    from kg.query.candidate import Candidate
-    from kg.query.predictor import Predictor, Reason, Uncertainty
+    from kg.query.candidate import Candidates
+    from kg.query.predictor import Reason, Uncertainty
     from kg.rules.rule import Rule
     from kg.training.run import Run
 
@@ -385,7 +385,7 @@ def ask(
         told = {"uncertainty": unsure.to_json()} if unsure else {}
         _print_json([candidate.to_json() | told for candidate in candidates])
     else:
-        out.print(candidate_table(candidates, predictor))
+        out.print(candidate_table(candidates))
         if unsure:
             out.print(_uncertainty_line(unsure), highlight=False, soft_wrap=True)
     err.print(f"known facts: {_plain(predictor.facts_from)}", highlight=False, soft_wrap=True)
@@ -660,11 +660,15 @@ def _count_bar(what: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def candidate_table(candidates: "list[Candidate]", predictor: "Predictor") -> Table:
-    table = Table("rank", "subject", "predicate", "object", "score", "known")
-    for found in candidates:
-        labels = (_plain(predictor.label(term)) for term in (found.subject, found.predicate, found.object))
-        table.add_row(str(found.rank), *labels, f"{found.score:.3f}", "known" if found.known else "[bold]new[/]")
+def candidate_table(candidates: "Candidates") -> Table:
+    from kg.query.candidate import COLUMNS
+
+    rows = candidates.rows()
+    noted = any(row[-1] for row in rows)
+    table = Table(*(COLUMNS if noted else COLUMNS[:-1]))
+    for row in rows:
+        cells = [_plain(cell) for cell in row] if noted else [_plain(cell) for cell in row[:-1]]
+        table.add_row(*cells)
     return table
 
 

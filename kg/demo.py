@@ -12,8 +12,7 @@ from kg import bundle as bundles
 from kg.errors import UserError
 from kg.evaluation.ranking import evaluate
 from kg.graph.dataset import Dataset
-from kg.query.candidate import Candidate
-from kg.query.discovery import best_new_facts
+from kg.query.candidate import Candidates
 from kg.query.predictor import Predictor
 from kg.store.store import Store
 from kg.training.defaults import defaults
@@ -40,9 +39,9 @@ def run_demo(folder: Path, out: Console, err: Console) -> None:
     out.print(_leaderboard(scores))
     best = max(scores, key=lambda name: scores[name]["valid mrr"])
     predictor = Predictor.load(folder / best)
-    candidates = best_new_facts(predictor, 10)
-    out.print(_facts_table(candidates, predictor, best))
-    written = _write(candidates, predictor, folder / "candidates.jsonl")
+    candidates = predictor.complete(10)
+    out.print(_facts_table(candidates, best))
+    written = _write(candidates, folder / "candidates.jsonl")
     out.print(f"written to {written}; ask more with: kg ask {folder / best} \"(Germany, borders, ?)\"", soft_wrap=True)
 
 
@@ -69,18 +68,17 @@ def _leaderboard(scores: dict[str, dict[str, float]]) -> Table:
     return table
 
 
-def _facts_table(candidates: list[Candidate], predictor: Predictor, model: str) -> Table:
-    table = Table("", "subject", "predicate", "object", "log p", title=f"The ten best new facts, says {model}")
-    for found in candidates:
-        labels = (predictor.label(term) for term in (found.subject, found.predicate, found.object))
-        table.add_row(str(found.rank), *labels, f"{found.score:.2f}")
+def _facts_table(candidates: Candidates, model: str) -> Table:
+    table = Table("", "subject", "predicate", "object", "p", title=f"The ten best new facts, says {model}")
+    for rank, subject, predicate, object_, probability, *_ in candidates.rows():
+        table.add_row(rank, subject, predicate, object_, probability)
     return table
 
 
-def _write(candidates: list[Candidate], predictor: Predictor, path: Path) -> Path:
+def _write(candidates: Candidates, path: Path) -> Path:
     """A JSON line a candidate, with its labels."""
     with path.open("w", encoding="utf-8") as file:
         for found in candidates:
-            labels = [predictor.label(term) for term in (found.subject, found.predicate, found.object)]
+            labels = [candidates.label(term) for term in (found.subject, found.predicate, found.object)]
             file.write(json.dumps({**found.to_json(), "labels": labels}, ensure_ascii=False) + "\n")
     return path

@@ -15,7 +15,6 @@ from kg.graph.dataset import Dataset
 from kg.graph.vocabulary import Vocabulary
 from kg.models import SCORERS, scorer_class
 from kg.models.complex import ComplEx
-from kg.query.discovery import best_new_facts
 from kg.query.pattern import parse
 from kg.query.predictor import Predictor
 from kg.store.store import Store
@@ -130,39 +129,9 @@ def test_known_facts_are_read_as_the_training_facts_were(tmp_path: Path) -> None
     assert not any(each.known for each in asked.tails("Dog", "fears"))  # that one is in the other graph
 
 
-def test_new_facts_about_entities_that_came_later_are_left_out(store: Path, tmp_path: Path) -> None:
-    before = predictor(store)
-    (tmp_path / "more.ttl").write_text(TURTLE + "ex:new ex:likes ex:a . ex:a ex:likes ex:newer .")
-    with Store(store) as opened:
-        opened.load(tmp_path / "more.ttl")
-        found = best_new_facts(Predictor.from_store(before.bundle, opened), top=100)
-    assert found and not any("new" in each.subject + each.object for each in found)
-
-
 def test_top_must_be_positive(store: Path) -> None:
     with pytest.raises(UserError, match="--top"):
         predictor(store).tails("Ann", "likes", top=0)
-
-
-def test_best_new_facts_leave_out_what_is_known_and_what_the_relation_never_saw(store: Path) -> None:
-    found = best_new_facts(predictor(store), top=100)
-    triples = [(each.subject[-1], each.predicate.removeprefix(EX), each.object[-1]) for each in found]
-    # likes: subjects a b c, objects a b c, less the four known; knows: subjects a b, objects b c, less two and b-b.
-    assert sorted(triples) == [
-        ("a", "knows", "c"),
-        ("a", "likes", "a"),
-        ("b", "likes", "b"),
-        ("b", "likes", "c"),
-        ("c", "likes", "a"),
-        ("c", "likes", "b"),
-    ]
-    assert {triples[0], triples[1]} == {("a", "likes", "a"), ("b", "likes", "b")}  # the two of score 1
-    assert [each.rank for each in found] == [1, 2, 3, 4, 5, 6] and not any(each.known for each in found)
-    cool = predictor(store)
-    cool.bundle = replace(cool.bundle, temperature=0.5)
-    expected = torch.log_softmax(torch.tensor([2.0, 0.0, 0.0]), 0)[0].item()
-    assert best_new_facts(cool)[0].score == pytest.approx(expected, abs=1e-6)
-    assert found[0].score == pytest.approx(torch.log_softmax(torch.tensor([1.0, 0.0, 0.0]), 0)[0].item(), abs=1e-6)
 
 
 # How sure the answers are

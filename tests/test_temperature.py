@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from kg.evaluation.temperature import fit_temperature
 from kg.evaluation.ranking import evaluate
+from kg.evaluation.temperature import fit_temperature
 from kg.graph.dataset import Dataset
 from kg.graph.vocabulary import Vocabulary
 from kg.models.scorer import Queries, Scorer, State, Tails

@@ -19,7 +19,8 @@ _TermLists = Mapping[str, tuple[str, ...]]
 class Schema:
     """Terms (bare IRIs or plain names) to what is said of them; everything may be empty.
 
-    `inverse` holds both directions of owl:inverseOf; `labels` one label a term (English or without a language first).
+    `inverse` and `disjoint` hold both directions of owl:inverseOf and owl:disjointWith; `labels` one label a term
+    (English or without a language first).
     """
 
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -29,17 +30,13 @@ class Schema:
     types: _TermLists = field(default_factory=dict)
     subclass_of: _TermLists = field(default_factory=dict)
     inverse: _TermLists = field(default_factory=dict)
+    disjoint: _TermLists = field(default_factory=dict)
     symmetric: tuple[str, ...] = ()
     functional: tuple[str, ...] = ()
 
     @classmethod
     def from_store(cls, store: Store) -> "Schema":
         """Read from all graphs of the store. O(schema facts + labels + types)."""
-        inverse: dict[str, set[str]] = defaultdict(set)
-        for left, rights in _objects(store, OWL + "inverseOf").items():
-            for right in rights:
-                inverse[left].add(right)
-                inverse[right].add(left)
         types = _objects(store, RDF + "type")
         return cls(
             labels=labels(store),
@@ -48,7 +45,8 @@ class Schema:
             range=_objects(store, RDFS + "range"),
             types=types,
             subclass_of=_objects(store, RDFS + "subClassOf"),
-            inverse={term: tuple(sorted(others)) for term, others in inverse.items()},
+            inverse=_both_ways(store, OWL + "inverseOf"),
+            disjoint=_both_ways(store, OWL + "disjointWith"),
             symmetric=_of_type(types, OWL + "SymmetricProperty"),
             functional=_of_type(types, OWL + "FunctionalProperty"),
         )
@@ -67,7 +65,17 @@ class Schema:
                 return tuple(value)
             return {k: tuple(v) if isinstance(v, list) else v for k, v in value.items()}
 
-        return cls(**{f.name: restored(stored[f.name]) for f in fields(cls)})
+        known = (f.name for f in fields(cls) if f.name in stored)  # an older model says nothing of the newer fields
+        return cls(**{name: restored(stored[name]) for name in known})
+
+
+def _both_ways(store: Store, predicate: str) -> dict[str, tuple[str, ...]]:
+    found: dict[str, set[str]] = defaultdict(set)
+    for left, rights in _objects(store, predicate).items():
+        for right in rights:
+            found[left].add(right)
+            found[right].add(left)
+    return {term: tuple(sorted(others)) for term, others in found.items()}
 
 
 def _objects(store: Store, predicate: str) -> dict[str, tuple[str, ...]]:

@@ -50,6 +50,10 @@ class ComplEx(DotScorer):
         re, im = self.diagonal(forward).chunk(2, dim=1)
         return torch.cat([re, torch.where(inverse[:, None], -im, im)], 1)
 
+    def form(self, relation: int) -> Float[Tensor, "D D"]:
+        re, im = self._diagonals(torch.tensor([relation], device=self.device))[0].chunk(2)
+        return torch.cat([torch.cat([re.diag(), im.diag()], 1), torch.cat([-im.diag(), re.diag()], 1)])
+
     def score_relations(self, head: Int[Tensor, " B"], tail: Int[Tensor, " B"], graph: Graph) -> Float[Tensor, "B R2"]:
         first, last = self.pair(head, tail, graph)
         head_re, head_im = first.chunk(2, dim=1)

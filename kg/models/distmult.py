@@ -2,6 +2,7 @@
 
 from typing import final
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
@@ -44,6 +45,9 @@ class DistMult(DotScorer):
     def _diagonals(self, relation: Int[Tensor, " B"]) -> Float[Tensor, "B D"]:
         found: Tensor = self.diagonal(tied_relation(relation, self.num_relations)[0] if self.tied else relation)
         return found
+
+    def form(self, relation: int) -> Float[Tensor, "D D"]:
+        return self._diagonals(torch.tensor([relation], device=self.device))[0].diag()
 
     def score_relations(self, head: Int[Tensor, " B"], tail: Int[Tensor, " B"], graph: Graph) -> Float[Tensor, "B R2"]:
         first, last = self.pair(head, tail, graph)

@@ -56,6 +56,9 @@ class RESCAL(DotScorer):
         matrix = self.matrix.index_select(0, forward)
         return torch.where(inverse[:, None, None], matrix.transpose(1, 2), matrix)
 
+    def form(self, relation: int) -> Float[Tensor, "D D"]:
+        return self._matrices(torch.tensor([relation], device=self.device))[0]
+
     def score_relations(self, head: Int[Tensor, " B"], tail: Int[Tensor, " B"], graph: Graph) -> Float[Tensor, "B R2"]:
         first, last = self.pair(head, tail, graph)
         scores = forms(first, self.matrix, last)

@@ -189,6 +189,13 @@ class EmbeddingScorer(Scorer):
 class DotScorer(EmbeddingScorer, ABC):
     """score = query vector . candidate vector."""
 
+    def form(self, relation: int) -> Float[Tensor, "D D"] | None:
+        """M with score(h, r, t) = h^T M t for the rows h, t of `entities`, without dropout; None where there is none.
+
+        The relation is directed, 0 ... 2R - 1. With it both directions of all facts of a relation are one product.
+        """
+        return None
+
     @final
     def pairwise(self, vector: Float[Tensor, "B D"], candidates: Float[Tensor, "K D"]) -> Float[Tensor, "B K"]:
         return vector @ candidates.T

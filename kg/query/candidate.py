@@ -50,6 +50,11 @@ class Candidates(Sequence[Candidate]):
     def __iter__(self) -> Iterator[Candidate]:
         return iter(self.items)
 
+    def at_least(self, probability: float) -> "Candidates":
+        """Those that are so probable, or of which that is not known."""
+        kept = (each for each in self.items if each.probability is None or each.probability >= probability)
+        return Candidates(tuple(kept), self.labels)
+
     def label(self, term: str) -> str:
         return self.labels.get(term, term)
 

@@ -1,6 +1,6 @@
 """Predictor: questions in RDF terms in, ranked candidate facts out."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,13 +22,16 @@ from kg.graph.known import KnownAnswers
 from kg.graph.schema import Schema
 from kg.graph.vocabulary import Vocabulary
 from kg.models.scorer import Queries
-from kg.query.candidate import Candidate
+from kg.query.candidate import Candidate, Candidates
 from kg.query.pattern import Names, Pattern
 from kg.query.rules import RuleNames
+from kg.query.types import Constraint, DeclaredTypes, ObservedTypes, observed_line
 from kg.store.store import Store
 
 if TYPE_CHECKING:
     from kg.rules.rule import Atom, Rule, Rules
+
+_BATCH = 256
 
 
 @dataclass(frozen=True)
@@ -153,58 +156,198 @@ class Predictor:
 
     # Questions
 
-    def ask(self, pattern: Pattern, top: int = 10, new_only: bool = False) -> list[Candidate]:
-        """The best answers to a pattern with one '?'."""
-        subject, predicate, object_ = pattern.subject, pattern.predicate, pattern.object
-        if predicate is None:
-            assert subject is not None and object_ is not None  # parse() leaves one place open
-            return self.relations(subject, object_, top, new_only)
-        if object_ is None:
-            assert subject is not None
-            return self.tails(subject, predicate, top, new_only)
-        return self.heads(predicate, object_, top, new_only)
+    def ask(
+        self, pattern: Pattern, top: int = 10, new_only: bool = False, types: Constraint = "off"
+    ) -> Candidates:
+        """The best answers to a pattern with one '?', by the score of the direction asked, as evaluation ranks them.
 
-    def tails(self, subject: str, predicate: str, top: int = 10, new_only: bool = False) -> list[Candidate]:
-        """(subject, predicate, ?): the most plausible objects. Names are IRIs, prefix:name or labels."""
-        head, relation = self._question(subject, predicate, None)
-        order, scores, known = self._answers(head, relation, new_only, top)
-        return [
-            self._candidate(rank, head, relation, tail, scores[tail], known[tail]) for rank, tail in enumerate(order, 1)
-        ]
-
-    def heads(self, predicate: str, object: str, top: int = 10, new_only: bool = False) -> list[Candidate]:
-        """(?, predicate, object): the most plausible subjects, scored as tails of the inverse relation."""
-        tail, inverse = self._question(None, predicate, object)
-        order, scores, known = self._answers(tail, inverse, new_only, top)
-        relation = inverse - len(self.vocabulary.relations)
-        return [
-            self._candidate(rank, head, relation, tail, scores[head], known[head]) for rank, head in enumerate(order, 1)
-        ]
+        types: which entities may answer, see kg.query.types.
+        """
+        return self.ask_all([pattern], top, new_only, types)[0]
 
     @torch.no_grad()
-    def relations(self, subject: str, object: str, top: int = 10, new_only: bool = False) -> list[Candidate]:
+    def ask_all(
+        self, patterns: Sequence[Pattern], top: int = 10, new_only: bool = False, types: Constraint = "off"
+    ) -> list[Candidates]:
+        """`ask` of several patterns: faster than one after the other."""
+        if top < 1:
+            raise UserError(f"--top must be at least 1: got {top}")
+        questions = {
+            i: self._question(pattern.subject, pattern.predicate, pattern.object)
+            for i, pattern in enumerate(patterns)
+            if pattern.predicate is not None
+        }
+        answered = dict(zip(questions, self._answers(list(questions.values()), top, new_only, types), strict=True))
+        return [
+            answered[i] if i in answered else self._relations(pattern, top, new_only)
+            for i, pattern in enumerate(patterns)
+        ]
+
+    def tails(
+        self, subject: str, predicate: str, top: int = 10, new_only: bool = False, types: Constraint = "off"
+    ) -> Candidates:
+        """(subject, predicate, ?): the most plausible objects. Names are IRIs, prefix:name or labels."""
+        return self.ask(Pattern(subject, predicate, None), top, new_only, types)
+
+    def heads(
+        self, predicate: str, object: str, top: int = 10, new_only: bool = False, types: Constraint = "off"
+    ) -> Candidates:
+        """(?, predicate, object): the most plausible subjects, scored as tails of the inverse relation."""
+        return self.ask(Pattern(None, predicate, object), top, new_only, types)
+
+    def relations(self, subject: str, object: str, top: int = 10, new_only: bool = False) -> Candidates:
         """(subject, ?, object): the most plausible relations, by the mean of the scores of both directions."""
-        head, tail = self._entity(subject), self._entity(object)
+        return self.ask(Pattern(subject, None, object), top, new_only)
+
+    def score(self, subject: str, predicate: str, object: str) -> float:
+        """The score of one fact: the mean of those of (subject, predicate, ?) and (?, predicate, object), which differ
+        where the scorer has a relation's inverse learn by itself."""
+        fact = [self._entity(subject), self._relation(predicate), self._entity(object)]
+        return self.scores(self.facts.new_tensor([fact])).item()
+
+    @torch.no_grad()
+    def scores(self, hrt: Int[Tensor, "F 3"]) -> Float[Tensor, " F"]:
+        """`score` of many."""
+        head, relation, tail = hrt.unbind(1)
+        inverse = relation + len(self.vocabulary.relations)
+        both = Queries(torch.cat([head, tail]), torch.cat([relation, inverse]), self.graph)
+        other = torch.cat([tail, head])
+        parts = [
+            self.scorer.score_hrt(both[i : i + _BATCH], other[i : i + _BATCH]) for i in range(0, len(both), _BATCH)
+        ]
+        there, back = torch.cat([torch.zeros(0, device=hrt.device), *parts]).chunk(2)
+        return (there + back) / 2
+
+    def complete(
+        self,
+        top: int = 1000,
+        *,
+        relations: Sequence[str] | None = None,
+        entity: str | None = None,
+        per_relation: int | None = None,
+        types: Constraint = "observed",
+        min_probability: float = 0.0,
+        checkpoint: Path | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Candidates:
+        """The most probable new facts of the whole graph: see kg.query.discovery."""
+        from kg.query.discovery import Search, best_new_facts
+
+        search = Search(
+            top,
+            per_relation,
+            None if relations is None else tuple(self._relation(name) for name in relations),
+            None if entity is None else self._entity(entity),
+            types,
+            min_probability,
+        )
+        return best_new_facts(self, search, checkpoint, progress)
+
+    @torch.no_grad()
+    def ranked(self, hrt: Int[Tensor, "F 3"]) -> Candidates:
+        """These facts, all of them new, by probability, then by the logit it is made of."""
+        hrt = hrt.to(self.facts.device)
+        logits = self.logits(hrt)
+        probabilities = self.order.probabilities(logits)
+        order = np.lexsort([-each.cpu().numpy() for each in (logits, probabilities)])
+        chosen = torch.from_numpy(order).to(hrt.device)
+        told = probabilities[chosen].tolist() if self.bundle.calibration else [None] * len(hrt)
+        facts, scores = hrt[chosen], self.scores(hrt[chosen])
+        return self._candidates(facts, scores, torch.zeros(len(hrt), dtype=torch.bool), told)
+
+    def _relations(self, pattern: Pattern, top: int, new_only: bool) -> Candidates:
+        assert pattern.subject is not None and pattern.object is not None  # parse() leaves one place open
+        head, tail = self._entity(pattern.subject), self._entity(pattern.object)
         num = len(self.vocabulary.relations)
         relation = torch.arange(num, device=self.facts.device)
-        one = torch.ones_like(relation)
         ends = torch.tensor([head, tail], device=self.facts.device)
         there, back = self.scorer.score_relations(ends, ends.flip(0), self.graph)
         scores = (there[:num] + back[num:]) / 2
-        known = self.known.contains(one * head, relation, one * tail)
-        order = _best(scores, ~known if new_only else torch.ones_like(known), top)
+        hrt = torch.stack([torch.full_like(relation, head), relation, torch.full_like(relation, tail)], 1)
+        known = self.known.contains(*hrt.unbind(1))
+        eligible = ~known if new_only else torch.ones_like(known)
+        best = scores.masked_fill(~eligible, -torch.inf).topk(min(top, int(eligible.sum()))).indices
+        return self._candidates(hrt[best], scores[best], known[best], self._told(hrt[best]))
+
+    def _answers(
+        self, questions: Sequence[tuple[int, int]], top: int, new_only: bool, types: Constraint
+    ) -> list[Candidates]:
+        """The best answers to (entity, directed relation, ?)."""
+        if not questions:
+            return []
+        num = len(self.vocabulary.relations)
+        asked = self.facts.new_tensor(questions)
+        queries = Queries(asked[:, 0], asked[:, 1], self.graph)
+        known, eligible = self._known_and_eligible(queries, new_only, types)
+        scores = self.scorer.score_tails(queries).masked_fill_(~eligible, -torch.inf)
+        best = scores.topk(min(top, scores.shape[1]))
+        counts = eligible.sum(1).clamp(max=top).tolist()
+        rows = []
+        for (entity, relation), ids, count in zip(questions, best.indices, counts, strict=True):
+            given, found = torch.full_like(ids[:count], entity), ids[:count]
+            ends = (given, found) if relation < num else (found, given)
+            rows.append(torch.stack([ends[0], torch.full_like(given, relation % num), ends[1]], 1))
+        told = iter(self._told(torch.cat(rows)))
         return [
-            self._candidate(rank, head, best, tail, scores[best], known[best]) for rank, best in enumerate(order, 1)
+            self._candidates(facts, best.values[i], known[i, best.indices[i]], [next(told) for _ in facts])
+            for i, facts in enumerate(rows)
         ]
 
-    @torch.no_grad()
-    def score(self, subject: str, predicate: str, object: str) -> float:
-        """The score of one fact, asked as (subject, predicate, ?)."""
-        head, relation, tail = (
-            torch.tensor([i], device=self.facts.device)
-            for i in (self._entity(subject), self._relation(predicate), self._entity(object))
-        )
-        return self.scorer.score_hrt(Queries(head, relation, self.graph), tail).item()
+    def _told(self, hrt: Int[Tensor, "F 3"]) -> list[float | None]:
+        """Probabilities, None where the model tells none or cannot be asked about an end."""
+        can = (hrt[:, [0, 2]] < len(self.answerable)).all(1)
+        if self.bundle.calibration is None or not bool(can.any()):
+            return [None] * len(hrt)
+        found = torch.full((len(hrt),), torch.nan)
+        found[can.cpu()] = self.fact_probabilities(hrt[can]).cpu()
+        return [None if value != value else value for value in found.tolist()]
+
+    def _question(self, subject: str | None, predicate: str, object: str | None) -> tuple[int, int]:
+        """The entity that is given and the relation that its candidates are tails of: r + R where heads are asked."""
+        given = subject if object is None else object
+        assert given is not None
+        entity, relation = self._entity(given), self._relation(predicate)
+        return entity, relation if object is None else relation + len(self.vocabulary.relations)
+
+    def _queries(self, head: int, relation: int, generator: torch.Generator | None = None) -> Queries:
+        asked = torch.tensor([[head], [relation]], device=self.facts.device)
+        return Queries(asked[0], asked[1], self.graph, generator)
+
+    def _known_and_eligible(
+        self, queries: Queries, new_only: bool, types: Constraint
+    ) -> tuple[Bool[Tensor, "B N"], Bool[Tensor, "B N"]]:
+        """Which entities are known answers to the questions, and which are candidates."""
+        num = len(self.vocabulary.relations)
+        known = torch.zeros(len(queries), self.graph.num_entities, dtype=torch.bool, device=self.facts.device)
+        known[self.known.lookup(queries.head, queries.relation)] = True
+        eligible = ~known if new_only else torch.ones_like(known)
+        if types != "off":
+            fitting = {each: self.allowed((each + num) % (2 * num), types) for each in queries.relation.tolist()}
+            eligible &= torch.stack([fitting[each] for each in queries.relation.tolist()])
+        row = torch.arange(len(queries), device=known.device)
+        may = self.loops[queries.relation % num] | known[row, queries.head]
+        eligible[row, queries.head] &= may
+        return known, eligible
+
+    # Who may stand where
+
+    def allowed(self, relation: int, types: Constraint) -> Bool[Tensor, " N"]:
+        """The entities that may be heads of a directed relation."""
+        device = self.facts.device
+        if types == "declared":
+            return self.declared_types.allowed(relation).to(device)
+        if types == "observed":
+            fit, line = self._observed
+            return (fit.fit(relation) >= line).to(device)
+        return torch.ones(self.graph.num_entities, dtype=torch.bool, device=device)
+
+    @cached_property
+    def declared_types(self) -> DeclaredTypes:
+        return DeclaredTypes(self.schema, self.vocabulary)
+
+    @cached_property
+    def _observed(self) -> tuple[ObservedTypes, float]:
+        return ObservedTypes(self.known, self.graph.num_entities), observed_line(self.bundle.dataset)
 
     # How probable
 
@@ -218,11 +361,37 @@ class Predictor:
             )
         return self.bundle.calibration
 
+    @property
+    def order(self) -> Calibration:
+        """What candidates are ordered by: the calibration, or the mean log-softmax of both directions without one."""
+        if self.bundle.calibration is not None:
+            return self.bundle.calibration
+        weights = torch.zeros(len(self.vocabulary.relations), 8)
+        weights[:, 2:4] = 0.5
+        return Calibration(weights, "platt", ((1.0, 0.0),))
+
+    def lowest_logit(self, probability: float) -> float:
+        """Below it every fact is less probable than that: by bisection."""
+        if not probability:
+            return -torch.inf
+        low, high = -1e4, 1e4
+        while high - low > 1e-4:
+            middle = (low + high) / 2
+            enough = self.calibration.probabilities(torch.tensor([middle])).item() >= probability
+            low, high = (low, middle) if enough else (middle, high)
+        return low
+
     def fact_probabilities(self, hrt: Int[Tensor, "F 3"]) -> Float[Tensor, " F"]:
         """Of facts, known or not: see kg.evaluation.calibration. O(F (answers of their relations)) scores.
 
-        A relation may be given in either direction. UserError for an entity that the model cannot be asked about.
+        A relation may be given in either direction. UserError for an entity that the model cannot be asked about, and
+        where the model tells no probabilities.
         """
+        return self.calibration.probabilities(self.logits(hrt))
+
+    @torch.no_grad()
+    def logits(self, hrt: Int[Tensor, "F 3"]) -> Float[Tensor, " F"]:
+        """What `order` orders facts by."""
         num = len(self.vocabulary.relations)
         upright = torch.where((hrt[:, 1] < num)[:, None], hrt, hrt.flip(1) - hrt.new_tensor([0, num, 0]))
         found = torch.zeros(len(hrt), device=hrt.device)
@@ -232,8 +401,8 @@ class Predictor:
             tails, column = torch.unique(upright[chosen, 2], return_inverse=True)
             forward = self.asking.rows(relation, heads, tails)
             backward = self.asking.rows(relation + num, tails, heads)
-            found[chosen] = self.calibration.logits(relation, forward, backward)[row, column]
-        return self.calibration.probabilities(found)
+            found[chosen] = self.order.logits(relation, forward, backward)[row, column]
+        return found
 
     def probabilities(self, head: Int[Tensor, " B"], relation: Int[Tensor, " B"]) -> Float[Tensor, "B N"]:
         """Of every entity as the answer of (head, relation, ?), relation r + R asking for heads; known answers are told
@@ -312,37 +481,6 @@ class Predictor:
         texts = tuple(names.facts(grounding) for grounding in groundings)
         return Reason(names.text(rule), rule.confidence, rule.support, rule.body, rule.sampled, facts, texts)
 
-    @torch.no_grad()
-    def _answers(
-        self, head: int, relation: int, new_only: bool, top: int
-    ) -> tuple[list[int], Float[Tensor, " N"], Bool[Tensor, " N"]]:
-        """The best entity ids, then the scores of all entities, and which are known answers."""
-        queries = self._queries(head, relation)
-        known, eligible = self._known_and_eligible(queries, new_only)
-        scores = self.scorer.score_tails(queries)[0]
-        return _best(scores, eligible, top), scores, known
-
-    def _question(self, subject: str | None, predicate: str, object: str | None) -> tuple[int, int]:
-        """The entity that is given and the relation that its candidates are tails of: r + R where heads are asked."""
-        given = subject if object is None else object
-        assert given is not None
-        entity, relation = self._entity(given), self._relation(predicate)
-        return entity, relation if object is None else relation + len(self.vocabulary.relations)
-
-    def _queries(self, head: int, relation: int, generator: torch.Generator | None = None) -> Queries:
-        asked = torch.tensor([[head], [relation]], device=self.facts.device)
-        return Queries(asked[0], asked[1], self.graph, generator)
-
-    def _known_and_eligible(self, queries: Queries, new_only: bool) -> tuple[Bool[Tensor, " N"], Bool[Tensor, " N"]]:
-        """Which entities are known answers to one question, and which are candidates."""
-        head, relation = queries.head[0], queries.relation[0]
-        known = torch.zeros(self.graph.num_entities, dtype=torch.bool, device=self.facts.device)
-        known[self.known.lookup(queries.head, queries.relation)[1]] = True
-        eligible = ~known if new_only else torch.ones_like(known)
-        if not self.loops[relation % len(self.vocabulary.relations)]:
-            eligible[head] = known[head] & (not new_only)
-        return known, eligible
-
     # How sure the answers are
 
     def uncertainty(self, pattern: Pattern, samples: int = 32, seed: int = 0, new_only: bool = False) -> Uncertainty:
@@ -385,7 +523,7 @@ class Predictor:
         if pattern.predicate is None:
             raise UserError("uncertainty is that of a subject or an object: the predicate must be given")
         question = self._question(pattern.subject, pattern.predicate, pattern.object)
-        _, eligible = self._known_and_eligible(self._queries(*question), new_only)
+        _, (eligible,) = self._known_and_eligible(self._queries(*question), new_only, "off")
         if not bool(eligible.any()):
             raise UserError("no candidate is left to be unsure of")
 
@@ -404,18 +542,34 @@ class Predictor:
         found[self.facts[self.facts[:, 0] == self.facts[:, 2], 1]] = True
         return found
 
-    def _candidate(
-        self, rank: int, head: int, relation: int, tail: int, score: Tensor, known: Tensor
-    ) -> Candidate:
-        names = self.vocabulary
-        terms = names.entities[head], names.relations[relation], names.entities[tail]
-        return Candidate(*terms, rank, score.item(), bool(known))
+    def _candidates(
+        self,
+        hrt: Int[Tensor, "F 3"],
+        scores: Float[Tensor, " _"],
+        known: Bool[Tensor, " _"],
+        probabilities: Sequence[float | None],
+    ) -> Candidates:
+        """These facts in this order; of scores and `known` as many as there are facts are looked at."""
+        entities, relations = self.vocabulary.entities, self.vocabulary.relations
+        found = []
+        rows = zip(hrt.tolist(), scores.tolist(), known.tolist(), probabilities, strict=False)
+        for rank, ((head, relation, tail), score, is_known, probability) in enumerate(rows, 1):
+            terms = entities[head], relations[relation], entities[tail]
+            note = None if is_known else self._functional_clash(head, relation)
+            found.append(Candidate(*terms, rank, score, is_known, probability, note))
+        terms_shown = {term for each in found for term in (each.subject, each.predicate, each.object)}
+        return Candidates(tuple(found), {term: self.label(term) for term in terms_shown})
 
+    def _functional_clash(self, head: int, relation: int) -> str | None:
+        """What a new value of this subject stands against, where the predicate has one value."""
+        term = self.vocabulary.relations[relation]
+        if term not in self._functional:
+            return None
+        _, values = self.known.lookup(self.facts.new_tensor([head]), self.facts.new_tensor([relation]))
+        if not len(values):
+            return None
+        return f"{self.label(term)} has one value, and {self.label(self.vocabulary.entities[int(values[0])])} is known"
 
-def _best(scores: Float[Tensor, " N"], eligible: Bool[Tensor, " N"], top: int) -> list[int]:
-    """Ids of the `top` highest eligible scores, best first."""
-    if top < 1:
-        raise UserError(f"--top must be at least 1: got {top}")
-    order = scores.masked_fill(~eligible, -torch.inf).topk(min(top, int(eligible.sum()))).indices
-    best: list[int] = order.tolist()
-    return best
+    @cached_property
+    def _functional(self) -> frozenset[str]:
+        return frozenset(self.schema.functional)
