@@ -11,7 +11,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, final
 
-from pyoxigraph import NamedNode, Quad, QuerySolutions, Store
+from pyoxigraph import DefaultGraph, NamedNode, Quad, QuerySolutions, Store
 
 from kg import generations
 from kg.errors import UserError
@@ -77,9 +77,16 @@ class StoreDraft:
         return count
 
     def clear(self, graph: NamedNode) -> int:
-        """Empties a graph, before anything is inserted: how many facts it held."""
-        count = held(self._database, graph)
-        self._database.remove_graph(graph)
+        """Takes a graph away, before anything else changes: how many facts it held."""
+        database, count = self._database, held(self._database, graph)
+        if self._previous and 2 * count > int(self._before["facts"]):  # each that goes costs what one that stays does
+            before = Store.read_only(str(self._previous / "rdf"))
+            others = [DefaultGraph(), *(name for name in before.named_graphs() if name != graph)]
+            database.clear()
+            database.bulk_extend(quad for name in others for quad in before.quads_for_pattern(None, None, None, name))
+        else:
+            database.update(f"DELETE WHERE {{ GRAPH {graph} {{ ?s ?p ?o }} }}")
+            database.remove_graph(graph)
         self._facts.clear(graph.value)
         self._change -= count
         return count
