@@ -96,6 +96,11 @@ class Bundle:
             None if probability is None else Calibration.from_json(probability),
         )
 
+    @property
+    def sha256(self) -> str:
+        """Of its manifest, which lists the sha256 of every file: the same for two copies of a model only."""
+        return generations.manifest_sha256(self.manifest)
+
 
 def exists(path: Path | str) -> bool:
     """Whether a model has been saved here. UserError where something else lies, and none could be."""

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from kg.graph.dataset import Dataset
     from kg.query.candidate import Candidates
     from kg.query.predictor import Reason, Uncertainty
+    from kg.query.publish import Published
     from kg.rules.rule import Rule
     from kg.training.run import Run
 
@@ -126,12 +127,11 @@ def load(
 
 @app.command()
 def info(store: StorePath, json_: Json = False) -> None:
-    """What a store holds."""
+    """What a store holds. Published predictions are counted apart, and not among its facts and entities."""
     from kg.store.store import Store
 
     with Store(store) as opened:
-        keys = ("facts", "entities", "relations", "literals")
-        counts = {key: opened.manifest[key] for key in keys} | {"generation": opened.generation}
+        counts = opened.counts() | {"generation": opened.generation}
         if json_:
             _print_json(counts)
             return
@@ -472,6 +472,52 @@ def explain(
 
 
 @app.command()
+def publish(
+    model: ModelPath,
+    file: Annotated[
+        Path | None,
+        typer.Argument(metavar="FILE", help="Its candidates: .tsv, .jsonl or RDF such as .trig.", show_default=False),
+    ] = None,
+    top: Annotated[
+        int | None, typer.Option(help="Instead of FILE: find so many of the most probable new facts.")
+    ] = None,
+    store: Annotated[
+        Path | None, typer.Option(help="The store to publish in; otherwise the one it was trained on.")
+    ] = None,
+    device: Device = "cpu",
+    json_: Json = False,
+) -> None:
+    """Put a model's candidates into the store's graph urn:kg:predictions, as facts and with probability and origin.
+
+    They take the place of those published before. No other graph changes, no model is trained on them, and
+    `kg retract` takes them out again.
+    """
+    from kg.query import publish as publishing
+
+    if (file is None) == (top is None):
+        raise UserError("expected either a FILE of candidates or --top, how many to find")
+    if file is not None:
+        published = publishing.publish_file(model, file, store)
+    else:
+        assert top is not None
+        published = publishing.publish_best(model, top, store, _device(device))
+    before = f", in place of {published.replaced:,}" if published.replaced else ""
+    what = f"{published.candidates:,} candidates are published in {published.graph}{before}"
+    _print_published(published, what, json_)
+
+
+@app.command()
+def retract(store: StorePath, json_: Json = False) -> None:
+    """Take all published predictions out of a store. Nothing else in it changes."""
+    from kg.query import publish as publishing
+    from kg.store.store import Store
+
+    with Store(store) as opened:
+        published = publishing.retract(opened)
+    _print_published(published, f"{published.replaced:,} candidates taken out of {published.graph}", json_)
+
+
+@app.command()
 def export(
     model: ModelPath,
     file: Annotated[Path, typer.Argument(metavar="OUT", help="A .npz or .tsv file.")],
@@ -682,6 +728,14 @@ def _uncertainty_line(found: "Uncertainty") -> str:
         f"uncertainty {total:.2f} nats of at most {most:.2f}: {found.aleatoric:.2f} aleatoric (several answers fit), "
         f"{found.epistemic:.2f} epistemic (the {found.samples} samples disagree)"
     )
+
+
+def _print_published(published: "Published", what: str, json_: bool) -> None:
+    if json_:
+        _print_json(published.to_json())
+        return
+    said = f"{published.store}: {what}; generation {published.generation}"
+    out.print(_plain(said), highlight=False, soft_wrap=True)
 
 
 def _metrics_table(metrics: "Metrics", label: Callable[[str], str], split: str) -> Table:

@@ -144,11 +144,17 @@ def write_manifest(directory: Path, contents: dict[str, Any], *, previous: Path 
     return manifest
 
 
-def _manifest_text(manifest: dict[str, Any]) -> str:
-    def text(value: dict[str, Any]) -> str:
-        return json.dumps(value, indent=1, ensure_ascii=False) + "\n"
+def manifest_sha256(manifest: dict[str, Any]) -> str:
+    """The sha256 that a manifest carries of itself: since it lists those of all files, it stands for the generation."""
+    return hashlib.sha256(_text(manifest).encode()).hexdigest()
 
-    return text({**manifest, "sha256": hashlib.sha256(text(manifest).encode()).hexdigest()})
+
+def _manifest_text(manifest: dict[str, Any]) -> str:
+    return _text({**manifest, "sha256": manifest_sha256(manifest)})
+
+
+def _text(value: dict[str, Any]) -> str:
+    return json.dumps(value, indent=1, ensure_ascii=False) + "\n"
 
 
 def read_manifest(directory: Path) -> dict[str, Any]:

@@ -247,7 +247,7 @@ def test_many_writes_are_merged(store: Store) -> None:
 
 STEPS = st.lists(
     st.tuples(
-        st.booleans(),
+        st.sampled_from(["add", "remove", "replace"]),
         st.lists(
             st.builds(
                 Quad,
@@ -277,16 +277,21 @@ def rows_of(quads: set[Quad]) -> set[tuple[str, str, str, str]]:
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS, small=st.sampled_from([2, 1000]))
 def test_it_behaves_like_a_set(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: list[tuple[bool, list[Quad]]], small: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: list[tuple[str, list[Quad]]], small: int
 ) -> None:
     monkeypatch.setattr(draft, "SMALL", small)
     model: set[Quad] = set()
     with Store(tmp_path / "model.kg", create=True) as store:
-        for adding, quads in steps:
-            after = model | set(quads) if adding else model - set(quads)
-            changed = store.add(quads) if adding else store.remove(quads)
-            assert changed == len(after ^ model)
-            model = after
+        for what, quads in steps:
+            if what == "replace":
+                before = {quad for quad in model if quad.graph_name == ex("g")}
+                assert store.replace(EX + "g", quads) == len(before)
+                model = (model - before) | {Quad(s, p, o, ex("g")) for s, p, o, _ in quads}
+            else:
+                after = model | set(quads) if what == "add" else model - set(quads)
+                changed = store.add(quads) if what == "add" else store.remove(quads)
+                assert changed == len(after ^ model)
+                model = after
             assert set(store.match()) == model
             assert store.count() == len(model)
             assert set(decoded(store)) == rows_of(model)
@@ -295,20 +300,30 @@ def test_it_behaves_like_a_set(
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(steps=st.lists(st.tuples(st.booleans(), st.sets(st.integers(0, 8), max_size=5)), min_size=20, max_size=30))
-def test_arrays_alone_behave_like_a_set(tmp_path: Path, steps: list[tuple[bool, set[int]]]) -> None:
+@given(
+    steps=st.lists(
+        st.tuples(st.sampled_from(["add", "remove", "replace"]), st.sets(st.integers(0, 8), max_size=5)),
+        min_size=20,
+        max_size=30,
+    )
+)
+def test_arrays_alone_behave_like_a_set(tmp_path: Path, steps: list[tuple[str, set[int]]]) -> None:
     """Through many merges, in the order in which facts came."""
     model: dict[int, None] = {}
     shutil.rmtree(tmp_path / "arrays", ignore_errors=True)
     held = Facts(None)
-    for step, (adding, numbers) in enumerate(steps):
+    for step, (what, numbers) in enumerate(steps):
         directory = tmp_path / "arrays" / str(step)
         directory.mkdir(parents=True)
         writing = FactsDraft(held)
-        assert len(list(writing.noted(fact(f"s{n}", "p", f"o{n}") for n in sorted(numbers)))) == len(numbers)
-        writing.write(directory, step, remove=not adding)
+        if what == "replace":
+            writing.clear(EX + "g")
+            model.clear()
+        quads = (fact(f"s{n}", "p", f"o{n}", "g") for n in sorted(numbers))
+        assert len(list(writing.noted(quads))) == len(numbers)
+        writing.write(directory, step, remove=what == "remove")
         for number in sorted(numbers):
-            if adding:
+            if what != "remove":
                 model.setdefault(number)
             else:
                 model.pop(number, None)

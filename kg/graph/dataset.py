@@ -16,6 +16,7 @@ from kg.graph.known import KnownAnswers
 from kg.graph.schema import OWL, RDF, RDFS, Schema
 from kg.graph.vocabulary import Vocabulary
 from kg.store.content import COMPRESSIONS, chunks
+from kg.store.facts import PREDICTIONS
 from kg.store.store import Store
 
 PARTS = ("train", "valid", "test")
@@ -87,7 +88,7 @@ class Dataset:
         """The store's facts between entities, a part of them held out.
 
         relations: the predicates that train (IRIs); None means all but those of rdf:, rdfs: and owl:.
-        graphs: the named graphs to read ('' is the default graph); None means all.
+        graphs: the named graphs to read ('' is the default graph); None means all but that of predictions.
         valid, test: the shares held out, in [0, 1), together below 1. Facts that say the same thing (see `twins`) fall
         into the same part, and no held-out fact has an entity or relation that train lacks, so a small or sparse graph
         may give less than asked.
@@ -256,9 +257,12 @@ def entity_facts(
 ) -> tuple[list[str], _Triples]:
     """The store's terms, and its distinct facts between entities as rows of ids into them, in order.
 
-    graphs: the named graphs to read ('' is the default graph); None means all. restrictions: those of
-    owl:someValuesFrom become facts (see Dataset.from_store). UserError where a graph is not in the store.
+    graphs: the named graphs to read ('' is the default graph); None means all but that of predictions, which are not
+    learnt from. restrictions: those of owl:someValuesFrom become facts (see Dataset.from_store). UserError where a
+    graph is not in the store, or is that of predictions.
     """
+    if graphs is not None and PREDICTIONS in graphs:
+        raise UserError(f"{PREDICTIONS} holds what models predicted: nothing is trained on it")
     terms, table = store.terms(), store.facts()
     if graphs is not None:
         table = table[np.isin(table[:, 3], _store_ids(terms, graphs, "graph"))]

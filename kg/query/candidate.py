@@ -1,6 +1,8 @@
 """Candidate: a fact that the graph may be missing; Candidates: ranked ones, as notebooks show them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from html import escape
 from typing import Any, final, overload
@@ -27,6 +29,62 @@ class Candidate:
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> "Candidate":
+        """What to_json gave, or another hand wrote; probability and note may be missing. ValueError: what is wrong."""
+        for name in row:
+            if name not in _FIELDS:
+                raise ValueError(f"{name[:80]!r} says nothing of a candidate: expected {', '.join(_FIELDS)}")
+        for name, (said, fits) in _FIELDS.items():
+            value = row.get(name)
+            if value is None and name in _OPTIONAL:
+                continue
+            if name not in row:
+                raise ValueError(f"the {name} is missing")
+            if not fits(value):
+                raise ValueError(f"the {name} {str(value)[:80]!r}: expected {said}")
+        return cls(**{**row, **{name: float(row[name]) for name in _NUMBERS if row.get(name) is not None}})
+
+    @classmethod
+    def from_text(cls, row: Mapping[str, str]) -> "Candidate":
+        """from_json, of what a file without types says."""
+        return cls.from_json({name: _typed(name, text) for name, text in row.items()})
+
+
+def _is_text(value: Any) -> bool:
+    """Not empty, and without halves of characters, which no file can hold."""
+    return isinstance(value, str) and value != "" and not _HALF.search(value)
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and abs(value) <= sys.float_info.max
+
+
+_HALF = re.compile("[\ud800-\udfff]")
+_NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")  # as xsd:double has it
+_WHOLE = re.compile(r"\+?[0-9]{1,18}")
+_FIELDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "subject": ("a term", _is_text),
+    "predicate": ("a term", _is_text),
+    "object": ("a term", _is_text),
+    "probability": ("a number from 0 to 1", lambda value: _is_number(value) and 0 <= value <= 1),
+    "score": ("a finite number", _is_number),
+    "rank": ("a whole number from 1", lambda value: type(value) is int and 1 <= value < 2**63),
+    "known": ("true or false", lambda value: isinstance(value, bool)),
+    "note": ("a text", _is_text),
+}
+_NUMBERS = ("score", "probability")
+_OPTIONAL = ("probability", "note")
+
+
+def _typed(name: str, text: str) -> str | int | float | bool:
+    """The value that a text stands for; the text itself where it stands for none, to be refused."""
+    if name == "known" and text in ("true", "false"):
+        return text == "true"
+    if name == "rank" and _WHOLE.fullmatch(text):
+        return int(text)
+    return float(text) if name in _NUMBERS and _NUMBER.fullmatch(text) else text
 
 
 @final

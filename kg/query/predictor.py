@@ -76,7 +76,7 @@ class Predictor:
 
     facts_from says where known facts were read: the live store, or the model's own copy. Entities that only the store
     has come after the model's own; facts of relations the model was not trained with are left out, and counted in
-    `facts_left_out`.
+    `facts_left_out`. data is the name of the store or folder they were read from, generation the store's.
     """
 
     def __init__(
@@ -89,6 +89,7 @@ class Predictor:
         self.schema = schema
         self.facts_from = facts_from
         self.facts_left_out = 0
+        self.data, self.generation = Path(bundle.dataset.source).name, bundle.dataset.generation
         self.facts = facts.to(device)
         self.graph = Graph.from_triples(self.facts, len(vocabulary.entities), len(vocabulary.relations))
         self.known = KnownAnswers.from_triples(self.facts, len(vocabulary.relations))
@@ -133,6 +134,7 @@ class Predictor:
         said = f"the store {store.path}, generation {store.generation}"
         made = cls(bundle, vocabulary, torch.from_numpy(facts), Schema.from_store(store), said)
         made.facts_left_out = len(rows) - len(chosen)
+        made.data, made.generation = store.path.resolve().name, store.generation
         return made
 
     # Names

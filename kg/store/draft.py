@@ -11,12 +11,12 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, final
 
-from pyoxigraph import Quad, Store
+from pyoxigraph import DefaultGraph, NamedNode, Quad, QuerySolutions, Store
 
 from kg import generations
 from kg.errors import UserError
 from kg.store import formats
-from kg.store.facts import Facts, FactsDraft, counts
+from kg.store.facts import PREDICTIONS, Facts, FactsDraft, counts
 
 FORMAT = 1  # of a generation; a reader refuses another
 SMALL = 10_000  # quads: up to here each is looked up first (25 us), beyond a bulk load and one scan (0.3 s a million)
@@ -25,7 +25,7 @@ EMPTY: dict[str, Any] = {  # the manifest of a store that was never written
     "format": FORMAT,
     "facts": 0,
     "literals": 0,  # facts whose object is a literal, or a triple term
-    "entities": 0,  # distinct subjects and objects of the other facts
+    "entities": 0,  # distinct subjects and objects of the other facts, the predictions graph's aside
     "relations": 0,  # and their distinct predicates
     "triple_terms": False,  # whether there ever were any
     "prefixes": {},
@@ -76,6 +76,21 @@ class StoreDraft:
         self._change -= count
         return count
 
+    def clear(self, graph: NamedNode) -> int:
+        """Takes a graph away, before anything else changes: how many facts it held."""
+        database, count = self._database, held(self._database, graph)
+        if self._previous and 2 * count > int(self._before["facts"]):  # each that goes costs what one that stays does
+            before = Store.read_only(str(self._previous / "rdf"))
+            others = [DefaultGraph(), *(name for name in before.named_graphs() if name != graph)]
+            database.clear()
+            database.bulk_extend(quad for name in others for quad in before.quads_for_pattern(None, None, None, name))
+        else:
+            database.update(f"DELETE WHERE {{ GRAPH {graph} {{ ?s ?p ?o }} }}")
+            database.remove_graph(graph)
+        self._facts.clear(graph.value)
+        self._change -= count
+        return count
+
     def finish(self, prefixes: Mapping[str, str], *, removing: bool = False) -> dict[str, Any]:
         """Writes the arrays and the manifest, closes the database and returns the manifest."""
         self._database.flush()
@@ -88,11 +103,19 @@ class StoreDraft:
             "format": FORMAT,
             "facts": facts,
             "literals": facts - len(rows),
-            **counts(rows),
+            **counts(self._facts.outside(rows, PREDICTIONS)),
             "triple_terms": self._before["triple_terms"] or self._facts.triple_terms,
             "prefixes": merged_prefixes(self._before["prefixes"], prefixes),
         }
         return generations.write_manifest(self._directory, contents, previous=self._previous)
+
+
+def held(database: Store, graph: NamedNode, predicate: NamedNode | None = None) -> int:
+    """How many facts a graph of the database holds, with this predicate if one is given. About 1 us each."""
+    pattern = f"?s {predicate or '?p'} ?o"
+    found = database.query(f"SELECT (COUNT(*) AS ?count) WHERE {{ GRAPH {graph} {{ {pattern} }} }}")
+    assert isinstance(found, QuerySolutions)
+    return int(next(found)["count"].value)
 
 
 def load(

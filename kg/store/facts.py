@@ -5,7 +5,8 @@
     terms/3.txt    the terms that generation 3 added, one a line; a term's id is its line number over all files
 
 An id is never reused and never changes. A term is an IRI without its brackets, or `_:label` for a blank node. Facts
-whose object is a literal or a triple term have no row: they live in the database only.
+whose object is a literal or a triple term have no row: they live in the database only. A generation may have both
+files: it removed first, then added.
 """
 
 from array import array
@@ -22,6 +23,7 @@ from kg import generations
 from kg.errors import UserError
 
 DEFAULT_GRAPH = -1  # in a row's fourth column, where other graphs have the id of their name
+PREDICTIONS = "urn:kg:predictions"  # the graph of what models hold for true: nobody learns from it, or counts it
 MERGE_ABOVE = 16  # files of a kind: more cost an open each, and one merge is a copy of the lot
 MAX_TERMS = 2**31  # two ids share one 64-bit sorting key
 
@@ -62,6 +64,7 @@ class FactsDraft:
         self._known = before.terms()
         self._ids = {term: id for id, term in enumerate(self._known)}
         self._rows = array("q")
+        self._cleared: list[int] = []
         self.triple_terms = False  # whether a fact about a fact went by (RDF 1.2)
 
     def noted(self, quads: Iterable[Quad]) -> Iterator[Quad]:
@@ -87,6 +90,16 @@ class FactsDraft:
                 self.triple_terms = True
             yield quad
 
+    def clear(self, graph: str) -> None:
+        """All that this graph holds is taken away before anything that was noted is added."""
+        if graph in self._ids:
+            self._cleared.append(self._ids[graph])
+
+    def outside(self, rows: Rows, graph: str) -> Rows:
+        """Those of the rows that are not in this graph."""
+        kept: Rows = rows[rows[:, 3] != self._ids[graph]] if graph in self._ids else rows
+        return kept
+
     def write(self, directory: Path, number: int, *, remove: bool = False) -> Rows:
         """Writes `facts/` and `terms/` and returns all rows of the new generation.
 
@@ -97,19 +110,26 @@ class FactsDraft:
         folder = directory / "facts"
         folder.mkdir()
         before = self._before.rows()
+        cleared = np.isin(before[:, 3], self._cleared)
+        left = before[~cleared]
         noted = _distinct(np.frombuffer(self._rows, np.int64).reshape(-1, 4))
-        present = among(noted, before)
-        change = noted[present if remove else ~present]
-        after = _without(before, change) if remove else np.concatenate([before, change])
+        present = among(noted, left)
+        if remove:
+            taken, added = np.concatenate([before[cleared], noted[present]]), noted[:0]
+            after = _without(left, noted[present])
+        else:
+            taken, added = before[cleared], noted[~present]
+            after = np.concatenate([left, added])
+        changes = [(sign, rows) for sign, rows in (("-", taken), ("+", added)) if len(rows)]
         files = self._before.fact_files
-        if len(files) + bool(len(change)) > MERGE_ABOVE:
+        if len(files) + len(changes) > MERGE_ABOVE:
             if len(after):  # an empty file cannot be mapped
                 np.save(folder / f"+{number}.npy", after)
             return after
         for path in files:
             generations.carry(path, folder / path.name)
-        if len(change):
-            np.save(folder / f"{'-' if remove else '+'}{number}.npy", change)
+        for sign, rows in changes:
+            np.save(folder / f"{sign}{number}.npy", rows)
         return after
 
     def _write_terms(self, folder: Path, number: int) -> None:

@@ -11,6 +11,7 @@ import hashlib
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from io import BufferedIOBase
@@ -139,6 +140,7 @@ def read(
     quarantine: Quarantine | None = None,
     prefixes: dict[str, str] | None = None,
     progress: Callable[[int], None] | None = None,
+    keep_labels: bool = False,
 ) -> Iterator[Quad]:
     """The facts of a file, as a stream.
 
@@ -148,7 +150,8 @@ def read(
     facts so far.
 
     Blank nodes become `b<16 hex of the sha256 of the content>_<order of first appearance>`: those of two files never
-    meet, and one file twice (or once compressed) has the same. The names are kept until the end of the file.
+    meet, and one file twice (or once compressed) has the same. The names are kept until the end of the file. With
+    keep_labels they stay what the file calls them: for a file that speaks of a store's own.
 
     UserError, as `path:line:column: reason` where there is a line, at whatever fact it is met: the caller must be ready
     to undo. Text that could crash a parser is refused before the parser sees it (kg/store/guard.py).
@@ -163,7 +166,7 @@ def read(
     count = 0
     try:
         for quads, blanks in _batches(path, kind, base, quarantine, prefixes):
-            if blanks:
+            if blanks and not keep_labels:
                 quads = _renamed(quads, names)
             if target is not None:
                 quads = [_placed(quad, target) for quad in quads]
@@ -411,19 +414,26 @@ def write(
     kind = syntax_of(out, syntax)
     if out.is_dir():
         raise UserError(f"{out}: a directory: expected a file to write")
-    temporary = out.with_name(f".{os.getpid()}.{out.name}")  # the same suffixes, and the same file system
     counted = _Counted(quads, out, kind)
+    with replacing(out) as stream:
+        if kind.rdf is None:
+            write_table(counted, stream, kind.delimiter)
+        else:
+            _serialize(counted, stream, out, kind, prefixes)
+    return counted.count
+
+
+@contextmanager
+def replacing(out: Path) -> Iterator[BufferedIOBase]:
+    """The bytes of a file to be, compressed as its suffix says: it appears whole, or not at all."""
+    temporary = out.with_name(f".{os.getpid()}.{out.name}")  # the same suffixes, and the same file system
     try:
         with failing_as(out), _open_new(out, temporary) as stream:
-            if kind.rdf is None:
-                write_table(counted, stream, kind.delimiter)
-            else:
-                _serialize(counted, stream, out, kind, prefixes)
+            yield stream
         with failing_as(out):
             temporary.replace(out)
     finally:
         temporary.unlink(missing_ok=True)
-    return counted.count
 
 
 def _open_new(out: Path, temporary: Path) -> BufferedIOBase:

@@ -1,7 +1,7 @@
 """Store: RDF facts on disk, as a directory that changes by whole generations."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import NoneType
@@ -13,7 +13,7 @@ from kg import generations
 from kg.errors import UserError
 from kg.store import draft, formats, guard, sandbox, sparql
 from kg.store.draft import StoreDraft
-from kg.store.facts import Facts, Rows
+from kg.store.facts import PREDICTIONS, Facts, Rows
 
 if TYPE_CHECKING:
     import networkx
@@ -24,6 +24,8 @@ Pattern = str | ox.NamedNode | ox.BlankNode | ox.Literal | ox.Triple | None
 GraphName = str | ox.NamedNode | ox.BlankNode | ox.DefaultGraph | None
 
 QUERY_SECONDS = 30.0
+_PREDICTIONS = ox.NamedNode(PREDICTIONS)
+_REIFIES = ox.NamedNode("http://www.w3.org/1999/02/22-rdf-syntax-ns#reifies")
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,9 @@ class Loaded:
 @final
 class Store:
     """The published generation of the store at `path`: it stays the same until this object writes.
+
+    The graph PREDICTIONS holds what models said (kg.query.publish). match() and dump() read it as any other; what is
+    learnt from does not: facts(), entity_pairs() and texts().
 
     `create`: a path where nothing is yet is an empty store, made by the first write. Without it, and for a path that
     holds something else, UserError. Any number of readers; one writer at a time, in whatever process (UserError "the
@@ -159,6 +164,22 @@ class Store:
         """How many of the facts were there. A Triple means the one in the default graph."""
         return self._changed(lambda writing: writing.remove(map(_quad, quads)), removing=True)
 
+    def replace(
+        self, graph: str, quads: Iterable[ox.Quad | ox.Triple], prefixes: Mapping[str, str] | None = None
+    ) -> int:
+        """The named graph holds these facts and no others, in one new generation: how many it held before.
+
+        No facts: it is gone. Whatever graph the facts came from, they go into this one. `prefixes` join the store's.
+        """
+        name = ox.NamedNode(graph)
+        with generations.write(self.path) as new:
+            writing = StoreDraft(new.path, new.number, new.previous)
+            count = writing.clear(name)
+            writing.insert(ox.Quad(fact.subject, fact.predicate, fact.object, name) for fact in quads)
+            writing.finish(prefixes or {})
+        self._open()
+        return count
+
     def _changed(self, change: Callable[[StoreDraft], int], *, removing: bool) -> int:
         with generations.write(self.path) as new:
             writing = StoreDraft(new.path, new.number, new.previous)
@@ -195,17 +216,42 @@ class Store:
             return int(self.manifest["facts"])
         return sum(1 for _ in self.match(subject, predicate, object, graph))
 
+    def has_graph(self, graph: str) -> bool:
+        """Whether there is a named graph of this IRI, though it be empty."""
+        return bool(self.database.contains_named_graph(ox.NamedNode(graph)))
+
+    def counts(self) -> dict[str, int]:
+        """facts, entities, relations and literals (facts with one, or with a triple term) outside of the predictions
+        graph; predictions: how many are annotated there.
+        """
+        counts: dict[str, int] = {key: self.manifest[key] for key in ("facts", "entities", "relations", "literals")}
+        counts["predictions"] = 0
+        if self.database.contains_named_graph(_PREDICTIONS):
+            inside = draft.held(self.database, _PREDICTIONS)
+            between = len(self._facts.rows()) - len(self.facts())
+            counts["facts"] -= inside
+            counts["literals"] -= inside - between
+            counts["predictions"] = draft.held(self.database, _PREDICTIONS, _REIFIES)
+        return counts
+
     def entity_pairs(self, predicate: Pattern) -> Iterator[tuple[str, str]]:
-        """(subject, object) as terms() writes them, of the facts between entities with this predicate, in any graph."""
-        for quad in self.match(predicate=predicate):
+        """(subject, object) as terms() writes them, of the facts between entities with this predicate, in any graph but
+        that of predictions.
+        """
+        for quad in self._stated(predicate):
             if isinstance(quad.object, (ox.NamedNode, ox.BlankNode)):
                 yield term_text(quad.subject), term_text(quad.object)
 
     def texts(self, predicate: Pattern) -> Iterator[tuple[str, str, str | None]]:
-        """(subject as terms() writes it, text, language or None) of the facts with this predicate and a literal."""
-        for quad in self.match(predicate=predicate):
+        """(subject as terms() writes it, text, language or None) of the facts with this predicate and a literal, in any
+        graph but that of predictions.
+        """
+        for quad in self._stated(predicate):
             if isinstance(quad.object, ox.Literal):
                 yield term_text(quad.subject), quad.object.value, quad.object.language
+
+    def _stated(self, predicate: Pattern) -> Iterator[ox.Quad]:
+        return (quad for quad in self.match(predicate=predicate) if quad.graph_name != _PREDICTIONS)
 
     def term(self, text: str) -> ox.NamedNode | ox.BlankNode:
         """The term a person wrote: an IRI (in <> or not), `prefix:name` with a prefix of this store, or `_:label`.
@@ -254,9 +300,19 @@ class Store:
         return formats.write(quads, path, syntax=syntax, prefixes=self.prefixes)
 
     def facts(self) -> Rows:
-        """(F, 4) int64: subject, predicate, object, graph of every fact between entities; the default graph is -1."""
+        """(F, 4) int64: subject, predicate, object, graph of every fact between entities; the default graph is -1.
+
+        Those of the predictions graph are left out: a model that learnt from them would learn from its own errors.
+        """
         self._verify("facts/")
-        return self._facts.rows()
+        rows = self._facts.rows()
+        if not self.database.contains_named_graph(_PREDICTIONS):
+            return rows
+        terms = self.terms()
+        if PREDICTIONS not in terms:  # all that is there has a literal
+            return rows
+        stated: Rows = rows[rows[:, 3] != terms.index(PREDICTIONS)]
+        return stated
 
     def terms(self) -> list[str]:
         """id -> term, for the ids of facts(): an IRI without brackets, or `_:label` for a blank node."""
