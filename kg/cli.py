@@ -161,8 +161,8 @@ def sparql(
 
     The store's prefixes are declared, and kg:, so that kg:probability(?s, ?p, ?o) needs nothing but --model.
     """
-    from kg.query.scored import ScoredStore
     from kg.query.results import print_answer
+    from kg.query.scored import ScoredStore
     from kg.store.store import Store
 
     with Store(store) as opened:

@@ -206,7 +206,6 @@ TESTED_BY = {
     "combination": "stacking",
     "prediction": "rules",
     "demo": "cli",
-    "results": "cli",
 }
 
 

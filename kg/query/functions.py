@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from pyoxigraph import BlankNode, Literal, NamedNode
+from torch import Tensor
 
 from kg.errors import UserError
 from kg.models.scorer import WORST, Queries
@@ -77,18 +78,23 @@ class Rows:
     def _of_scores(self, entity: int, relation: int) -> Float[np.ndarray, " N"]:
         asked, directed = self._question(entity, relation)
         try:
-            return self.predictor.scorer.score_tails(Queries(asked, directed, self.predictor.graph))[0].cpu().numpy()
+            return _array(self.predictor.scorer.score_tails(Queries(asked, directed, self.predictor.graph)))
         except UserError as error:  # an entity that came after the training
             raise Unknown(str(error)) from None
 
     @torch.no_grad()
     def _of_probabilities(self, entity: int, relation: int) -> Float[np.ndarray, " N"]:
-        return self.predictor.probabilities(*self._question(entity, relation))[0].cpu().numpy()
+        try:
+            return _array(self.predictor.probabilities(*self._question(entity, relation)))
+        except UserError as error:
+            if self.predictor.calibration is None:
+                raise
+            raise Unknown(str(error)) from None
 
     def _of_known(self, entity: int, relation: int) -> frozenset[int]:
         return frozenset(self.predictor.known.lookup(*self._question(entity, relation))[1].tolist())
 
-    def _question(self, entity: int, relation: int) -> tuple[Int[torch.Tensor, " 1"], Int[torch.Tensor, " 1"]]:
+    def _question(self, entity: int, relation: int) -> tuple[Int[Tensor, " 1"], Int[Tensor, " 1"]]:
         asked = torch.tensor([[entity], [relation]], device=self.predictor.facts.device)
         return asked[0], asked[1]
 
@@ -142,6 +148,11 @@ def _id(ids: dict[str, int], term: Term) -> int:
     if found is None:
         raise Unknown(str(term))
     return found
+
+
+def _array(rows: Float[Tensor, "1 N"]) -> Float[np.ndarray, " N"]:
+    row: np.ndarray = rows[0].cpu().numpy()
+    return row
 
 
 def _shortest(value: np.floating) -> float:

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kg.errors import UserError
-from kg.store.sparql import Answer, Results, Solutions, Term
+from kg.store.sparql import Answer, Solutions, Term
 
 Format = Literal["table", "json", "csv", "tsv", "xml", "ntriples", "turtle"]
 

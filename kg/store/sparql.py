@@ -1,6 +1,6 @@
 """SPARQL: the answer is computed in a worker process, and comes back as text in the standard result formats."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -24,12 +24,12 @@ from pyoxigraph import (
 
 from kg.errors import UserError
 from kg.store import guard
+from kg.store.facts import PREDICTIONS
 
-PREDICTIONS = "urn:kg:predictions"  # the graph of published predictions, with what is said of them
 VOCABULARY = "urn:kg:vocabulary#"  # kg: in queries: of what is said of predictions, and of the functions of a model
 
 Term = NamedNode | BlankNode | Literal | Triple
-Functions = Mapping[NamedNode, Callable[..., Term | None]]
+Functions = dict[NamedNode, Callable[..., Term | None]]
 
 
 @dataclass(frozen=True)
