@@ -96,6 +96,7 @@ def test_triples_are_solutions_or_rdf() -> None:
         "<http://example.org/a> <http://example.org/p> _:b .",
     ]
     assert "@prefix ex: <http://example.org/> .\nex:a ex:p " in printed(query, "turtle")
+    assert printed("CONSTRUCT { ?s ?p ?o } { ?s ?p ?o }", "ntriples") == ""
 
 
 @pytest.mark.parametrize("format", ["ntriples", "turtle"])

@@ -76,6 +76,15 @@ def test_what_the_predictor_says_and_one_worker_for_many_queries(store: Store, p
         assert scored._worker._process is process
 
 
+def test_the_command_says_what_had_no_value(paths: tuple[Path, Path]) -> None:
+    query = f"SELECT (kg:known(<{EX}e0>, <{EX}next>, ?o) AS ?known) {{ VALUES ?o {{ <{EX}e1> 'e1' }} }}"
+    arguments = ["sparql", str(paths[0]), query, "--model", str(paths[1]), "--format", "tsv"]
+    result = CliRunner().invoke(app, arguments)
+    assert (result.exit_code, result.stdout) == (0, "?known\ntrue\n\n")
+    said = "1 call named a term the model does not know, and had no value: the first, \"e1\"\n"
+    assert result.stderr == said
+
+
 def test_a_model_that_is_none(store: Store, paths: tuple[Path, Path]) -> None:
     with ScoredStore(store, paths[0]) as scored, pytest.raises(UserError, match="no model"):
         scored.sparql("ASK {}")

@@ -56,7 +56,7 @@ def written(answer: Answer, format: Format, prefixes: Mapping[str, str]) -> str:
         found = results.serialize(format=_RESULTS[format])
     assert found is not None  # None only where a file was given to write to
     text = found.decode()
-    return text if text.endswith("\n") else f"{text}\n"
+    return text if not text or text.endswith("\n") else f"{text}\n"
 
 
 def _as_solutions(triples: list[ox.Triple]) -> Solutions:
