@@ -1,16 +1,16 @@
 """kg:score, kg:probability and kg:known by hand, in this process: three entities, and one that came later."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pyoxigraph as ox
 import pytest
 import torch
-from jaxtyping import Float, Int
-from torch import Tensor
 
 from kg.bundle import Bundle
 from kg.errors import UserError
+from kg.evaluation.calibration import Calibration
 from kg.graph.dataset import Dataset
 from kg.models.distmult import DistMult
 from kg.models.scorer import Queries
@@ -41,7 +41,10 @@ def rows(tmp_path: Path) -> Rows:
                 [[1.0, 0.1], [2.0, 0.0], [0.0, 1.0], [0.0, 1.0]]
             )
         store.add(ox.parse(LATER, ox.RdfFormat.TURTLE))
-        return Rows(Predictor.from_store(Bundle(store.path, scorer.eval(), dataset, {}, 1.0, {}, {}, {}), store))
+        # the logit is the sum of both directions' scores
+        calibration = Calibration(torch.tensor([[0.0, 2.0, *[0.0] * 6]] * 2), "platt", ((1.0, 0.0),))
+        bundle = Bundle(store.path, scorer.eval(), dataset, {}, 1.0, {}, {}, {}, calibration)
+        return Rows(Predictor.from_store(bundle, store))
 
 
 def asked(rows: Rows, query: str) -> tuple[list[tuple[Term | None, ...]], Calls]:
@@ -82,28 +85,27 @@ def test_they_work_in_filter_bind_and_order(rows: Rows) -> None:
     assert not calls.notes() and calls.failed is None
 
 
-def calibrated(rows: Rows) -> None:
-    """1 / (1 + exp(-score)) for a probability."""
-
-    def probabilities(head: Int[Tensor, " B"], relation: Int[Tensor, " B"]) -> Float[Tensor, "B N"]:
-        return rows.predictor.scorer.score_tails(Queries(head, relation, rows.predictor.graph)).sigmoid()
-
-    rows.predictor.calibration = object()
-    rows.predictor.probabilities = probabilities
-
-
-def test_a_probability_is_the_mean_of_both_directions(rows: Rows) -> None:
-    calibrated(rows)
+def test_a_probability_by_hand(rows: Rows) -> None:
     there, back = 0.5, 1.0  # 2 * 1 * 0.5 for (b, likes^-1, a)
     found = value(rows, "kg:probability(ex:a, ex:likes, ex:b)")
     assert isinstance(found, ox.Literal) and found.datatype.value.endswith("#double")
-    expected = (1 / (1 + math.exp(-there)) + 1 / (1 + math.exp(-back))) / 2
-    assert float(found.value) == pytest.approx(expected, abs=1e-6)
+    assert float(found.value) == pytest.approx(1 / (1 + math.exp(-there - back)), abs=1e-6)
+
+
+def test_a_probability_is_that_of_the_predictor(rows: Rows) -> None:
+    names = rows.predictor.vocabulary
+    facts = [(s, p, o) for s in "abc" for p in ("likes", "knows") for o in "abc"]
+    ids = [
+        (names.entity_ids[EX + s], names.relation_ids[EX + p], names.entity_ids[EX + o]) for s, p, o in facts
+    ]
+    expected = rows.predictor.fact_probabilities(torch.tensor(ids)).tolist()
+    assert [rows.probability(*each) for each in ids] == pytest.approx(expected, abs=1e-6)
 
 
 def test_no_probability_without_a_calibration(rows: Rows) -> None:
+    rows.predictor.bundle = replace(rows.predictor.bundle, calibration=None)
     _, calls = asked(rows, "SELECT (kg:probability(ex:a, ex:likes, ex:b) AS ?value) {}")
-    assert isinstance(calls.failed, UserError)
+    assert isinstance(calls.failed, UserError) and "tells no probabilities" in str(calls.failed)
 
 
 UNKNOWN = [
@@ -123,7 +125,6 @@ UNKNOWN = [
 
 @pytest.mark.parametrize("call", UNKNOWN)
 def test_what_the_model_does_not_know_is_unbound_and_counted(rows: Rows, call: str) -> None:
-    calibrated(rows)
     found, calls = asked(rows, f"SELECT ({call} AS ?value) {{ VALUES ?i {{ 1 2 }} }}")
     assert found == [(None,), (None,)]
     assert calls.failed is None and calls.unknown == 2

@@ -11,7 +11,7 @@ from pyoxigraph import BlankNode, Literal, NamedNode
 from torch import Tensor
 
 from kg.errors import UserError
-from kg.models.scorer import WORST, Queries
+from kg.models.scorer import Queries
 from kg.query.predictor import Predictor
 from kg.store import sparql
 from kg.store.sparql import VOCABULARY, Functions, Term
@@ -61,35 +61,31 @@ class Rows:
 
     def score(self, head: int, relation: int, tail: int) -> float:
         """Asked as (head, relation, ?)."""
-        value = self._scores(head, relation)[tail]
-        if value == WORST:
-            raise Unknown(f"{self.predictor.vocabulary.entities[tail]} has no vector")
-        return _shortest(value)
+        self._check(head, tail)
+        return _shortest(self._scores(head, relation)[tail])
 
     def probability(self, head: int, relation: int, tail: int) -> float:
-        """The mean of both directions, as Predictor.fact_probabilities has it."""
-        inverse = relation + len(self.predictor.vocabulary.relations)
-        return _shortest((self._probabilities(head, relation)[tail] + self._probabilities(tail, inverse)[head]) / 2)
+        """As Predictor.fact_probabilities has it."""
+        self._check(head, tail)
+        return _shortest(self._probabilities(head, relation)[tail])
 
     def known(self, head: int, relation: int, tail: int) -> bool:
         return tail in self._known(head, relation)
 
+    def _check(self, *entities: int) -> None:
+        count = len(self.predictor.answerable)
+        for entity in entities:
+            if entity >= count:
+                raise Unknown(f"{self.predictor.vocabulary.entities[entity]}, came after its training")
+
     @torch.no_grad()
     def _of_scores(self, entity: int, relation: int) -> Float[np.ndarray, " N"]:
         asked, directed = self._question(entity, relation)
-        try:
-            return _array(self.predictor.scorer.score_tails(Queries(asked, directed, self.predictor.graph)))
-        except UserError as error:  # an entity that came after the training
-            raise Unknown(str(error)) from None
+        return _array(self.predictor.scorer.score_tails(Queries(asked, directed, self.predictor.graph)))
 
     @torch.no_grad()
     def _of_probabilities(self, entity: int, relation: int) -> Float[np.ndarray, " N"]:
-        try:
-            return _array(self.predictor.probabilities(*self._question(entity, relation)))
-        except UserError as error:
-            if self.predictor.calibration is None:
-                raise
-            raise Unknown(str(error)) from None
+        return _array(self.predictor.probabilities(*self._question(entity, relation)))
 
     def _of_known(self, entity: int, relation: int) -> frozenset[int]:
         return frozenset(self.predictor.known.lookup(*self._question(entity, relation))[1].tolist())
