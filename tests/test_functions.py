@@ -162,6 +162,7 @@ def test_a_defect_is_kept_for_who_asked(rows: Rows, monkeypatch: pytest.MonkeyPa
 
 def test_one_row_serves_many_calls(rows: Rows, monkeypatch: pytest.MonkeyPatch) -> None:
     questions: list[Queries] = []
+    assert len(rows.predictor.answerable) == 3  # once for all, it asks about the entity that came later
     encode = rows.predictor.scorer.encode
     monkeypatch.setattr(rows.predictor.scorer, "encode", lambda queries: questions.append(queries) or encode(queries))
     asked(rows, "SELECT (kg:score(?s, ex:likes, ?o) AS ?v) { VALUES ?s { ex:a ex:b } VALUES ?o { ex:a ex:b ex:c } }")

@@ -21,7 +21,7 @@ from kg.store.store import Store
 ROOT = Path(__file__).parents[1]
 WORLD = "http://world.example/"
 REIFIES = ox.NamedNode("http://www.w3.org/1999/02/22-rdf-syntax-ns#reifies")
-PREDICTED = [("Bolivia", "coastOn", "PacificOcean", 0.41), ("Peru", "coastOn", "CaribbeanSea", 0.27)]
+PREDICTED = [("Norway", "coastOn", "BalticSea", 0.579), ("Greece", "coastOn", "AdriaticSea", 0.215)]
 
 
 class Shown(NamedTuple):
