@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from kg.graph.graph import Graph
     from kg.graph.vocabulary import Vocabulary
     from kg.query.predictor import Predictor
+    from kg.query.scored import ScoredStore
     from kg.store.store import Store
     from kg.training.fit import Fit
     from kg.training.run import Run
@@ -24,6 +25,7 @@ _HOMES = {
     "Graph": "kg.graph.graph",
     "Predictor": "kg.query.predictor",
     "Run": "kg.training.run",
+    "ScoredStore": "kg.query.scored",
     "Store": "kg.store.store",
     "Vocabulary": "kg.graph.vocabulary",
 }
@@ -35,6 +37,7 @@ __all__ = [
     "Graph",
     "Predictor",
     "Run",
+    "ScoredStore",
     "Store",
     "UserError",
     "Vocabulary",

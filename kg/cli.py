@@ -145,15 +145,35 @@ def info(store: StorePath, json_: Json = False) -> None:
 def sparql(
     store: StorePath,
     query: Annotated[str, typer.Argument(metavar="QUERY", help="SELECT, ASK, CONSTRUCT or DESCRIBE.")],
-    format: Annotated[Literal["table", "json", "csv"], typer.Option(help="How to print the results.")] = "table",
+    model: Annotated[
+        Path | None, typer.Option(help="A trained model: it answers kg:score, kg:probability and kg:known.")
+    ] = None,
+    with_predictions: Annotated[
+        bool, typer.Option("--with-predictions", help="Published predictions answer as other facts do.")
+    ] = False,
+    format: Annotated[
+        Literal["table", "json", "csv", "tsv", "xml", "ntriples", "turtle"],
+        typer.Option(help="How to print the results; the last two for what CONSTRUCT and DESCRIBE give."),
+    ] = "table",
     timeout: Annotated[float, typer.Option(help="Seconds after which the query is stopped.")] = 30.0,
 ) -> None:
-    """Query a store. The default graph is the union of all graphs; the store's prefixes are declared."""
-    from kg.query.results import print_results
+    """Query a store. The default graph is the union of all graphs but that of published predictions.
+
+    The store's prefixes are declared, and kg:, so that kg:probability(?s, ?p, ?o) needs nothing but --model.
+    """
+    from kg.query.results import print_answer
+    from kg.query.scored import ScoredStore
     from kg.store.store import Store
 
     with Store(store) as opened:
-        print_results(opened.sparql(query, timeout_seconds=timeout), format, opened.prefixes, out)
+        if model is None:
+            answer = opened.answer(query, with_predictions=with_predictions, timeout_seconds=timeout)
+        else:
+            with ScoredStore(opened, model) as scored:
+                answer = scored.answer(query, with_predictions=with_predictions, timeout_seconds=timeout)
+        print_answer(answer, format, opened.prefixes, out)
+    for note in answer.notes:
+        err.print(_plain(note), highlight=False, soft_wrap=True)
 
 
 @app.command()

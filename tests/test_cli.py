@@ -160,6 +160,9 @@ def test_ask_about_the_unknown(model: Path) -> None:
     assert "the nearest are Country" in refused("ask", model, "(Countri 3, borders, ?)")
     assert "no relation" in refused("ask", model, "(Country 3, likes, ?)")
     assert "expected (subject, predicate, object)" in refused("ask", model, "(Country 3, borders)")
+    for command, rest in (("ask", "?"), ("explain", "b")):
+        line = refused(command, model, f"({'x' * 10_000_000}, borders, {rest})")
+        assert line.endswith("characters: at most 10,000 are read") and len(line) < 100
 
 
 def test_ask_about_an_entity_that_came_later(model: Path, store: Path, tmp_path: Path) -> None:

@@ -5,7 +5,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kg.errors import UserError
-from kg.store.guard import MAX_DEPTH, MAX_ENTITY, MAX_QUERY, Entities, Nesting, Refused, after, check_query
+from kg.store.guard import (
+    MAX_DEPTH,
+    MAX_ENTITY,
+    MAX_QUERY,
+    Entities,
+    Nesting,
+    Refused,
+    after,
+    check_query,
+    names_graphs,
+)
 
 
 def nested(syntax: str, *pieces: bytes) -> str:
@@ -184,6 +194,20 @@ def test_queries_that_nest_too_deep(opening: str) -> None:
 def test_brackets_that_may_be_an_iri_count() -> None:
     with pytest.raises(UserError, match="nested more than 128 deep"):
         check_query("SELECT * { FILTER(?a<" + "(" * 5000 + "1" + ")" * 5000 + ">2) }")
+
+
+@pytest.mark.parametrize(
+    ("query", "names"),
+    [
+        ("SELECT * FROM <http://e/> {}", True),
+        ("ASK from NAMED ex:g {}", True),
+        ("SELECT (?a<?b AS ?x) FROM ex:g { ?x ?y '>' }", True),
+        ("SELECT ?from { ex:from <from> 'from'@from # FROM\n }", False),
+        ("SELECT * { ?s ?p ?o FILTER(?s<?from && ?from>?p) }", False),
+    ],
+)
+def test_queries_that_name_their_graphs(query: str, names: bool) -> None:
+    assert names_graphs(query) == names
 
 
 def test_a_query_has_a_size() -> None:

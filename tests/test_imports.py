@@ -160,7 +160,7 @@ def loaded_by(*statements: str) -> set[str]:
 SLOW = {"torch", "torch_geometric", "rdflib", "networkx", "sklearn", "scipy", "numba"}
 
 
-@pytest.mark.parametrize("module", ["kg", "kg.cli", "kg.store.store", "kg.store.worker"])
+@pytest.mark.parametrize("module", ["kg", "kg.cli", "kg.store.store", "kg.store.worker", "kg.query.scored"])
 def test_what_answers_at_once_imports_nothing_slow(module: str) -> None:
     assert loaded_by(f"import {module}") & SLOW == set()
 
@@ -206,7 +206,6 @@ TESTED_BY = {
     "combination": "stacking",
     "prediction": "rules",
     "demo": "cli",
-    "results": "cli",
 }
 
 

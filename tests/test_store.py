@@ -16,8 +16,8 @@ from pyoxigraph import BlankNode, DefaultGraph, Literal, NamedNode, Quad, Triple
 from kg import generations
 from kg.errors import UserError
 from kg.store import draft, facts
-from kg.store.facts import Facts, FactsDraft
-from kg.store.sparql import Solutions
+from kg.store.facts import PREDICTIONS, Facts, FactsDraft
+from kg.store.sparql import VOCABULARY, Results, Solutions
 from kg.store.store import Store
 
 EX = "http://example.org/"
@@ -444,6 +444,40 @@ def test_select_ask_construct(store: Store, turtle: Path) -> None:
     assert [str(row[0]) for row in blank.rows] == [term for term in store.terms() if term.startswith("_:")]
 
 
+def test_predictions_answer_where_they_are_asked_for(store: Store) -> None:
+    predictions = NamedNode(PREDICTIONS)
+    def asked(query: str, with_predictions: bool = False) -> Results:
+        return store.sparql(f"PREFIX ex: <{EX}> {query}", with_predictions=with_predictions)
+
+    store.add([Quad(ex("e0"), ex("p"), ex("e1")), Quad(ex("e0"), ex("p"), ex("e2"), ex("g"))])
+    query = "SELECT ?o { ex:e0 ex:p ?o } ORDER BY ?o"
+    assert asked(query) == asked(query, with_predictions=True)
+    store.add([Quad(ex("e0"), ex("p"), ex("e3"), predictions)])
+    assert objects(asked(query)) == ["e1", "e2"]
+    assert objects(asked(query, with_predictions=True)) == ["e1", "e2", "e3"]
+    assert asked("ASK { GRAPH <urn:kg:predictions> { ex:e0 ex:p ex:e3 } }") is True
+    assert asked("ASK { ex:e0 ex:p+ ex:e3 }") is False
+    assert asked("ASK { ex:e0 ex:p+ ex:e3 }", with_predictions=True) is True
+    assert objects(asked("SELECT ?o FROM ex:g { ex:e0 ex:p ?o }")) == ["e2"]
+    assert objects(asked("SELECT ?o FROM <urn:kg:predictions> { ex:e0 ex:p ?o }")) == ["e3"]
+    assert objects(asked("SELECT ?o FROM NAMED ex:g { GRAPH ?g { ex:e0 ex:p ?o } }")) == ["e2"]
+    store.remove([Quad(ex("e0"), ex("p"), ex("e3"), predictions)])
+    assert objects(asked(query)) == ["e1", "e2"]
+
+
+def objects(found: Results) -> list[str]:
+    assert isinstance(found, Solutions)
+    return [str(row[0]).removeprefix(f"<{EX}").removesuffix(">") for row in found.rows]
+
+
+def test_the_prefix_of_this_project_is_declared_unless_the_store_has_another(store: Store, tmp_path: Path) -> None:
+    store.add([Quad(ex("a"), NamedNode(VOCABULARY + "note"), ex("b"))])
+    assert store.sparql("ASK { ?s kg:note ?o }") is True
+    (tmp_path / "kg.ttl").write_text("@prefix kg: <http://kilo.gram/> . kg:a kg:note kg:b .")
+    store.load(tmp_path / "kg.ttl")
+    assert objects(store.sparql("SELECT ?s { ?s kg:note ?o }")) == ["<http://kilo.gram/a"]
+
+
 def test_a_query_is_stopped_at_its_deadline_and_the_next_one_answers(store: Store) -> None:
     store.add([fact(f"e{i}", "p", f"e{j}") for i in range(20) for j in range(20)])
     with pytest.raises(UserError, match="stopped after 1 seconds"):
@@ -463,6 +497,7 @@ def test_a_query_is_stopped_at_its_deadline_and_the_next_one_answers(store: Stor
         ("SELECT * { ?s ?p", "query: "),
         ("SELECT * { ?s nope:p ?o }", "query: "),
         ("SELECT (<http://example.org/f>(1) AS ?x) {}", "query: "),
+        ("SELECT * { ?s ?p ?o FILTER(kg:score(?s, ?p, ?o) > 1) }", "give --model"),
         ("", "query: "),
     ],
 )

@@ -1,37 +1,62 @@
 """SPARQL results for a person's eyes, and for other programs."""
 
-import csv
-import io
-import json
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal, get_args
 
 import pyoxigraph as ox
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from kg.store.sparql import Results, Solutions, Term
+from kg.errors import UserError
+from kg.store.sparql import Answer, Solutions, Term
 
-_KINDS = {ox.NamedNode: "uri", ox.BlankNode: "bnode", ox.Literal: "literal", ox.Triple: "triple"}
+Format = Literal["table", "json", "csv", "tsv", "xml", "ntriples", "turtle"]
+
+_RESULTS = {
+    "json": ox.QueryResultsFormat.JSON,
+    "csv": ox.QueryResultsFormat.CSV,
+    "tsv": ox.QueryResultsFormat.TSV,
+    "xml": ox.QueryResultsFormat.XML,
+}
+_GRAPHS = {"ntriples": ox.RdfFormat.N_TRIPLES, "turtle": ox.RdfFormat.TURTLE}
+assert {"table", *_RESULTS, *_GRAPHS} == set(get_args(Format))
 
 
-def print_results(
-    results: Results, format: Literal["table", "json", "csv"], prefixes: Mapping[str, str], console: Console
-) -> None:
-    """Solutions as a table, SPARQL JSON or SPARQL CSV; triples as solutions of three columns; ASK as true or false.
-
-    In a table IRIs are shortened by the prefixes.
-    """
+def print_answer(answer: Answer, format: Format, prefixes: Mapping[str, str], console: Console) -> None:
+    """A table, or what `written` gives. In a table IRIs are shortened by the prefixes."""
+    if format != "table":
+        console.file.write(written(answer, format, prefixes))
+        return
+    results = answer.results()
     if isinstance(results, bool):
-        text = {"json": json.dumps({"head": {}, "boolean": results})}.get(format, str(results).lower())
-        console.file.write(text + "\n")
+        console.file.write(f"{str(results).lower()}\n")
         return
-    solutions = results if isinstance(results, Solutions) else _as_solutions(results)
-    if format == "table":
-        console.print(_table(solutions, prefixes))
-        return
-    console.file.write(_json(solutions) if format == "json" else _csv(solutions))
+    console.print(_table(results if isinstance(results, Solutions) else _as_solutions(results), prefixes))
+
+
+def written(answer: Answer, format: Format, prefixes: Mapping[str, str]) -> str:
+    """In a format of the SPARQL recommendations, where triples are solutions of three columns; or triples as RDF.
+
+    UserError where solutions, or true and false, shall be RDF.
+    """
+    if format in _GRAPHS:
+        if not answer.is_graph:
+            raise UserError(f"--format {format} is for the triples of CONSTRUCT and DESCRIBE")
+        triples = ox.parse(answer.text, ox.RdfFormat.N_TRIPLES, lenient=True)
+        found = ox.serialize((quad.triple for quad in triples), format=_GRAPHS[format], prefixes=dict(prefixes))
+    elif answer.is_graph:
+        held = ox.Store()
+        held.extend(ox.parse(answer.text, ox.RdfFormat.N_TRIPLES, lenient=True))
+        rows = held.query("SELECT ?subject ?predicate ?object { ?subject ?predicate ?object }")
+        assert isinstance(rows, ox.QuerySolutions)
+        found = rows.serialize(format=_RESULTS[format])
+    else:
+        results = ox.parse_query_results(answer.text, ox.QueryResultsFormat.JSON)
+        found = results.serialize(format=_RESULTS[format])
+    assert found is not None  # None only where a file was given to write to
+    text = found.decode()
+    return text if not text or text.endswith("\n") else f"{text}\n"
 
 
 def _as_solutions(triples: list[ox.Triple]) -> Solutions:
@@ -54,42 +79,3 @@ def _short(term: Term | None, prefixes: Mapping[str, str]) -> str:
             if term.value.startswith(namespace) and "/" not in term.value[len(namespace) :]:
                 return f"{prefix}:{term.value[len(namespace) :]}"
     return term.value if isinstance(term, ox.Literal) else str(term)
-
-
-def _json(solutions: Solutions) -> str:
-    bindings = [
-        {name: _value(term) for name, term in zip(solutions.variables, row, strict=True) if term is not None}
-        for row in solutions.rows
-    ]
-    document = {"head": {"vars": solutions.variables}, "results": {"bindings": bindings}}
-    return json.dumps(document, ensure_ascii=False, indent=1) + "\n"
-
-
-def _value(term: Term) -> dict[str, Any]:
-    """A term as SPARQL 1.1 (and, for triple terms, 1.2) Query Results JSON writes it."""
-    if isinstance(term, ox.Triple):
-        parts = {"subject": term.subject, "predicate": term.predicate, "object": term.object}
-        return {"type": "triple", "value": {name: _value(part) for name, part in parts.items()}}
-    described: dict[str, Any] = {"type": _KINDS[type(term)], "value": term.value}
-    if isinstance(term, ox.Literal):
-        if term.language:
-            described["xml:lang"] = term.language
-        elif term.datatype.value != "http://www.w3.org/2001/XMLSchema#string":
-            described["datatype"] = term.datatype.value
-    return described
-
-
-def _csv(solutions: Solutions) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(solutions.variables)
-    for row in solutions.rows:
-        writer.writerow(_cell(term) for term in row)
-    return text.getvalue()
-
-
-def _cell(term: Term | None) -> str:
-    """IRIs and literals bare, as SPARQL 1.1 CSV has them."""
-    if term is None:
-        return ""
-    return term.value if isinstance(term, ox.NamedNode | ox.Literal) else str(term)

@@ -255,6 +255,11 @@ def check_query(text: str) -> None:
             deepest[at] = max(deepest.get(at, (0, "")), (depth, before))
 
 
+def names_graphs(text: str) -> bool:
+    """Whether a SPARQL query says FROM: as a word, not in a string, an IRI, a comment, a variable or a name."""
+    return any((token["word"] or "").lower() == "from" for token in _SPARQL.finditer(text))
+
+
 def _reaches_out(text: str, token: re.Match[str], before: str) -> bool:
     if token["word"] is not None:
         return _FORBIDDEN.search(token["word"]) is not None

@@ -221,7 +221,7 @@ class _Process:
     def wait(self) -> tuple[int, str]:
         """(exit code, the end of what it said on standard error), once it has closed its output."""
         code = self._popen.wait()
-        self._said.seek(max(0, self._said.seek(0, os.SEEK_END) - 4096))
+        self._said.seek(max(0, self._said.seek(0, os.SEEK_END) - (1 << 16)))  # a trace may be long
         return code, self._said.read().decode(errors="replace")
 
     def end(self) -> None:

@@ -1,6 +1,6 @@
 """SPARQL: the answer is computed in a worker process, and comes back as text in the standard result formats."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -9,11 +9,12 @@ from typing import Any
 
 from pyoxigraph import (
     BlankNode,
+    DefaultGraph,
     Literal,
     NamedNode,
     QueryBoolean,
     QueryResultsFormat,
-    QuerySolutions,
+    QueryTriples,
     RdfFormat,
     Store,
     Triple,
@@ -22,8 +23,13 @@ from pyoxigraph import (
 )
 
 from kg.errors import UserError
+from kg.store import guard
+from kg.store.facts import PREDICTIONS
+
+VOCABULARY = "urn:kg:vocabulary#"  # kg: in queries: of what is said of predictions, and of the functions of a model
 
 Term = NamedNode | BlankNode | Literal | Triple
+Functions = dict[NamedNode, Callable[..., Term | None]]
 
 
 @dataclass(frozen=True)
@@ -37,24 +43,60 @@ class Solutions:
 Results = Solutions | bool | list[Triple]
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What the worker sent: SPARQL JSON results, or N-Triples where the query builds a graph.
+
+    notes: what the person who asked should know beside it, a line each.
+    """
+
+    text: str
+    is_graph: bool
+    notes: Sequence[str] = ()
+
+    def results(self) -> Results:
+        """The same as terms."""
+        if self.is_graph:
+            return [quad.triple for quad in parse(self.text, RdfFormat.N_TRIPLES, lenient=True)]
+        found = parse_query_results(self.text, QueryResultsFormat.JSON)
+        if isinstance(found, QueryBoolean):
+            return bool(found)
+        return Solutions([variable.value for variable in found.variables], [tuple(solution) for solution in found])
+
+
 def answer(
-    progress: Callable[[dict[str, Any]], None], database: str, query: str, prefixes: dict[str, str]
+    progress: Callable[[dict[str, Any]], None],
+    database: str,
+    query: str,
+    prefixes: dict[str, str],
+    with_predictions: bool,
+    functions: Functions | None = None,
 ) -> dict[str, Any]:
-    """What the worker does: the results as SPARQL JSON, or N-Triples for a CONSTRUCT or DESCRIBE."""
+    """What the worker does: an Answer, in JSON."""
     with damage_named(database):
-        opened = _opened(database)
+        graphs = _default_graph(database, query, with_predictions)
     try:
-        found = opened.query(query, prefixes=prefixes, use_default_graph_as_union=True)
+        found = _opened(database).query(query, prefixes=prefixes, custom_functions=functions, **graphs)
     except SyntaxError as error:
         raise UserError(f"query: {_brief(str(error))}") from None
     except (ValueError, RuntimeError) as error:  # a prefix that is no IRI, a function that does not exist
+        if functions is None and f"<{VOCABULARY}" in str(error):
+            raise UserError("query: a model answers kg:score, kg:probability and kg:known: give --model") from None
         raise UserError(f"query: {error}") from None
     with damage_named(database):
-        if isinstance(found, QueryBoolean):
-            return {"boolean": bool(found)}
-        if isinstance(found, QuerySolutions):
-            return {"solutions": _text(found.serialize(format=QueryResultsFormat.JSON))}
-        return {"triples": _text(found.serialize(format=RdfFormat.N_TRIPLES))}
+        if isinstance(found, QueryTriples):
+            return {"text": _text(found.serialize(format=RdfFormat.N_TRIPLES)), "is_graph": True}
+        return {"text": _text(found.serialize(format=QueryResultsFormat.JSON)), "is_graph": False}
+
+
+def _default_graph(database: str, query: str, with_predictions: bool) -> dict[str, Any]:
+    """The graphs that a pattern outside GRAPH matches: all, without or with the predictions, or those after FROM."""
+    if guard.names_graphs(query):
+        return {}
+    if with_predictions or not _opened(database).contains_named_graph(NamedNode(PREDICTIONS)):
+        return {"use_default_graph_as_union": True}
+    # each of the graphs is looked into for each pattern: of thousands, a join takes a second where the union takes none
+    return {"default_graph": _without_predictions(database)}
 
 
 @contextmanager
@@ -66,21 +108,15 @@ def damage_named(place: str | Path) -> Iterator[None]:
         raise UserError(f"{place}: the database cannot be read: {' '.join(str(error).split())}") from None
 
 
-def results(answered: dict[str, Any]) -> Results:
-    """What `answer` sent, as terms."""
-    if "boolean" in answered:
-        return bool(answered["boolean"])
-    if "triples" in answered:
-        return [quad.triple for quad in parse(answered["triples"], RdfFormat.N_TRIPLES, lenient=True)]
-    found = parse_query_results(answered["solutions"], QueryResultsFormat.JSON)
-    assert isinstance(found, QuerySolutions)
-    return Solutions([variable.value for variable in found.variables], [tuple(solution) for solution in found])
-
-
 @lru_cache(maxsize=1)
 def _opened(database: str) -> Store:
     """One worker serves one generation for many queries; it opens the database for the first."""
     return Store.read_only(database)
+
+
+@lru_cache(maxsize=1)
+def _without_predictions(database: str) -> list[NamedNode | BlankNode | DefaultGraph]:
+    return [DefaultGraph(), *(name for name in _opened(database).named_graphs() if name != NamedNode(PREDICTIONS))]
 
 
 def _brief(message: str) -> str:

@@ -14,6 +14,7 @@ from kg.errors import UserError
 from kg.store import draft, formats, guard, sandbox, sparql
 from kg.store.draft import StoreDraft
 from kg.store.facts import PREDICTIONS, Facts, Rows
+from kg.store.sparql import Answer, Results
 
 if TYPE_CHECKING:
     import networkx
@@ -269,21 +270,40 @@ class Store:
         except ValueError as error:
             raise UserError(f"{text!r} is no IRI, prefix:name or _:label ({error})") from None
 
-    def sparql(self, query: str, *, timeout_seconds: int | float = QUERY_SECONDS) -> sparql.Results:
-        """Solutions for SELECT, a bool for ASK, a list of triples for CONSTRUCT and DESCRIBE.
+    def sparql(
+        self, query: str, *, with_predictions: bool = False, timeout_seconds: int | float = QUERY_SECONDS
+    ) -> Results:
+        """Solutions for SELECT, a bool for ASK, a list of triples for CONSTRUCT and DESCRIBE. See `answer`."""
+        return self.answer(query, with_predictions=with_predictions, timeout_seconds=timeout_seconds).results()
 
-        The default graph of a query is the union of all graphs, so that facts loaded into a named graph answer too;
-        the store's prefixes need no declaration. It runs in a worker process. UserError for a syntax error, an update,
-        SERVICE and LOAD (nothing leaves this machine), nesting too deep, a missed deadline or too much memory.
+    def answer(
+        self, query: str, *, with_predictions: bool = False, timeout_seconds: int | float = QUERY_SECONDS
+    ) -> Answer:
+        """What a query finds, to be read as terms or written in a standard format.
+
+        The default graph of a query is the union of all graphs, so that facts loaded into a named graph answer too; a
+        fact in two of them answers twice. Published predictions are left out, unless `with_predictions` or GRAPH asks
+        for them. With FROM the query says itself what it is put to. The store's prefixes need no declaration, nor does
+        kg:. It runs in a worker process. UserError for a syntax error, an update, SERVICE and LOAD (nothing leaves this
+        machine), nesting too deep, a missed deadline or too much memory.
         """
+        request = self.request(query, with_predictions=with_predictions)
+        if not self._worker:
+            self._worker = sandbox.Worker(memory_bytes=sandbox.QUERY_MEMORY)
+        target = f"{sparql.__name__}:answer"
+        return Answer(**self._worker.call(target, request, timeout_seconds=float(timeout_seconds)))
+
+    def request(self, query: str, *, with_predictions: bool = False) -> dict[str, Any]:
+        """What `sparql.answer` needs in order to answer a query, in whatever worker. UserError as for `answer`."""
         guard.check_query(query)
         if not self._reader:
             raise UserError(f"{self.path} is empty or closed: there is nothing to query")
-        if not self._worker:
-            self._worker = sandbox.Worker(memory_bytes=sandbox.QUERY_MEMORY)
-        arguments = {"database": str(self._reader.path / "rdf"), "query": query, "prefixes": self.prefixes}
-        answered = self._worker.call(f"{sparql.__name__}:answer", arguments, timeout_seconds=float(timeout_seconds))
-        return sparql.results(answered)
+        return {
+            "database": str(self._reader.path / "rdf"),
+            "query": query,
+            "prefixes": {"kg": sparql.VOCABULARY} | self.prefixes,
+            "with_predictions": with_predictions,
+        }
 
     def dump(self, path: Source, *, syntax: str | None = None, graph: GraphName = None) -> int:
         """Writes the facts (of one graph, if named) to a file, whole or not at all; returns how many were written.
