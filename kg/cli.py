@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from kg.evaluation.ranking import Metrics
     from kg.graph.dataset import Dataset
     from kg.query.candidate import Candidates
-    from kg.query.predictor import Reason, Uncertainty
+    from kg.query.predictor import Predictor, Reason, Uncertainty
     from kg.query.publish import Published
     from kg.rules.rule import Rule
     from kg.training.run import Run
@@ -75,6 +75,13 @@ StorePath = Annotated[Path, typer.Argument(metavar="STORE", help="The store's fo
 ModelPath = Annotated[Path, typer.Argument(metavar="MODEL", help="A trained model's folder.")]
 Device = Annotated[str, typer.Option(help="Where to compute: cpu, cuda, cuda:1 ...")]
 Source = Annotated[Path, typer.Argument(metavar="STORE_OR_FOLDER", help="A store, or train/valid/test files.")]
+KnownFrom = Annotated[
+    Path | None, typer.Option(help="The store to read known facts from; otherwise the one it was trained on.")
+]
+Types = Annotated[
+    Literal["declared", "observed", "off"],
+    typer.Option(help="Who may stand where: as the ontology says, as has been seen (or is like what has), anyone."),
+]
 Epochs = Annotated[int | None, typer.Option(help="At most so many.")]
 
 
@@ -384,9 +391,8 @@ def ask(
     pattern: Annotated[str, typer.Argument(help='A question such as "(Germany, borders, ?)".')],
     top: Annotated[int, typer.Option(help="How many answers.")] = 10,
     new_only: Annotated[bool, typer.Option("--new-only", help="Leave known facts out.")] = False,
-    store: Annotated[
-        Path | None, typer.Option(help="The store to read known facts from; otherwise the one it was trained on.")
-    ] = None,
+    types: Types = "off",
+    store: KnownFrom = None,
     uncertainty: Annotated[
         int | None, typer.Option(metavar="N", help="How unsure the model is, from N samples with dropout (32 will do).")
     ] = None,
@@ -399,7 +405,7 @@ def ask(
 
     question = parse(pattern)
     predictor = Predictor.load(model, store, _device(device))
-    candidates = predictor.ask(question, top, new_only)
+    candidates = predictor.ask(question, top, new_only, types)
     unsure = None if uncertainty is None else predictor.uncertainty(question, uncertainty, new_only=new_only)
     if json_:
         told = {"uncertainty": unsure.to_json()} if unsure else {}
@@ -408,9 +414,70 @@ def ask(
         out.print(candidate_table(candidates))
         if unsure:
             out.print(_uncertainty_line(unsure), highlight=False, soft_wrap=True)
-    err.print(f"known facts: {_plain(predictor.facts_from)}", highlight=False, soft_wrap=True)
-    if predictor.facts_left_out:
-        err.print(f"{predictor.facts_left_out:,} facts of relations it was not trained with were left out")
+    _say_facts(predictor)
+
+
+@app.command()
+def complete(
+    model: ModelPath,
+    out_: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", metavar="FILE", help="Write them there: .tsv, .jsonl, or RDF (.trig, .nq ...), also .gz."
+        ),
+    ] = None,
+    relation: Annotated[list[str] | None, typer.Option(help="Of this predicate (repeat it); otherwise of all.")] = None,
+    entity: Annotated[str | None, typer.Option(help="Facts of this entity alone.")] = None,
+    top: Annotated[int, typer.Option(help="The best so many.")] = 1000,
+    per_relation: Annotated[
+        int | None, typer.Option(metavar="K", help="The best K of each predicate instead.", show_default=False)
+    ] = None,
+    min_probability: Annotated[float, typer.Option(help="Leave out what is less probable.")] = 0.0,
+    types: Types = "observed",
+    store: KnownFrom = None,
+    rdf11: Annotated[bool, typer.Option("--rdf11", help="RDF 1.1 reification instead of RDF 1.2 reifiers.")] = False,
+    device: Device = "cpu",
+    json_: Json = False,
+) -> None:
+    """The most probable new facts of the whole graph: every subject, predicate and object that is not known is tried.
+
+    Killed, it goes on where it was: with -o, the same command. Of the best twenty a table is printed.
+    """
+    from datetime import UTC, datetime
+
+    from kg.query.annotations import Origin
+    from kg.query.candidate_files import check_writable, write_candidates
+    from kg.query.predictor import Predictor
+
+    started = datetime.now(UTC)
+    if out_ is not None:  # said before the search, not after it
+        check_writable(out_, rdf11)
+    predictor = Predictor.load(model, store, _device(device))
+    with _count_bar("candidates") as progress:
+        found = predictor.complete(
+            top,
+            relations=relation,
+            entity=entity,
+            per_relation=per_relation,
+            types=types,
+            min_probability=min_probability,
+            checkpoint=None if out_ is None else out_.with_name(f".{out_.name}.search"),
+            progress=progress,
+        )
+    if out_ is not None:
+        asked: dict[str, Any] = {"relations": relation, "entity": entity, "top": top, "per_relation": per_relation}
+        asked |= {"min_probability": min_probability, "types": types}
+        settings = {name: value for name, value in asked.items() if value is not None}
+        origin = Origin.of(predictor.bundle, predictor.data, predictor.generation, started, settings)
+        write_candidates(found, out_, origin, rdf11)
+        err.print(f"{len(found):,} candidates are in {_plain(str(out_))}", highlight=False, soft_wrap=True)
+    if json_:
+        _print_json([candidate.to_json() for candidate in found])
+    else:
+        out.print(candidate_table(found[:20]))
+    _say_facts(predictor)
+    if found and found[0].probability is None:
+        err.print(f"without probabilities: {_plain(str(model))} had no valid facts to fit them on")
 
 
 @app.command()
@@ -467,9 +534,7 @@ def explain(
     model: ModelPath,
     fact: Annotated[str, typer.Argument(help='Known or not, such as "(Germany, continent, Europe)".')],
     top: Annotated[int, typer.Option(help="How many rules.")] = 5,
-    store: Annotated[
-        Path | None, typer.Option(help="The store to read known facts from; otherwise the one it was trained on.")
-    ] = None,
+    store: KnownFrom = None,
     json_: Json = False,
 ) -> None:
     """The surest rules of a model that speak for a fact, and the other facts that they rest on."""
@@ -724,6 +789,13 @@ def _count_bar(what: str) -> Iterator[Callable[[int, int], None]]:
     with _Bar(*columns, TimeRemainingColumn()) as bar:
         task = bar.add_task("", total=1)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _say_facts(predictor: "Predictor") -> None:
+    """What the answers looked at."""
+    err.print(f"known facts: {_plain(predictor.facts_from)}", highlight=False, soft_wrap=True)
+    if predictor.facts_left_out:
+        err.print(f"{predictor.facts_left_out:,} facts of relations it was not trained with were left out")
 
 
 def candidate_table(candidates: "Candidates") -> Table:

@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Any
 from pyoxigraph import BlankNode, Literal, NamedNode, Quad, Triple
 
 from kg.query.candidate import Candidate, Candidates
+from kg.store.sparql import VOCABULARY as KG
 from kg.store.tables import iri_of, name_of
 
 if TYPE_CHECKING:
     from kg.bundle import Bundle
 
-KG = "urn:kg:vocabulary#"
 PROV = "http://www.w3.org/ns/prov#"
 RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 RDFS = "http://www.w3.org/2000/01/rdf-schema#"

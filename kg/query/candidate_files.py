@@ -43,20 +43,30 @@ def write_candidates(
     (JSON-LD, N3) unless `rdf11`, a term or text that the file cannot hold, or no place to write.
     """
     out = Path(path)
-    suffix = _suffix(out)
+    suffix = check_writable(out, rdf11)
     if suffix in _TABLES:
-        if rdf11:
-            raise UserError(f"{out}: RDF 1.1 was asked for, and {suffix} is no RDF: expected one of {' '.join(_RDF)}")
         lines = _tsv(candidates, out) if suffix == ".tsv" else _jsonl(candidates)
         with formats.replacing(out) as stream:
             _write_lines(stream, lines)
         return
     syntax = formats.syntax_of(out)
-    if syntax.name in _NO_TRIPLE_TERMS and not rdf11:
-        raise UserError(f"{out}: {syntax.name} has no RDF 1.2 reifiers: ask for RDF 1.1, or for .trig or .nq")
     graph = NamedNode(PREDICTIONS) if syntax.graphs else DefaultGraph()
     said = annotations(candidates, run, rdf11, evidence)
     formats.write((Quad(each.subject, each.predicate, each.object, graph) for each in said), out, prefixes=PREFIXES)
+
+
+def check_writable(path: Path, rdf11: bool = False) -> str:
+    """The suffix. UserError where candidates cannot be written so, or there: now, not after the search for them."""
+    suffix = _suffix(path)
+    if suffix in _TABLES:
+        if rdf11:
+            raise UserError(f"{path}: RDF 1.1 was asked for, and {suffix} is no RDF: expected one of {' '.join(_RDF)}")
+    elif formats.syntax_of(path).name in _NO_TRIPLE_TERMS and not rdf11:
+        name = formats.syntax_of(path).name
+        raise UserError(f"{path}: {name} has no RDF 1.2 reifiers: ask for RDF 1.1, or for .trig or .nq")
+    if not path.parent.is_dir():
+        raise UserError(f"{path}: no directory {path.parent}")
+    return suffix
 
 
 def read_candidates(path: str | Path) -> Candidates:
