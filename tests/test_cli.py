@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import numpy as np
@@ -350,21 +351,22 @@ def test_rules_errors(store: Path, tmp_path: Path) -> None:
 
 
 def test_explain(store: Path, model: Path, tmp_path: Path) -> None:
-    trained = kg("train", store, tmp_path / "rules", "--model", "rules")
-    assert trained.returncode == 0, trained.stderr
-    fact = "(Country 3, memberOf, union0)"
-    explained = kg("explain", tmp_path / "rules", fact)
-    assert re.match(r"\S.* => memberOf\(X,.+\)  0\.\d\d  \(\d+/\d+\)\n    \S.*\(.+,.+\)\n", explained.stdout)
-    assert f"the store {store}" in explained.stderr.replace("\n", "")
-    found = json.loads(kg("explain", tmp_path / "rules", f"(<{EX}c3>, ex:memberOf, union0)", "--json").stdout)
-    assert len(found) == 5 and found[0]["rule"] in explained.stdout
+    explained = kg("explain", model, "Country 3", "memberOf", "union0", "--svg", tmp_path / "a [b].svg")
+    assert re.search(r"\npaths\n    \S.* => memberOf\(X,Y\)  0\.\d\d  \(\d+/\d+\)\n        \S.*\n", explained.stdout)
+    assert explained.stdout.startswith("(Country 3, memberOf, union0): ") and "\nagainst it\n" in explained.stdout
+    assert "a [b].svg" in explained.stderr and f"the store {store}" in explained.stderr.replace("\n", "")
+    assert ElementTree.parse(tmp_path / "a [b].svg").getroot().tag.endswith("svg")
+    found = json.loads(kg("explain", model, f"(<{EX}c3>, ex:memberOf, union0)", "--json", "--top", 2).stdout)
+    assert 1 <= len(found["paths"]) <= 2 and found["paths"][0]["rule"] in explained.stdout
     given = [EX + "c3", EX + "memberOf", EX + "union0"]
-    assert all(edge != given for reason in found for grounding in reason["groundings"] for edge in grounding)
-    wrong = kg("explain", tmp_path / "rules", "(Country 3, memberOf, Country 3)")
-    assert wrong.returncode == 0 and "no rule speaks for it" in wrong.stdout
-    assert "answers without rules" in refused("explain", model, fact)
-    assert "without '?'" in refused("explain", tmp_path / "rules", "(Country 3, memberOf, ?)")
-    assert "no entity 'Country'" in refused("explain", tmp_path / "rules", "(Country, memberOf, union0)")
+    assert [found["subject"], found["predicate"], found["object"]] == given
+    assert all(edge != given for path in found["paths"] for edge in path["facts"])
+    wrong = kg("explain", model, "(Country 3, memberOf, Country 3)")
+    assert wrong.returncode == 0 and "paths\n    none found\n" in wrong.stdout
+    assert "without '?'" in refused("explain", model, "(Country 3, memberOf, ?)")
+    assert "no entity 'Country'" in refused("explain", model, "(Country, memberOf, union0)")
+    assert "got 2 of them" in refused("explain", model, "Country 3", "memberOf")
+    assert "--top must be at least 1" in refused("explain", model, "Country 3", "memberOf", "union0", "--top", 0)
 
 
 def test_users_errors(store: Path, model: Path, tmp_path: Path) -> None:
