@@ -388,9 +388,7 @@ def ask(
         out.print(candidate_table(candidates, predictor))
         if unsure:
             out.print(_uncertainty_line(unsure), highlight=False, soft_wrap=True)
-    err.print(f"known facts: {_plain(predictor.facts_from)}", highlight=False, soft_wrap=True)
-    if predictor.facts_left_out:
-        err.print(f"{predictor.facts_left_out:,} facts of relations it was not trained with were left out")
+    _say_what_is_known(predictor)
 
 
 @app.command()
@@ -474,7 +472,7 @@ def explain(
         _print_json(found.to_json())
     else:
         out.print(_plain(str(found)), highlight=False, soft_wrap=True)
-    err.print(f"known facts: {_plain(predictor.facts_from)}", highlight=False, soft_wrap=True)
+    _say_what_is_known(predictor)
 
 
 @app.command()
@@ -664,6 +662,12 @@ def _count_bar(what: str) -> Iterator[Callable[[int, int], None]]:
     with _Bar(*columns, TimeRemainingColumn()) as bar:
         task = bar.add_task("", total=1)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _say_what_is_known(predictor: "Predictor") -> None:
+    err.print(f"known facts: {_plain(predictor.facts_from)}", highlight=False, soft_wrap=True)
+    if predictor.facts_left_out:
+        err.print(f"{predictor.facts_left_out:,} facts of relations it was not trained with were left out")
 
 
 def candidate_table(candidates: "list[Candidate]", predictor: "Predictor") -> Table:

@@ -41,10 +41,15 @@ def fails(result: subprocess.CompletedProcess[str], code: int = 1) -> str:
     return lines[0]
 
 
-def refused(*arguments: str | int | Path) -> str:
-    """The same, in this process: where nothing is written, to start another takes longer than all the rest."""
+def here(*arguments: str | int | Path) -> subprocess.CompletedProcess[str]:
+    """As `kg`, in this process: where nothing is written, to start another takes longer than all the rest."""
     result = CliRunner().invoke(app, [str(argument) for argument in arguments])
-    return fails(subprocess.CompletedProcess([], result.exit_code, result.stdout, result.stderr))
+    return subprocess.CompletedProcess([], result.exit_code, result.stdout, result.stderr)
+
+
+def refused(*arguments: str | int | Path) -> str:
+    """The one line of a user's error, in this process."""
+    return fails(here(*arguments))
 
 
 @pytest.fixture(scope="module")
@@ -356,12 +361,12 @@ def test_explain(store: Path, model: Path, tmp_path: Path) -> None:
     assert explained.stdout.startswith("(Country 3, borders, Country 4): ") and "\nagainst it\n" in explained.stdout
     assert "a [b].svg" in explained.stderr and f"the store {store}" in explained.stderr.replace("\n", "")
     assert ElementTree.parse(tmp_path / "a [b].svg").getroot().tag.endswith("svg")
-    found = json.loads(kg("explain", model, f"(<{EX}c3>, ex:borders, Country 4)", "--json", "--top", 2).stdout)
+    found = json.loads(here("explain", model, f"(<{EX}c3>, ex:borders, Country 4)", "--json", "--top", 2).stdout)
     assert 1 <= len(found["paths"]) <= 2 and found["paths"][0]["rule"] in explained.stdout
     given = [EX + "c3", EX + "borders", EX + "c4"]
     assert [found["subject"], found["predicate"], found["object"]] == given
     assert all({edge[0], edge[2]} != {EX + "c3", EX + "c4"} for path in found["paths"] for edge in path["facts"])
-    wrong = kg("explain", model, "(Country 3, memberOf, Country 3)")
+    wrong = here("explain", model, "(Country 3, memberOf, Country 3)")
     assert wrong.returncode == 0 and "paths\n    none found\n" in wrong.stdout
     assert "without '?'" in refused("explain", model, "(Country 3, memberOf, ?)")
     assert "no entity 'Country'" in refused("explain", model, "(Country, memberOf, union0)")
