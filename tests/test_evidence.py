@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -17,6 +18,7 @@ from paper import fill, no_facts
 import kg.rules.evidence
 from kg.bundle import Bundle
 from kg.errors import UserError
+from kg.evaluation.calibration import Calibration
 from kg.graph.dataset import Dataset
 from kg.graph.schema import Schema
 from kg.graph.vocabulary import Vocabulary
@@ -322,6 +324,17 @@ def test_none_found_is_said() -> None:
         explain(predictor_of(CHAINS, PLAIN), "nobody", "gives", "e19")
 
 
+def test_the_probability_is_told_where_there_is_one() -> None:
+    predictor = grown(predictor_of(CHAINS, PLAIN), edge("new", "p", "e14"))
+    assert explain(predictor, "e0", "gives", "e20").probability is None
+    calibration = Calibration(torch.tensor([[2.0] + [0.0] * 7] * 3), "platt", ((1.0, 0.0),))
+    predictor.bundle = replace(predictor.bundle, calibration=calibration)
+    found = explain(predictor, "e0", "gives", "e20")
+    assert found.probability == pytest.approx(1 / (1 + math.exp(-2)))
+    assert str(found).startswith("(e0, gives, e20): not known, probability 0.881\n")
+    assert explain(predictor, "new", "gives", "e24").probability is None  # whom ComplEx cannot be asked about
+
+
 INVERSE = {E + "gives": (E + "given",), E + "given": (E + "gives",)}
 GIVEN = 3  # the inverse of gives; each fact is stated both ways, and so is its mirror: the surest rules would be these
 TWICE = [(*ends, r) for h, _, t in CHAINS[20:] for ends in ((h, t), (t, h)) for r in (GIVES, GIVEN)]
@@ -468,7 +481,7 @@ def test_what_the_model_attended_to_but_for_the_fact_itself() -> None:
     }
     share = {(r, t): share for r, t, share in zip(*(part.tolist() for part in looks[1:]), strict=True)}
     assert [look.share for look in found.attended] == pytest.approx([share[P, 10], share[Q + 4, 10]])
-    assert f"(e0, p, e10)  {share[P, 10]:.2f} of the subject's" in str(found)
+    assert f"(e0, p, e10)  {share[P, 10]:.2f} from e0\n" in str(found)
 
 
 def test_at_most_five_edges_an_end_the_most_attended_first() -> None:

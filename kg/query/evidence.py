@@ -76,11 +76,11 @@ class Look:
 class Evidence:
     """What is known for and against a fact. The fact itself and what restates it are never evidence.
 
-    known: whether the fact is in the graph. probability: None where the model has not been calibrated. paths: facts
-    that lead from subject to object, the surest rule first, each rule once. complete: whether all paths between the two
-    were looked at; there may be too many. features: rules with constants, which say that entities with one feature
-    often have another; only a model that holds rules has them. nearest: like facts. attended: what a model with
-    attention looked at, for either end. against: in words.
+    known: whether the fact is in the graph. probability: see kg.evaluation.calibration; None where the model has not
+    been calibrated, or cannot be asked about an end. paths: facts that lead from subject to object, the surest rule
+    first, each rule once. complete: whether all paths between the two were looked at; there may be too many. features:
+    rules with constants, which say that entities with one feature often have another; only a model that holds rules
+    has them. nearest: like facts. attended: what a model with attention looked at, for either end. against: in words.
     """
 
     fact: Fact
@@ -120,14 +120,16 @@ class Evidence:
             yield from _section("features", [line for each in self.features for line in _reason(each)])
         yield from _section("like facts that are known", [self._like(each) for each in self.nearest])
         if self.attended:
-            seen = (f"{self._text(each.fact)}  {each.share:.2f} of the {each.end}'s" for each in self.attended)
-            yield from _section("the model looked at", list(seen))
+            seen = [f"{self._text(each.fact)}  {each.share:.2f} from {self._at(each.end)}" for each in self.attended]
+            yield from _section("the model looked at", seen)
         yield from _section("against it", list(self.against))
 
     def _like(self, near: Nearest) -> str:
-        place = {"subject": 0, "object": 2}[near.end]
-        both = f"{self.label(near.fact[place])} is like {self.label(self.fact[place])}"
-        return f"{self._text(near.fact)}  {both}: {near.similarity:.2f} by {near.by}"
+        other = self.label(near.fact[0 if near.end == "subject" else 2])
+        return f"{self._text(near.fact)}  {other} is like {self._at(near.end)}: {near.similarity:.2f} by {near.by}"
+
+    def _at(self, end: End) -> str:
+        return self.label(self.fact[0 if end == "subject" else 2])
 
     def _text(self, fact: Fact) -> str:
         return f"({', '.join(self.label(term) for term in fact)})"
@@ -183,7 +185,7 @@ class _Case:
         found = Evidence(
             self._terms(self.head, self.relation, self.tail),
             self.known,
-            None,
+            self._probability(),
             self._paths(rules, top),
             self._features(top),
             tuple(near for end in _ENDS for near in self._nearest(end)),
@@ -200,6 +202,12 @@ class _Case:
 
     def _label(self, term: str) -> str:
         return " ".join(self.schema.label(term).split())  # on one line
+
+    def _probability(self) -> float | None:
+        predictor = self.predictor
+        if predictor.bundle.calibration is None or max(self.head, self.tail) >= len(predictor.answerable):
+            return None
+        return predictor.fact_probabilities(self._tensor([[self.head, self.relation, self.tail]])).item()
 
     # For it
 
