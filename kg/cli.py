@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from kg.evaluation.ranking import Metrics
     from kg.graph.dataset import Dataset
     from kg.query.candidate import Candidates
-    from kg.query.predictor import Predictor, Reason, Uncertainty
+    from kg.query.predictor import Predictor, Uncertainty
     from kg.query.publish import Published
     from kg.rules.rule import Rule
     from kg.training.run import Run
@@ -414,7 +414,7 @@ def ask(
         out.print(candidate_table(candidates))
         if unsure:
             out.print(_uncertainty_line(unsure), highlight=False, soft_wrap=True)
-    _say_facts(predictor)
+    _say_what_is_known(predictor)
 
 
 @app.command()
@@ -475,7 +475,7 @@ def complete(
         _print_json([candidate.to_json() for candidate in found])
     else:
         out.print(candidate_table(found[:20]))
-    _say_facts(predictor)
+    _say_what_is_known(predictor)
     if found and found[0].probability is None:
         err.print(f"without probabilities: {_plain(str(model))} had no valid facts to fit them on")
 
@@ -532,28 +532,34 @@ def rules(
 @app.command()
 def explain(
     model: ModelPath,
-    fact: Annotated[str, typer.Argument(help='Known or not, such as "(Germany, continent, Europe)".')],
-    top: Annotated[int, typer.Option(help="How many rules.")] = 5,
+    fact: Annotated[
+        list[str], typer.Argument(help='Known or not: Germany continent Europe, or "(Germany, continent, Europe)".')
+    ],
+    top: Annotated[int, typer.Option(help="How many paths.")] = 5,
     store: KnownFrom = None,
+    svg: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw the paths there, as SVG.")] = None,
     json_: Json = False,
 ) -> None:
-    """The surest rules of a model that speak for a fact, and the other facts that they rest on."""
+    """The evidence for a fact: paths of known facts, like facts, what the model attended to; and what is against it."""
+    from kg.query.evidence import explain as evidence_for
     from kg.query.pattern import parse_fact
     from kg.query.predictor import Predictor
 
-    subject, predicate, object_ = parse_fact(fact)
+    if len(fact) not in (1, 3):
+        raise UserError(f"a fact is three names, or one text in brackets: got {len(fact)} of them")
+    subject, predicate, object_ = fact if len(fact) == 3 else parse_fact(fact[0])
     predictor = Predictor.load(model, store)
-    reasons = predictor.evidence(subject, predicate, object_, top)
+    found = evidence_for(predictor, subject, predicate, object_, top)
+    if svg is not None:
+        from kg.query.picture import write_svg
+
+        write_svg(found, svg)
+        err.print(f"the picture is in {_plain(str(svg))}", highlight=False, soft_wrap=True)
     if json_:
-        _print_json([reason.to_json() for reason in reasons])
-        return
-    for reason in reasons:
-        out.print(_plain("  ".join([reason.rule, *_how_sure(reason)])), highlight=False, soft_wrap=True)
-        for text in reason.texts:
-            out.print(_plain(f"    {text}"), highlight=False, soft_wrap=True)
-    if not reasons:
-        out.print("no rule speaks for it")
-    err.print(f"known facts: {_plain(predictor.facts_from)}", highlight=False, soft_wrap=True)
+        _print_json(found.to_json())
+    else:
+        out.print(_plain(str(found)), highlight=False, soft_wrap=True)
+    _say_what_is_known(predictor)
 
 
 @app.command()
@@ -791,8 +797,7 @@ def _count_bar(what: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def _say_facts(predictor: "Predictor") -> None:
-    """What the answers looked at."""
+def _say_what_is_known(predictor: "Predictor") -> None:
     err.print(f"known facts: {_plain(predictor.facts_from)}", highlight=False, soft_wrap=True)
     if predictor.facts_left_out:
         err.print(f"{predictor.facts_left_out:,} facts of relations it was not trained with were left out")
@@ -810,7 +815,7 @@ def candidate_table(candidates: "Candidates") -> Table:
     return table
 
 
-def _how_sure(rule: "Rule | Reason") -> tuple[str, str]:
+def _how_sure(rule: "Rule") -> tuple[str, str]:
     return f"{rule.confidence:.2f}", f"({'~' if rule.sampled else ''}{rule.support:,}/{rule.body:,})"
 
 

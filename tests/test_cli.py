@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import numpy as np
@@ -40,10 +41,15 @@ def fails(result: subprocess.CompletedProcess[str], code: int = 1) -> str:
     return lines[0]
 
 
-def refused(*arguments: str | int | Path) -> str:
-    """The same, in this process: where nothing is written, to start another takes longer than all the rest."""
+def here(*arguments: str | int | Path) -> subprocess.CompletedProcess[str]:
+    """As `kg`, in this process: where nothing is written, to start another takes longer than all the rest."""
     result = CliRunner().invoke(app, [str(argument) for argument in arguments])
-    return fails(subprocess.CompletedProcess([], result.exit_code, result.stdout, result.stderr))
+    return subprocess.CompletedProcess([], result.exit_code, result.stdout, result.stderr)
+
+
+def refused(*arguments: str | int | Path) -> str:
+    """The one line of a user's error, in this process."""
+    return fails(here(*arguments))
 
 
 @pytest.fixture(scope="module")
@@ -354,21 +360,22 @@ def test_rules_errors(store: Path, tmp_path: Path) -> None:
 
 
 def test_explain(store: Path, model: Path, tmp_path: Path) -> None:
-    trained = kg("train", store, tmp_path / "rules", "--model", "rules")
-    assert trained.returncode == 0, trained.stderr
-    fact = "(Country 3, memberOf, union0)"
-    explained = kg("explain", tmp_path / "rules", fact)
-    assert re.match(r"\S.* => memberOf\(X,.+\)  0\.\d\d  \(\d+/\d+\)\n    \S.*\(.+,.+\)\n", explained.stdout)
-    assert f"the store {store}" in explained.stderr.replace("\n", "")
-    found = json.loads(kg("explain", tmp_path / "rules", f"(<{EX}c3>, ex:memberOf, union0)", "--json").stdout)
-    assert len(found) == 5 and found[0]["rule"] in explained.stdout
-    given = [EX + "c3", EX + "memberOf", EX + "union0"]
-    assert all(edge != given for reason in found for grounding in reason["groundings"] for edge in grounding)
-    wrong = kg("explain", tmp_path / "rules", "(Country 3, memberOf, Country 3)")
-    assert wrong.returncode == 0 and "no rule speaks for it" in wrong.stdout
-    assert "answers without rules" in refused("explain", model, fact)
-    assert "without '?'" in refused("explain", tmp_path / "rules", "(Country 3, memberOf, ?)")
-    assert "no entity 'Country'" in refused("explain", tmp_path / "rules", "(Country, memberOf, union0)")
+    explained = kg("explain", model, "Country 3", "borders", "Country 4", "--svg", tmp_path / "a [b].svg")
+    assert re.search(r"\npaths\n    \S.* => borders\(X,Y\)  0\.\d\d  \(\d+/\d+\)\n        \S.*\n", explained.stdout)
+    assert explained.stdout.startswith("(Country 3, borders, Country 4): ") and "\nagainst it\n" in explained.stdout
+    assert "a [b].svg" in explained.stderr and f"the store {store}" in explained.stderr.replace("\n", "")
+    assert ElementTree.parse(tmp_path / "a [b].svg").getroot().tag.endswith("svg")
+    found = json.loads(here("explain", model, f"(<{EX}c3>, ex:borders, Country 4)", "--json", "--top", 2).stdout)
+    assert 1 <= len(found["paths"]) <= 2 and found["paths"][0]["rule"] in explained.stdout
+    given = [EX + "c3", EX + "borders", EX + "c4"]
+    assert [found["subject"], found["predicate"], found["object"]] == given
+    assert all({edge[0], edge[2]} != {EX + "c3", EX + "c4"} for path in found["paths"] for edge in path["facts"])
+    wrong = here("explain", model, "(Country 3, memberOf, Country 3)")
+    assert wrong.returncode == 0 and "paths\n    none found\n" in wrong.stdout
+    assert "without '?'" in refused("explain", model, "(Country 3, memberOf, ?)")
+    assert "no entity 'Country'" in refused("explain", model, "(Country, memberOf, union0)")
+    assert "got 2 of them" in refused("explain", model, "Country 3", "memberOf")
+    assert "--top must be at least 1" in refused("explain", model, "Country 3", "memberOf", "union0", "--top", 0)
 
 
 def test_users_errors(store: Path, model: Path, tmp_path: Path) -> None:

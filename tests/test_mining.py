@@ -155,7 +155,7 @@ def test_any_number_of_threads_gives_the_same(random_dataset: Dataset) -> None:
 def test_counts_of_a_part_are_scaled_up(random_dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     graph = random_dataset.graph()
     full = closed(mine(graph, 2, 1, 1, 0))
-    monkeypatch.setattr(mining, "_BODY_BUDGET", 40)
+    monkeypatch.setattr(mining, "BODY_BUDGET", 40)
     part = mine(graph, 2, 1, 1, 0)
     short = (part.closed >= 0).sum(1) == 2
     assert part.sampled[~short].mean() > 0.9 and len(part.sampled) == len(part.closed)

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from dataclasses import dataclass, replace
 from functools import partial
-from math import sqrt
+from math import exp, sqrt
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
@@ -133,6 +133,42 @@ def test_by_hand(readout: str) -> None:
     if readout != "votes":
         expected += torch.tensor([-1.0 + 6, -1.0 + 9, -5.0, 3.0])  # -Re t + 3 Im t
     torch.testing.assert_close(scores, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_looks_by_hand() -> None:
+    """The same question: with e = exp(2 sqrt 2), e / (2 e + 1) for the first and third token, else 1 / (2 e + 1)."""
+    where = Graph.from_triples(torch.tensor([[0, 1, 1], [0, 1, 2], [1, 0, 0], [0, 0, 3]]), 4, 2)
+    scorer = by_hand("both")
+    looks = scorer.looks(asked(where, [0], [0]))
+    assert looks is not None
+    edges = dict(zip(zip(looks.relation.tolist(), looks.tail.tolist(), strict=True), looks.share.tolist(), strict=True))
+    e = exp(2 * sqrt(2))
+    expected = {(1, 1): e / (2 * e + 1), (1, 2): 1 / (2 * e + 1), (2, 1): e / (2 * e + 1)}
+    assert edges == pytest.approx(expected, rel=1e-4)
+    fill(scorer.token.weight, [[-1.0, 0.0], [0.0, -1.0]])  # 0 -1-> 2 is what the query token wants now, and alone
+    fill(scorer.shift.weight, [[0.0, 0.0], [0.0, 0.0], [-10.0, 0.0], [0.0, 0.0]])
+    decisive = scorer.looks(asked(where, [0], [0]))
+    assert decisive is not None and int(decisive.tail[decisive.share.argmax()]) == 2
+
+
+@each
+def test_looks_are_shares_of_one_and_change_no_answer(name: str) -> None:
+    scorer, where = new(name).eval(), graph()
+    before = scorer.score_tails(some(where))
+    looks = scorer.looks(some(where))
+    assert looks is not None and bool((looks.share >= 0).all())
+    assert_close(torch.zeros(6).index_add(0, looks.row, looks.share), torch.tensor([1.0, 0.0, 1.0, 1.0, 1.0, 1.0]))  # 9
+    heads, relations = some(where).head, some(where).relation
+    read = [edge for edge in of_heads(heads, looks) if edge[0] == 0 and edge[1] != 0]
+    assert sorted(edge for edge in read if edge in edges(where, 0)) == sorted(read)
+    assert all(relation != relations[row] for row, relation in zip(looks.row, looks.relation, strict=True))
+    assert torch.equal(scorer.score_tails(some(where)), before)
+
+
+def test_without_attention_nothing_is_looked_at() -> None:
+    assert new(num_layers=0).looks(some(graph())) is None
+    assert new("star", context=False).looks(some(graph())).row.tolist() == []  # type: ignore[union-attr]
+    assert ComplEx(N, R, dim=2).looks(some(graph())) is None
 
 
 def test_votes_of_two_edges_by_hand() -> None:

@@ -22,7 +22,7 @@ from kg.models.scorer import Queries, Scorer
 from kg.models.similarity import AdamicAdar, CommonNeighbours, Katz, PageRank, PreferentialAttachment, Similarity
 from kg.query.predictor import Predictor
 from kg.rules import similarity
-from kg.rules.similarity import Walks, adamic_adar, by_similarity, common_neighbours, katz, pagerank
+from kg.rules.similarity import Walks, adamic_adar, by_similarity, common_neighbours, katz, pagerank, shared_edges
 from kg.training.counting import Counting
 from kg.training.defaults import defaults
 from kg.training.train import fitting, resume, train
@@ -326,3 +326,11 @@ def test_a_graph_far_from_where_it_learned(tmp_path: Path, random_dataset: Datas
     fresh = PageRank(100, 3, known_weight=0.01)
     asked = Queries(torch.arange(100), torch.zeros(100, dtype=torch.long), other)
     assert torch.equal(scorer.score_tails(asked), fresh.score_tails(asked))
+
+
+def test_shared_edges_by_hand() -> None:
+    """0 and 1 have -0-> 3 both, 0 alone -1-> 3 and -1^-1-> 2; 2 has -1-> 0, and 3 what leads to it; 4 has nothing."""
+    graph = Graph.from_triples(torch.tensor([[0, 0, 3], [1, 0, 3], [0, 1, 3], [2, 1, 0]]), 5, 2)
+    assert shared_edges(graph, 0, torch.tensor([1, 2, 3, 4, 0])).tolist() == pytest.approx([1 / 3, 0, 0, 0, 1])
+    assert shared_edges(graph, 4, torch.tensor([4, 0])).tolist() == [0, 0]
+    assert shared_edges(graph, 0, torch.tensor([], dtype=torch.long)).tolist() == []

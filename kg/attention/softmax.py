@@ -50,12 +50,18 @@ def query_attention(
     O(M) time and memory; zero for a row without tokens. The softmax and all sums are in float32 at least: a GPU would
     add up bfloat16 in bfloat16.
     """
-    count = offsets.diff()
-    row = torch.repeat_interleave(torch.arange(len(q), device=q.device), count)
-    logits = (q[row] * k).sum(-1) * q.shape[-1] ** -0.5  # (M, H)
-    weights = segment_softmax(logits.to(torch.promote_types(logits.dtype, torch.float32)), row, len(q))
+    row, weights = query_weights(q, k, offsets)
     summed = weights.new_zeros(q.shape).index_add(0, row, weights[..., None] * v)
     return summed.to(v.dtype)
+
+
+def query_weights(
+    q: Float[Tensor, "B H D"], k: Float[Tensor, "M H D"], offsets: Int[Tensor, " B1"]
+) -> tuple[Int[Tensor, " M"], Float[Tensor, "M H"]]:
+    """The row of each token, and softmax(q_b . k_i / sqrt(D)): what `query_attention` weighs it with."""
+    row = torch.repeat_interleave(torch.arange(len(q), device=q.device), offsets.diff())
+    logits = (q[row] * k).sum(-1) * q.shape[-1] ** -0.5  # (M, H)
+    return row, segment_softmax(logits.to(torch.promote_types(logits.dtype, torch.float32)), row, len(q))
 
 
 def segment_softmax(logits: Float[Tensor, "M H"], row: Int[Tensor, " M"], num_rows: int) -> Float[Tensor, "M H"]:

@@ -8,13 +8,13 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from kg.attention.softmax import query_attention
+from kg.attention.softmax import query_attention, query_weights
 from kg.errors import UserError, check_choice
 from kg.graph.graph import Graph, Neighbours
 from kg.graph.known import spans
 from kg.models.complex import moduli, product
 from kg.models.encoder import Encoded, GraphEncoder, Vectors, chosen
-from kg.models.scorer import Queries, QueryVectors, Scorer, Tails, dropout
+from kg.models.scorer import Looks, Queries, QueryVectors, Scorer, Tails, dropout
 from kg.models.space import COMMON, DROPOUT, Choice, Space
 
 SPACE = Space(
@@ -149,14 +149,7 @@ class NeighbourhoodTransformer(GraphEncoder):
 
     def encode(self, queries: Queries) -> "Answer":
         graph, generator = queries.graph, queries.generator
-        x, relation = self.vectors(graph, generator)
-        self._check_rows(graph, queries.head)
-        head = dropout(chosen(x, queries.head), self.entity_dropout, generator)
-        weight = dropout(chosen(relation, queries.relation), self.relation_dropout, generator)
-        composed = product(head, weight)
-        tokens = self._tokens(queries.head, graph, generator)
-        tokens = tokens.at(tokens.relation != queries.relation[tokens.row])
-        asked = self.question(queries.relation) + _shown(self.lift(composed), self.token_dropout, generator)
+        x, composed, asked, tokens = self._start(queries)
         y, tokens = self._read(asked, tokens, x, generator)
         vector = composed
         if self.readout != "votes":
@@ -171,6 +164,38 @@ class NeighbourhoodTransformer(GraphEncoder):
             lent = lent[via] * self.onward(y)[row[via], further.relation]
             row, tail, votes = torch.cat([row, row[via]]), torch.cat([tail, further.tail]), torch.cat([votes, lent])
         return Answer(vector, graph, x, row, tail, votes)
+
+    def _start(
+        self, queries: Queries
+    ) -> tuple[Float[Tensor, "N D"], Float[Tensor, "B D"], Float[Tensor, "B W"], "Tokens"]:
+        """The vectors of all entities; x_h w_r; the query tokens; and the tokens they may read, without vectors yet."""
+        graph, generator = queries.graph, queries.generator
+        x, relation = self.vectors(graph, generator)
+        self._check_rows(graph, queries.head)
+        head = dropout(chosen(x, queries.head), self.entity_dropout, generator)
+        weight = dropout(chosen(relation, queries.relation), self.relation_dropout, generator)
+        composed = product(head, weight)
+        tokens = self._tokens(queries.head, graph, generator)
+        tokens = tokens.at(tokens.relation != queries.relation[tokens.row])
+        asked = self.question(queries.relation) + _shown(self.lift(composed), self.token_dropout, generator)
+        return x, composed, asked, tokens
+
+    @torch.no_grad()
+    def looks(self, queries: Queries) -> Looks | None:
+        """The weights with which the query token reads its edges' tokens in the last block, the mean of its heads.
+
+        With an `attention` these tokens have looked at each other before, and tell of other edges too.
+        """
+        if not self.reading:
+            return None
+        x, _, asked, tokens = self._start(queries)
+        asked, vector, offsets = self._readable(asked, tokens, x, queries.generator)
+        *before, last = self.reading
+        for block in before:
+            asked = block(asked, vector, offsets, queries.generator)
+        assert isinstance(last, _ReadingBlock)
+        _, weights = last.weights(asked, vector, offsets)
+        return Looks(tokens.row, tokens.relation, tokens.tail, weights.mean(1))
 
     def compare(self, state: QueryVectors, tails: Tails = None) -> Float[Tensor, "B K"]:
         assert isinstance(state, Answer)
@@ -229,15 +254,26 @@ class NeighbourhoodTransformer(GraphEncoder):
         generator: torch.Generator | None,
     ) -> tuple[Float[Tensor, "B W"], "Tokens"]:
         """The query tokens after all blocks, and the tokens that they read."""
+        asked, vector, offsets = self._readable(asked, tokens, x, generator)
+        for block in self.reading:
+            asked = block(asked, vector, offsets, generator)
+        return self.norm(asked), tokens._replace(vector=vector)
+
+    def _readable(
+        self,
+        asked: Float[Tensor, "B W"],
+        tokens: "Tokens",
+        x: Float[Tensor, "N D"],
+        generator: torch.Generator | None,
+    ) -> tuple[Float[Tensor, "B W"], Float[Tensor, "M W"], Int[Tensor, " B1"]]:
+        """The query tokens, and the vectors of the tokens that they are to read, those of row b from offsets[b] on."""
         unique, place = torch.unique(tokens.tail, return_inverse=True)  # often few: their rows are projected once
         entity = _shown(chosen(self.token(chosen(x, unique)), place), self.token_dropout, generator)
         vector = self.token_norm(entity * self.scale(tokens.relation) + self.shift(tokens.relation))
         if self.mixing and len(asked):
             asked, vector = self._mixed(asked, tokens.row, vector, generator)
         offsets = torch.searchsorted(tokens.row, torch.arange(len(asked) + 1, device=tokens.row.device))
-        for block in self.reading:
-            asked = block(asked, vector, offsets, generator)
-        return self.norm(asked), tokens._replace(vector=vector)
+        return asked, vector, offsets
 
     def _mixed(
         self,
@@ -335,9 +371,22 @@ class _ReadingBlock(_Block):
         offsets: Int[Tensor, " B1"],
         generator: torch.Generator | None,
     ) -> Float[Tensor, "B W"]:
+        q, k, v = self._projected(asked, tokens)
+        return self.added(asked, query_attention(q, k, v, offsets).flatten(1), generator)
+
+    def weights(
+        self, asked: Float[Tensor, "B W"], tokens: Float[Tensor, "M W"], offsets: Int[Tensor, " B1"]
+    ) -> tuple[Int[Tensor, " M"], Float[Tensor, "M H"]]:
+        """The row of each token, and what each head weighs it with."""
+        q, k, _ = self._projected(asked, tokens)
+        return query_weights(q, k, offsets)
+
+    def _projected(
+        self, asked: Float[Tensor, "B W"], tokens: Float[Tensor, "M W"]
+    ) -> tuple[Float[Tensor, "B H E"], Float[Tensor, "M H E"], Float[Tensor, "M H E"]]:
         q = self.query(self.norm(asked)).unflatten(1, (self.num_heads, -1))
         k, v = self.key_value(tokens).unflatten(1, (2, self.num_heads, -1)).unbind(1)
-        return self.added(asked, query_attention(q, k, v, offsets).flatten(1), generator)
+        return q, k, v
 
 
 @final

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import Any, ClassVar, final
+from typing import Any, ClassVar, NamedTuple, final
 
 import torch
 from jaxtyping import Float, Int
@@ -37,6 +37,15 @@ class Queries:
 
     def __getitem__(self, rows: slice) -> "Queries":
         return replace(self, head=self.head[rows], relation=self.relation[rows])
+
+
+class Looks(NamedTuple):
+    """M edges that B questions looked at: edge i of question row[i], with its share of 1 for all of that question."""
+
+    row: Int[Tensor, " M"]
+    relation: Int[Tensor, " M"]
+    tail: Int[Tensor, " M"]
+    share: Float[Tensor, " M"]
 
 
 class Scorer(nn.Module, ABC):
@@ -92,6 +101,10 @@ class Scorer(nn.Module, ABC):
         relation = torch.arange(num, device=head.device).repeat(rows)
         queries = Queries(head.repeat_interleave(num), relation, graph)
         return self.score_hrt(queries, tail.repeat_interleave(num)).view(rows, num)
+
+    def looks(self, queries: Queries) -> Looks | None:
+        """Which edges of their heads the questions attend to; None: the scorer weighs no edges by attention."""
+        return None
 
     @final
     def is_finite(self) -> bool:

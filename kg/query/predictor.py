@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, final
+from typing import Any, final
 
 import numpy as np
 import torch
@@ -24,14 +24,11 @@ from kg.graph.vocabulary import Vocabulary
 from kg.models.scorer import Queries
 from kg.query.candidate import Candidate, Candidates
 from kg.query.pattern import Names, Pattern
-from kg.query.rules import RuleNames
 from kg.query.types import Constraint, DeclaredTypes, ObservedTypes, observed_line
 from kg.store.store import Store
 
-if TYPE_CHECKING:
-    from kg.rules.rule import Atom, Rule, Rules
-
 _BATCH = 256
+
 
 
 @dataclass(frozen=True)
@@ -45,26 +42,6 @@ class Uncertainty:
     epistemic: float
     samples: int
     candidates: int
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-
-@dataclass(frozen=True)
-class Reason:
-    """A rule that speaks for a fact. See kg.rules.rule.Rules for its figures.
-
-    groundings: ways in which its body holds, each the facts of the graph that stand for its atoms; terms as the
-    vocabulary writes them. texts: the same in labels.
-    """
-
-    rule: str
-    confidence: float
-    support: int
-    body: int
-    sampled: bool
-    groundings: tuple[tuple[tuple[str, str, str], ...], ...]
-    texts: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -443,45 +420,6 @@ class Predictor:
                 count = self.scorer.num_entities
         return torch.arange(count, device=self.facts.device)
 
-    # Why
-
-    def evidence(
-        self, subject: str, predicate: str, object: str, top: int = 5, paths: int = 3, rules: "Rules | None" = None
-    ) -> list[Reason]:
-        """The `top` surest rules that give this fact without looking at it, each with up to `paths` groundings.
-
-        Rules are those of the model, or of its part that answers by rules; `rules`, mined on facts with the model's
-        vocabulary, take their place. UserError where there are none.
-        """
-        from kg.rules.evidence import evidence
-
-        if top < 1:
-            raise UserError(f"--top must be at least 1: got {top}")
-        head, relation, tail = self._entity(subject), self._relation(predicate), self._entity(object)
-        found = evidence(self._rules if rules is None else rules, self.graph, head, relation, tail, top, paths)
-        return [self._reason(rule, groundings) for rule, groundings in found]
-
-    @cached_property
-    def _rules(self) -> "Rules":
-        from kg.models.rules import RuleScorer
-
-        for part in self.scorer.modules():
-            if isinstance(part, RuleScorer):
-                return part.rules
-        raise UserError(
-            f"{self.bundle.path} answers without rules, so none explains it: "
-            "train one that has them (kg train ... --model rules) or combine it with one (--model combine --parts)"
-        )
-
-    def _reason(self, rule: "Rule", groundings: Sequence[Sequence["Atom"]]) -> Reason:
-        entities, relations = self.vocabulary.entities, self.vocabulary.relations
-        facts = tuple(
-            tuple((entities[int(h)], relations[r], entities[int(t)]) for r, h, t in grounding)
-            for grounding in groundings
-        )
-        names = RuleNames(self.vocabulary, self.schema)
-        texts = tuple(names.facts(grounding) for grounding in groundings)
-        return Reason(names.text(rule), rule.confidence, rule.support, rule.body, rule.sampled, facts, texts)
 
     # How sure the answers are
 

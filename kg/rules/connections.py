@@ -3,6 +3,7 @@
 import numpy as np
 from jaxtyping import Int
 
+from kg.errors import UserError
 from kg.rules.compiled import compiled
 from kg.rules.edges import Edges
 from kg.rules.grounding import is_new
@@ -18,15 +19,29 @@ def bodies(codes: Int[np.ndarray, " C"], num_relations: int, max_length: int) ->
     return np.stack([codes // base**i % base - 1 for i in range(max_length)], 1)
 
 
+def codes_of(bodies: Int[np.ndarray, "C L"], num_relations: int) -> Int[np.ndarray, " C"]:
+    """The numbers of these bodies."""
+    places = (2 * num_relations + 1) ** np.arange(bodies.shape[1])
+    codes: Int[np.ndarray, " C"] = ((bodies + np.int64(1)) * places).sum(1)
+    return codes
+
+
+def check_codes(num_relations: int, max_length: int) -> None:
+    """UserError where there are so many relations that a body of max_length atoms has no number below 2^63."""
+    if (2 * num_relations + 1) ** max_length >= 2**63:
+        raise UserError(f"bodies of {max_length} atoms are too many with {num_relations:,} relations: take fewer")
+
+
 @compiled
 def supported(
-    edges: Edges, relation: int, facts: Int[np.ndarray, "F 2"], length: int, budget: int
+    edges: Edges, relation: int, facts: Int[np.ndarray, "F 2"], length: int, budget: int, most: int = 1 << 62
 ) -> tuple[Int[np.ndarray, " C"], Int[np.ndarray, " C"], int]:
     """Bodies of this length that join the ends of a relation's facts (head, tail): codes, and how many each joins.
 
     A fact never supports itself: no entity is met twice on a path, so that its edge could only be the whole path, and
     that body is left out. Facts are taken in their order until `budget` edges have been looked at; the third value says
-    how many were. Paths of ceil(length / 2) edges from the one end meet paths of floor(length / 2) from the other.
+    how many were: all before a fact that takes more than `most` edges, which is the last, and looked at in part. Paths
+    of ceil(length / 2) edges from the one end meet paths of floor(length / 2) from the other.
     """
     num_entities, back = len(edges.offsets) - 1, edges.num_relations
     table = np.full(1 << 10, -1, np.int64), np.zeros(1 << 10, np.int64), np.full(1 << 10, -1, np.int64)
@@ -44,11 +59,14 @@ def supported(
         if turned:
             x, y = y, x
         ways, between, follower = _short_paths(edges, y, x, short, first, stamp, fact)
+        last = steps + most
         steps += len(ways)
         depth = 0
         entity[0] = x
         edge[0], stop[0] = edges.offsets[x], edges.offsets[x + 1]
         while depth >= 0:
+            if steps > last:
+                return table[0], table[1], fact
             if edge[depth] == stop[depth]:
                 depth -= 1
                 continue

@@ -1,16 +1,96 @@
 """Which rules speak for one fact, and by which facts they do."""
 
+from dataclasses import replace
+
 import numpy as np
 from jaxtyping import Bool, Int
 
 from kg.graph.graph import Graph
 from kg.rules.compiled import compiled
+from kg.rules.connections import bodies, check_codes, codes_of, supported
 from kg.rules.constants import holds_open
-from kg.rules.edges import Edges, edges_of, leads_to, span
+from kg.rules.edges import Edges, check_questions, edges_of, leads_to, span
 from kg.rules.grounding import is_new
-from kg.rules.rule import Atom, Rule, Rules
+from kg.rules.mining import BODY_BUDGET, scaled_counts
+from kg.rules.rule import Atom, Rule, Rules, confidence
 
 Grounding = tuple[Atom, ...]  # a rule's atoms with entities in the place of variables: facts of the graph
+
+LONGEST = 3  # atoms of a path
+LIFT = 2.0  # times the base rate that a path's rule must be right
+_MIN_SUPPORT = 2  # other facts that it must explain
+_MEETING_BUDGET = 20_000_000  # edges looked at to find the paths of one length between two entities: 0.3 s
+_TRIED, _TRIAL_BUDGET = 8192, 10_000  # bodies that are measured roughly, by so many edges each: 0.5 s
+_MEASURED = 64  # the surest of these, which are measured as mining does
+
+
+def joining_rules(
+    graph: Graph, head: int, relation: int, tail: int, held: Rules | None = None
+) -> tuple[Rules, bool]:
+    """The closed rules for this relation (below R) whose bodies, of at most LONGEST atoms, lead from head to tail.
+
+    They are measured on the graph, as if (head, relation, tail) were unknown: it must not be among the edges, and does
+    not count as a pair for which a body wrongly holds. A rule is kept if it has been right for _MIN_SUPPORT other facts
+    and its confidence is at least LIFT times the base rate: facts of the relation / (its heads * its tails), the chance
+    of a pair that is plausible by type alone. Of all N^2 pairs hardly any is a fact, and whatever leads to entities of
+    the right type would seem to say something. Rules that are `held` already, as by a model, keep their own counts.
+
+    The second value says whether all bodies were looked at. Where there are too many (the budgets above), those of the
+    first edges were, the shortest first; where a body is large, its counts are scaled up from a part and it is
+    `sampled`.
+    """
+    check_questions(graph, np.array([head, tail]), np.array([relation, relation]))
+    check_codes(graph.num_relations, LONGEST)
+    edges, back = edges_of(graph), graph.num_relations
+    size = np.bincount(edges.relation, minlength=2 * back)[:back].astype(np.int32)
+    none = replace(Rules.none(back, LONGEST), relation_size=size)
+    codes, whole = _joining(edges, head, relation, tail)
+    at_held = np.zeros(0, np.int64)
+    if held is not None:
+        codes, at_held = _apart(codes, held, relation)
+    tried = np.ascontiguousarray(bodies(codes[:_TRIED], back, LONGEST))
+    rough, _ = _counted(edges, relation, tried, _TRIAL_BUDGET)
+    body = tried[np.argsort(-confidence(rough), kind="stable")[:_MEASURED]]
+    counts, sampled = _counted(edges, relation, body, BODY_BUDGET)
+    counts[~sampled, 1] -= 1  # the pair itself, which is no fact here
+    closed = np.concatenate([np.full((len(body), 1), relation), body], 1).astype(np.int32)
+    if held is not None:
+        theirs = np.full((len(at_held), LONGEST + 1), -1, np.int32)
+        width = min(held.closed.shape[1], LONGEST + 1)
+        theirs[:, :width] = held.closed[at_held, :width]
+        closed = np.concatenate([closed, theirs])
+        counts = np.concatenate([counts, held.closed_counts[at_held]])
+        sampled = np.concatenate([sampled, held.sampled[at_held]])
+    heads, tails = np.diff(edges.head_offsets)[[relation, relation + back]].tolist()
+    kept = (counts[:, 0] >= _MIN_SUPPORT) & (confidence(counts) >= LIFT * size[relation] / max(1, heads * tails))
+    found = replace(none, closed=closed[kept], closed_counts=counts[kept], sampled=sampled[kept])
+    return found, whole and len(codes) <= _TRIED
+
+
+def _joining(edges: Edges, head: int, relation: int, tail: int) -> tuple[Int[np.ndarray, " C"], bool]:
+    """The numbers of the bodies that lead from head to tail, the shortest first, and whether these are all."""
+    codes, whole = [np.zeros(0, np.int64)], True
+    for length in range(1, LONGEST + 1 if head != tail else 0):
+        pair = np.array([[head, tail]])
+        found, _, done = supported(edges, relation, pair, length, _MEETING_BUDGET, _MEETING_BUDGET)
+        codes.append(np.sort(found[found >= 0]))
+        whole = whole and done == 1
+    return np.concatenate(codes), whole
+
+
+def _apart(
+    codes: Int[np.ndarray, " C"], held: Rules, relation: int
+) -> tuple[Int[np.ndarray, " D"], Int[np.ndarray, " K"]]:
+    """The bodies that no held rule for the relation has, and the numbers of the rules that have the others."""
+    numbers = np.flatnonzero((held.closed[:, 0] == relation) & (held.closed[:, LONGEST + 1 :] < 0).all(1))
+    theirs = codes_of(held.closed[numbers, 1 : LONGEST + 1], held.num_relations)
+    return codes[~np.isin(codes, theirs)], numbers[np.isin(theirs, codes)]
+
+
+def _counted(
+    edges: Edges, relation: int, bodies: Int[np.ndarray, "B L"], budget: int
+) -> tuple[Int[np.ndarray, "B 3"], Bool[np.ndarray, " B"]]:
+    return scaled_counts(edges, bodies, np.arange(len(bodies) + 1), np.full(len(bodies), relation), budget)
 
 
 def evidence(

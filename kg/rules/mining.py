@@ -9,10 +9,9 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Int
 
-from kg.errors import UserError
 from kg.graph.graph import Graph
 from kg.rules.compiled import compiled
-from kg.rules.connections import bodies, supported
+from kg.rules.connections import bodies, check_codes, supported
 from kg.rules.constants import constant_rules, features_of, pca_sizes
 from kg.rules.edges import Edges, edges_of, span
 from kg.rules.grounding import reached
@@ -20,7 +19,7 @@ from kg.rules.rule import SMOOTHING, Rules, confidence
 
 MOST_ATOMS = 5
 _FACTS_BUDGET = 200_000_000  # edges looked at to find the bodies of one relation: a second or two
-_BODY_BUDGET = 1_000_000  # edges looked at to measure one body
+BODY_BUDGET = 1_000_000  # edges looked at to measure one body
 _BODIES = 64  # measured at once
 _FEATURES = 4096  # whose rules are mined at once
 
@@ -44,7 +43,7 @@ def mine(
     body, which are all there. Rules with constants come first, then closed rules by length; after so many `seconds` no
     more are looked for, and which were found until then depends on the machine. Where the paths between the ends of a
     relation's facts are very many (_FACTS_BUDGET), bodies are looked for at a random part of them; where those from the
-    heads of a body are (_BODY_BUDGET), its counts are scaled up from a part. Uses as many threads as PyTorch does.
+    heads of a body are (BODY_BUDGET), its counts are scaled up from a part. Uses as many threads as PyTorch does.
 
     UserError where there are so many relations that a body of max_length atoms has no number below 2^63.
     """
@@ -52,8 +51,7 @@ def mine(
         raise ValueError(f"max_length must be from 1 to {MOST_ATOMS}: got {max_length}")
     if min(min_support, min_constant_support) < 1:
         raise ValueError(f"a rule needs support of at least 1: got {min_support} and {min_constant_support}")
-    if (2 * graph.num_relations + 1) ** max_length >= 2**63:
-        raise UserError(f"bodies of {max_length} atoms are too many with {graph.num_relations:,} relations: take fewer")
+    check_codes(graph.num_relations, max_length)
     work = _Work(edges_of(graph), seconds, progress)
     constant, constant_counts = _mined_constants(work, min_constant_support, min_confidence)
     relation_size = np.bincount(work.edges.relation, minlength=2 * graph.num_relations)[: graph.num_relations]
@@ -136,15 +134,10 @@ def _mined_closed(
 
     def counted(start: int) -> tuple[Int[np.ndarray, "C L1"], Int[np.ndarray, "C 3"], Bool[np.ndarray, " C"]]:
         stop = min(start + _BODIES, len(body))
-        relations = pairs[first[start] : first[stop], 1]
-        counts, followed = measured(
-            edges, body[start:stop], first[start : stop + 1] - first[start], relations, _BODY_BUDGET
-        )
-        heads = np.diff(edges.head_offsets)[body[start:stop, 0]]
-        repeats = np.diff(first[start : stop + 1])
-        scale = (heads / followed).repeat(repeats)
-        rules = np.concatenate([relations[:, None], body[start:stop].repeat(repeats, 0)], 1)
-        return rules.astype(np.int32), (counts * scale[:, None]).round().astype(np.int64), scale > 1
+        relations, first_rule = pairs[first[start] : first[stop], 1], first[start : stop + 1] - first[start]
+        counts, part = scaled_counts(edges, body[start:stop], first_rule, relations, BODY_BUDGET)
+        rules = np.concatenate([relations[:, None], body[start:stop].repeat(np.diff(first_rule), 0)], 1)
+        return rules.astype(np.int32), counts, part
 
     yield from work.each(counted, range(0, len(body), _BODIES))
 
@@ -154,6 +147,19 @@ def _facts(edges: Edges, relation: int) -> Int[np.ndarray, "F 2"]:
     chosen = np.flatnonzero(edges.relation == relation)
     head = np.searchsorted(edges.offsets, chosen, side="right") - 1
     return np.stack([head, edges.tail[chosen]], 1)[np.random.default_rng(0).permutation(len(chosen))]
+
+
+def scaled_counts(
+    edges: Edges,
+    bodies: Int[np.ndarray, "B L"],
+    first_rule: Int[np.ndarray, " B1"],
+    relations: Int[np.ndarray, " C"],
+    budget: int,
+) -> tuple[Int[np.ndarray, "C 3"], Bool[np.ndarray, " C"]]:
+    """`measured`, scaled up where a body was followed from some of its heads; and whether it was."""
+    counts, followed = measured(edges, bodies, first_rule, relations, budget)
+    scale = (np.diff(edges.head_offsets)[bodies[:, 0]] / followed).repeat(np.diff(first_rule))
+    return (counts * scale[:, None]).round().astype(np.int64), scale > 1
 
 
 @compiled
