@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from kg.evaluation.ranking import Metrics
     from kg.graph.dataset import Dataset
     from kg.query.candidate import Candidate
+    from kg.query.conjunction import Conjunction
     from kg.query.predictor import Predictor, Reason, Uncertainty
     from kg.rules.rule import Rule
     from kg.training.run import Run
@@ -361,7 +362,12 @@ def tune(
 @app.command()
 def ask(
     model: ModelPath,
-    pattern: Annotated[str, typer.Argument(help='A question such as "(Germany, borders, ?)".')],
+    pattern: Annotated[
+        str,
+        typer.Argument(
+            help='Such as "(Germany, borders, ?)", or several facts: "(?x, borders, France) & (?x, memberOf, NATO)".'
+        ),
+    ],
     top: Annotated[int, typer.Option(help="How many answers.")] = 10,
     new_only: Annotated[bool, typer.Option("--new-only", help="Leave known facts out.")] = False,
     store: Annotated[
@@ -370,14 +376,31 @@ def ask(
     uncertainty: Annotated[
         int | None, typer.Option(metavar="N", help="How unsure the model is, from N samples with dropout (32 will do).")
     ] = None,
+    tnorm: Annotated[
+        Literal["product", "minimum"] | None,
+        typer.Option(help="How the facts of a question make one probability (product).", show_default=False),
+    ] = None,
     device: Device = "cpu",
     json_: Json = False,
 ) -> None:
-    """The most plausible answers: (subject, predicate, ?), (?, predicate, object) or (subject, ?, object)."""
-    from kg.query.pattern import parse
+    """The most plausible answers: (subject, predicate, ?), (?, predicate, object) or (subject, ?, object).
+
+    Or of several facts with variables, as ?x: a chain "(Germany, borders, ?x) & (?x, language, ?y)", or facts that
+    meet. "-> ?y" at the end says which variable is asked for, where that is not plain.
+    """
+    from kg.query.conjunction import Conjunction, parse_question
     from kg.query.predictor import Predictor
 
-    question = parse(pattern)
+    question = parse_question(pattern)
+    if isinstance(question, Conjunction):
+        if uncertainty is not None:
+            raise UserError("--uncertainty is that of one fact with '?', not of a question with variables")
+        predictor = Predictor.load(model, store, _device(device))
+        _print_answers(question, predictor, top, new_only, tnorm or "product", json_)
+        _say_facts_from(predictor)
+        return
+    if tnorm is not None:
+        raise UserError("--tnorm is for questions with variables, such as (?x, borders, France) & (?x, memberOf, NATO)")
     predictor = Predictor.load(model, store, _device(device))
     candidates = predictor.ask(question, top, new_only)
     unsure = None if uncertainty is None else predictor.uncertainty(question, uncertainty, new_only=new_only)
@@ -388,9 +411,7 @@ def ask(
         out.print(candidate_table(candidates, predictor))
         if unsure:
             out.print(_uncertainty_line(unsure), highlight=False, soft_wrap=True)
-    err.print(f"known facts: {_plain(predictor.facts_from)}", highlight=False, soft_wrap=True)
-    if predictor.facts_left_out:
-        err.print(f"{predictor.facts_left_out:,} facts of relations it was not trained with were left out")
+    _say_facts_from(predictor)
 
 
 @app.command()
@@ -666,6 +687,39 @@ def candidate_table(candidates: "list[Candidate]", predictor: "Predictor") -> Ta
         labels = (_plain(predictor.label(term)) for term in (found.subject, found.predicate, found.object))
         table.add_row(str(found.rank), *labels, f"{found.score:.3f}", "known" if found.known else "[bold]new[/]")
     return table
+
+
+def _print_answers(
+    question: "Conjunction",
+    predictor: "Predictor",
+    top: int,
+    new_only: bool,
+    norm: Literal["product", "minimum"],
+    json_: bool,
+) -> None:
+    from kg.query.answers import answers
+
+    found = answers(predictor, question, top, new_only, norm)
+    if json_:
+        _print_json([answer.to_json() for answer in found])
+        return
+    table = Table("rank", question.asked, "probability", "known", "by these facts", padding=(0, 1, 0, 0))
+    for answer in found:
+        facts = [
+            " ".join(predictor.label(term) for term in (fact.subject, fact.predicate, fact.object))
+            + (" (known)" if fact.known else f" ({fact.probability:.3f})")
+            for fact in answer.facts
+        ]
+        new = "known" if answer.known else "[bold]new[/]"
+        label = _plain(predictor.label(answer.term))
+        table.add_row(str(answer.rank), label, f"{answer.probability:.3f}", new, _plain("\n".join(facts)))
+    out.print(table)
+
+
+def _say_facts_from(predictor: "Predictor") -> None:
+    err.print(f"known facts: {_plain(predictor.facts_from)}", highlight=False, soft_wrap=True)
+    if predictor.facts_left_out:
+        err.print(f"{predictor.facts_left_out:,} facts of relations it was not trained with were left out")
 
 
 def _how_sure(rule: "Rule | Reason") -> tuple[str, str]:
