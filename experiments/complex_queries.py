@@ -10,24 +10,24 @@ Counted are those with 1 to 100 hard answers, that need a fact held out:
     test    answers over train, valid and test, but not over train and valid
 
 They are answered from train alone. Rank of each hard answer among the entities that are no other answer, ties count
-half; MRR is the mean over a question's hard answers, then over questions. The same search for all
-(kg.query.answers, the same beam), with these truths of a single fact:
+half; MRR is the mean over a question's hard answers, then over questions. The search is the same for all
+(kg.query.answers); the truth of a single fact is
 
-    calibrated   the model's probabilities
+    calibrated   the model's probability, whose calibration is fitted on the valid facts
     softmax      softmax(scores / temperature) over the entities, with the model's temperature
     sigmoid      sigmoid(score)
     rescaled     (score - least) / (greatest - least) over the entities
-    known        with each: the facts of train count as 1. `asked`: they count as the model says, too
 
-`behind` is how much less than that of `calibrated, known, product` each MRR is: the mean difference by question, and
-its standard error. Results go to experiments/complex_queries_<dataset>.json.
+and with `train_is_known` 1 for a fact of train, else what the model says of it, too. `behind` is how much less than
+that of the first row an MRR is: the mean difference by question, and its standard error. Results go to
+experiments/complex_queries_<dataset>.json.
 """
 
 import argparse
 import random
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from time import perf_counter
@@ -38,6 +38,7 @@ import torch
 from torch import Tensor
 
 from kg.bundle import Bundle
+from kg.evaluation.calibration import calibrate
 from kg.evaluation.ranking import ranks
 from kg.graph.graph import with_inverses
 from kg.models.scorer import Queries
@@ -46,7 +47,18 @@ from kg.query.conjunction import SHAPES, Shape
 from kg.query.predictor import Predictor
 
 MOST_HARD = 100
+BEAMS = (8, 128)  # beside the default, on valid
 Hops = tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class Way:
+    """Of answering."""
+
+    truth: str
+    train_is_known: bool
+    norm: Norm
+    beam: int
 
 
 class Links:
@@ -160,15 +172,15 @@ def main() -> None:
     given = parser.parse_args()
     bundle = Bundle.load(given.model)
     data = bundle.dataset
+    if bundle.calibration is None:  # trained before there was one
+        bundle = replace(bundle, calibration=calibrate(bundle.scorer, data, bundle.temperature))
+    assert bundle.calibration is not None, "without valid facts there are no questions either"
     predictor = Predictor(bundle, data.vocabulary, data.train, data.schema, "the training facts")
     parts = {"train": data.train, "valid": torch.cat([data.train, data.valid])}
     parts["test"] = torch.cat([parts["valid"], data.test])
     links = {name: Links(facts, data.num_relations) for name, facts in parts.items()}
-    variants: list[tuple[str, str, Norm]] = [
-        (what, known, norm)
-        for norm, known in (("product", "known"), ("product", "asked"), ("minimum", "known"))
-        for what in truths(predictor)
-    ]
+    ways = [Way(what, known, "product", BEAM) for known in (True, False) for what in truths(predictor)]
+    ways.append(Way("calibrated", True, "minimum", BEAM))
     counts: dict[str, dict[str, int]] = {}
     results: dict[str, list[dict[str, Any]]] = {}
     for part, easy in (("valid", "train"), ("test", "valid")):
@@ -179,19 +191,18 @@ def main() -> None:
         }
         counts[part] = {name: len(each) for name, each in asked.items()}
         results[part] = []
-        best: dict[str, Tensor] = {}
-        for what, known, norm in variants:
+        first: dict[str, Tensor] = {}
+        beams = [Way("calibrated", True, "product", beam) for beam in BEAMS] if part == "valid" else []
+        for way in [*ways, *beams]:
             start = perf_counter()
-            graph = predictor.known if known == "known" else None
-            reasoner = Reasoner(truths(predictor)[what], graph, predictor.loops, norm=norm)
+            known = predictor.known if way.train_is_known else None
+            reasoner = Reasoner(truths(predictor)[way.truth], known, predictor.loops, norm=way.norm, beam=way.beam)
             found = {name: mrrs(reasoner, name, each) for name, each in asked.items()}
-            best = best or found
+            first = first or found
             row = {
-                "truth": what,
-                "facts_of_train": known,
-                "norm": norm,
+                **asdict(way),
                 "mrr": {name: each.mean().item() for name, each in found.items()},
-                "behind": {name: _mean_and_error(best[name] - each) for name, each in found.items()},
+                "behind": {name: _mean_and_error(first[name] - each) for name, each in found.items()},
                 "seconds": perf_counter() - start,
             }
             results[part].append(row)
@@ -203,7 +214,7 @@ def main() -> None:
         variant=dataset,
         model=given.model.name,
         run=bundle.run,
-        beam=BEAM,
+        calibration={"shape": bundle.calibration.shape, "knots": bundle.calibration.knots},
         questions=counts,
         results=results,
     )

@@ -94,7 +94,7 @@ def answers(
 
 def reasoner(predictor: Predictor, norm: Norm = "product") -> "Reasoner":
     """By what a predictor holds likely, and knows."""
-    return Reasoner(predictor.probabilities, predictor.known, predictor.loops, predictor.scorer.num_entities, norm)
+    return Reasoner(predictor.probabilities, predictor.known, predictor.loops, len(predictor.answerable), norm)
 
 
 @dataclass(frozen=True, eq=False)
