@@ -157,7 +157,7 @@ def test_known_answers_are_found_however_narrow_the_beam(monkeypatch: pytest.Mon
 def test_rows_are_asked_about_a_few_at_once(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
     hops = random_hops(SHAPES["3p"], 0)
     whole = Reasoner(table, None, beam=N).reach(SHAPES["3p"], hops)
-    monkeypatch.setattr(module, "_ROWS", 2)
+    monkeypatch.setattr(module, "_CELLS", 2 * N)
     table.most = 0
     parts = Reasoner(table, None, beam=N).reach(SHAPES["3p"], hops)
     assert table.most == 2

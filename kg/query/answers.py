@@ -16,7 +16,7 @@ from kg.query.predictor import Predictor
 
 BEAM = 32  # new assignments of a variable that are walked on, beside the known ones
 _MOST_KNOWN = 1024  # known ones that the model is asked about; from further ones only known facts lead on
-_ROWS = 256  # assignments at once
+_CELLS = 1 << 22  # truths at once
 
 Probabilities = Callable[[Int[Tensor, " B"], Int[Tensor, " B"]], Float[Tensor, "B N"]]
 Norm = Literal["product", "minimum"]
@@ -182,8 +182,9 @@ class Reasoner:
         head = torch.zeros_like(truth, dtype=torch.long)
         fact = torch.zeros_like(truth)
         beam = self._beam_of(before.truth)
-        for start in range(0, len(beam), _ROWS):
-            heads = beam[start : start + _ROWS]
+        rows = max(1, _CELLS // len(truth))
+        for start in range(0, len(beam), rows):
+            heads = beam[start : start + rows]
             facts = self._facts(heads, relation)
             best, row = self._norm(before.truth[heads, None], facts).max(0)
             better = best > truth
