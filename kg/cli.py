@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from kg.evaluation.ranking import Metrics
     from kg.graph.dataset import Dataset
     from kg.query.candidate import Candidates
+    from kg.query.conjunction import Conjunction
     from kg.query.predictor import Predictor, Uncertainty
     from kg.query.publish import Published
     from kg.rules.rule import Rule
@@ -388,7 +389,12 @@ def tune(
 @app.command()
 def ask(
     model: ModelPath,
-    pattern: Annotated[str, typer.Argument(help='A question such as "(Germany, borders, ?)".')],
+    pattern: Annotated[
+        str,
+        typer.Argument(
+            help='Such as "(Germany, borders, ?)", or several facts: "(?x, borders, France) & (?x, memberOf, NATO)".'
+        ),
+    ],
     top: Annotated[int, typer.Option(help="How many answers.")] = 10,
     new_only: Annotated[bool, typer.Option("--new-only", help="Leave known facts out.")] = False,
     types: Types = "off",
@@ -396,14 +402,32 @@ def ask(
     uncertainty: Annotated[
         int | None, typer.Option(metavar="N", help="How unsure the model is, from N samples with dropout (32 will do).")
     ] = None,
+    tnorm: Annotated[
+        Literal["product", "minimum"] | None,
+        typer.Option(help="How the facts of a question make one probability (product).", show_default=False),
+    ] = None,
     device: Device = "cpu",
     json_: Json = False,
 ) -> None:
-    """The most plausible answers: (subject, predicate, ?), (?, predicate, object) or (subject, ?, object)."""
-    from kg.query.pattern import parse
+    """The most plausible answers: (subject, predicate, ?), (?, predicate, object) or (subject, ?, object).
+
+    Or of several facts with variables, as ?x: a chain "(Germany, borders, ?x) & (?x, language, ?y)", or facts that
+    meet. "-> ?y" at the end says which variable is asked for, where that is not plain.
+    """
+    from kg.query.conjunction import Conjunction, parse_question
     from kg.query.predictor import Predictor
 
-    question = parse(pattern)
+    question = parse_question(pattern)
+    if isinstance(question, Conjunction):
+        for option, given in (("--uncertainty", uncertainty is not None), ("--types", types != "off")):
+            if given:
+                raise UserError(f"{option} is for one fact with '?', not for a question with variables")
+        predictor = Predictor.load(model, store, _device(device))
+        _print_answers(question, predictor, top, new_only, tnorm or "product", json_)
+        _say_what_is_known(predictor)
+        return
+    if tnorm is not None:
+        raise UserError("--tnorm is for questions with variables, such as (?x, borders, France) & (?x, memberOf, NATO)")
     predictor = Predictor.load(model, store, _device(device))
     candidates = predictor.ask(question, top, new_only, types)
     unsure = None if uncertainty is None else predictor.uncertainty(question, uncertainty, new_only=new_only)
@@ -813,6 +837,33 @@ def candidate_table(candidates: "Candidates") -> Table:
         cells = [_plain(cell) for cell in row] if noted else [_plain(cell) for cell in row[:-1]]
         table.add_row(*cells)
     return table
+
+
+def _print_answers(
+    question: "Conjunction",
+    predictor: "Predictor",
+    top: int,
+    new_only: bool,
+    norm: Literal["product", "minimum"],
+    json_: bool,
+) -> None:
+    from kg.query.answers import answers
+
+    found = answers(predictor, question, top, new_only, norm)
+    if json_:
+        _print_json([answer.to_json() for answer in found])
+        return
+    table = Table("rank", question.asked, "probability", "known", "by these facts", padding=(0, 1, 0, 0))
+    for answer in found:
+        facts = [
+            " ".join(predictor.label(term) for term in (fact.subject, fact.predicate, fact.object))
+            + (" (known)" if fact.known else f" ({fact.probability:.3f})")
+            for fact in answer.facts
+        ]
+        new = "known" if answer.known else "[bold]new[/]"
+        label = _plain(predictor.label(answer.term))
+        table.add_row(str(answer.rank), label, f"{answer.probability:.3f}", new, _plain("\n".join(facts)))
+    out.print(table)
 
 
 def _how_sure(rule: "Rule") -> tuple[str, str]:

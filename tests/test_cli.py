@@ -135,6 +135,34 @@ def test_ask(model: Path, store: Path) -> None:
     assert "Country" in table.stdout and f"the store {store}" in table.stderr.replace("\n", "")
 
 
+def test_ask_about_several_facts(model: Path) -> None:
+    chain = "(Country 3, borders, ?x) & (?x, ex:memberOf, ?union)"
+    found = json.loads(kg("ask", model, chain, "--json", "--top", 3).stdout)
+    assert [each["rank"] for each in found] == [1, 2, 3] and found[0]["known"] and found[0]["probability"] == 1
+    assert found[0]["term"] == EX + "union0"
+    first, second = found[0]["facts"]
+    assert first["subject"] == EX + "c3" and first["object"] == second["subject"] and first["known"]
+    both = "(?x, borders, Country 3) & (?x, borders, Country 5)"
+    new = kg("ask", model, both, "--new-only", "--tnorm", "minimum", "--json").stdout
+    assert not {EX + "c4"} & {each["term"] for each in json.loads(new)}
+    for each in json.loads(new):
+        assert each["probability"] == min(fact["probability"] for fact in each["facts"]) < 1
+    table = kg("ask", model, both, "--top", 1)
+    assert "Country 4" in table.stdout and "borders" in table.stdout and "(known)" in table.stdout
+    assert "the store" in table.stderr
+
+
+def test_what_several_facts_are_not_asked_for(model: Path) -> None:
+    chain = "(Country 3, borders, ?x) & (?x, memberOf, ?y)"
+    plain = ("ask", model, "(Country 3, borders, ?)")
+    assert "answered are chains" in refused("ask", model, f"{chain} -> ?x")
+    assert "at most 10,000" in refused("ask", model, "(a, b, ?x) & " * 10**6)
+    assert "--uncertainty is that of one fact" in refused("ask", model, chain, "--uncertainty", 8)
+    assert "--tnorm is for questions with variables" in refused(*plain, "--tnorm", "minimum")
+    assert "no entity 'Country 99'" in refused("ask", model, "(Country 99, borders, ?x)")
+    assert "--top must be at least 1" in refused("ask", model, chain, "--top", 0)
+
+
 def test_ask_how_sure_it_is(model: Path, store: Path) -> None:
     asked = ("ask", model, "(Country 3, borders, ?)", "--uncertainty")
     assert "trained without dropout: there is nothing to sample" in refused(*asked, 8)

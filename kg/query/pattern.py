@@ -11,7 +11,7 @@ from kg.errors import UserError
 from kg.graph.schema import Schema
 from kg.store.labels import local_name
 
-_LONGEST = 10_000  # characters of a question: three names and some brackets
+_LONGEST = 10_000  # characters of a question: a few names and some brackets
 _TERM = re.compile(r'\s*(?:<([^<>]*)>\s*|"([^"]*)"\s*|([^,"<>]+))(?:,|$)')
 
 
@@ -40,11 +40,16 @@ def parse_fact(text: str) -> tuple[str, str, str]:
     return subject, predicate, object_
 
 
-def _names(text: str, open_places: int, expected: str) -> list[str]:
-    """Three names, so many of them '?'."""
+def check_length(text: str) -> None:
+    """UserError for what is too long to be a question."""
     if len(text) > _LONGEST:
         raise UserError(f"a question of {len(text):,} characters: at most {_LONGEST:,} are read")
-    inner, shown = text.strip(), text if len(text) < 100 else f"{text[:100]}..."
+
+
+def terms(text: str, expected: str) -> list[str]:
+    """The names between the commas. UserError where one cannot be read; `expected` ends its line."""
+    check_length(text)
+    inner = text.strip()
     if inner.startswith("(") and inner.endswith(")"):
         inner = inner[1:-1]
     names, at = [], 0
@@ -52,11 +57,23 @@ def _names(text: str, open_places: int, expected: str) -> list[str]:
     while at < len(inner):
         found = _TERM.match(inner, at)
         if not found:
-            raise UserError(f"{shown}: cannot read {inner[at:].strip()[:40]!r}; {expected}")
+            raise UserError(f"{shown(text)}: cannot read {inner[at:].strip()[:40]!r}; {expected}")
         names.append(next(name for name in found.groups() if name is not None).strip())
         at = found.end()
+    return names
+
+
+def shown(text: str) -> str:
+    """The beginning of a question, for messages: on one line."""
+    beginning = " ".join(text[:100].split())
+    return beginning if len(text) < 100 else f"{beginning}..."
+
+
+def _names(text: str, open_places: int, expected: str) -> list[str]:
+    """Three names, so many of them '?'."""
+    names = terms(text, expected)
     if len(names) != 3 or "" in names or names.count("?") != open_places:
-        raise UserError(f"{shown}: got {len(names)} terms, {names.count('?')} of them '?'; {expected}")
+        raise UserError(f"{shown(text)}: got {len(names)} terms, {names.count('?')} of them '?'; {expected}")
     return names
 
 
