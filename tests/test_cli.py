@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ElementTree
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ import pytest
 from typer.testing import CliRunner
 
 from kg.cli import app
+from kg.query.candidate import Candidate
 
 ROOT = Path(__file__).parents[1]
 EX = "http://example.org/"
@@ -121,7 +123,7 @@ def test_evaluate(model: Path) -> None:
 def test_ask(model: Path, store: Path) -> None:
     found = json.loads(kg("ask", model, "(Country 3, borders, ?)", "--top", 4, "--json").stdout)
     assert [candidate["rank"] for candidate in found] == [1, 2, 3, 4]
-    assert all(set(each) == {"subject", "predicate", "object", "rank", "score", "known"} for each in found)
+    assert all(set(each) == {field.name for field in fields(Candidate)} for each in found)
     assert all(each["subject"] == EX + "c3" and each["object"] != EX + "c3" for each in found)
     scores = [each["score"] for each in found]
     assert scores == sorted(scores, reverse=True)
@@ -157,7 +159,7 @@ def test_what_several_facts_are_not_asked_for(model: Path) -> None:
     plain = ("ask", model, "(Country 3, borders, ?)")
     assert "answered are chains" in refused("ask", model, f"{chain} -> ?x")
     assert "at most 10,000" in refused("ask", model, "(a, b, ?x) & " * 10**6)
-    assert "--uncertainty is that of one fact" in refused("ask", model, chain, "--uncertainty", 8)
+    assert "--uncertainty is for one fact" in refused("ask", model, chain, "--uncertainty", 8)
     assert "--tnorm is for questions with variables" in refused(*plain, "--tnorm", "minimum")
     assert "no entity 'Country 99'" in refused("ask", model, "(Country 99, borders, ?x)")
     assert "--top must be at least 1" in refused("ask", model, chain, "--top", 0)
