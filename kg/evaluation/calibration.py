@@ -33,9 +33,8 @@ from kg.models.scorer import Scorer
 SHAPES = ("temperature", "platt", "isotonic")
 
 _FEW = 50  # valid facts: with fewer, half of them could not choose between the shapes
-_PSEUDO = 5.0  # facts that the regression of all relations counts for in that of one
 _ROUNDS = 3  # of guessing which candidates are held out, and fitting again
-_FIRM = 100.0  # the inverse of the pull towards 0, which only keeps what is constant from having a weight
+_PULL = 10.0  # towards the regression of all relations, on the weights of features in units of their spread
 
 _Array = Float[np.ndarray, " _"]
 _Table = Float[np.ndarray, "_ _"]
@@ -129,54 +128,47 @@ def loops(dataset: Dataset) -> Bool[Tensor, " R"]:
 
 
 def _weights(pool: Pool, num_relations: int, hidden: float) -> Float[Tensor, "R 8"]:
-    """The logistic regression of each relation, drawn towards that of all by what the latter expects of as many
-    candidates as hold _PSEUDO facts."""
+    """The logistic regression of each relation, drawn towards that of all."""
     x, weight, labels = _numbers(pool.features), _numbers(pool.weight), _numbers(pool.is_true)
     middle, spread = x.mean(0), x.std(0)
     spread[spread == 0] = 1.0
     x = np.column_stack([np.ones(len(x)), (x - middle) / spread])
     rate = np.clip(weight @ labels / weight.sum(), 1e-12, 1 - 1e-12)
     overall = _regression(x, labels, weight, hidden, np.array([math.log(rate / (1 - rate)), *[0.0] * len(spread)]))
-    expected = _logistic(x @ overall)
     lines = np.tile(overall, (num_relations, 1))
     by_relation = np.split(np.argsort(pool.relation.numpy(), kind="stable"), np.bincount(pool.relation).cumsum()[:-1])
     for relation, rows in enumerate(by_relation):
         if len(rows):
-            pull = _PSEUDO / (weight[rows] @ expected[rows])
-            twice, as_often = np.concatenate([rows, rows]), np.concatenate([weight[rows], weight[rows] * pull])
-            lines[relation] = _regression(x[twice], labels[rows], as_often, hidden, overall, expected[rows])
+            lines[relation] = _regression(x[rows], labels[rows], weight[rows], hidden, overall)
     lines[:, 1:] /= spread
     lines[:, 0] -= lines[:, 1:] @ middle
     return torch.from_numpy(lines).float()
 
 
-def _regression(
-    x: _Table, labels: _Array, weight: _Array, hidden: float, start: _Array, further: _Array | None = None
-) -> _Array:
-    """Logistic regression of `labels`, of which a share `hidden` is missing, by Newton's method.
+def _regression(x: _Table, labels: _Array, weight: _Array, hidden: float, start: _Array) -> _Array:
+    """Logistic regression of `labels`, of which a share `hidden` is missing: drawn towards `start`, by Newton's method.
 
-    further: probabilities as the labels of rows that stand after the labelled ones. (scikit-learn's takes no label
-    between 0 and 1: to give it each row twice takes ten times as long.)
+    (scikit-learn's takes no label between 0 and 1, and draws towards 0.)
     """
-    line, pull = start, np.full(x.shape[1], 1 / _FIRM)
-    given = np.concatenate([labels, labels[:0] if further is None else further])
+    line = start
     for _ in range(_ROUNDS if hidden else 1):
-        found = _logistic(x[: len(labels)] @ line)
-        given[: len(labels)] = np.where(labels == 1, 1.0, _posterior(found, hidden))
-        line = _newton(x, given, weight, pull, line)
+        given = np.where(labels == 1, 1.0, _posterior(_logistic(x @ line), hidden))
+        line = _newton(x, given, weight, start, line)
     return line
 
 
-def _newton(x: _Table, given: _Array, weight: _Array, pull: _Array, line: _Array) -> _Array:
+def _newton(x: _Table, given: _Array, weight: _Array, towards: _Array, line: _Array) -> _Array:
+    """The line of the least sum of log-losses + _PULL |line - towards|^2 / 2."""
+
     def loss(line: _Array) -> float:
         logits = x @ line
-        return float(weight @ (np.logaddexp(0, logits) - given * logits) + pull @ line**2 / 2)
+        return float(weight @ (np.logaddexp(0, logits) - given * logits) + _PULL * ((line - towards) ** 2).sum() / 2)
 
     before = loss(line)
     for _ in range(100):
         found = _logistic(x @ line)
-        curvature = (x * (weight * found * (1 - found))[:, None]).T @ x + np.diag(pull)
-        step = np.linalg.solve(curvature, x.T @ (weight * (given - found)) - pull * line)
+        curvature = (x * (weight * found * (1 - found))[:, None]).T @ x + _PULL * np.eye(len(line))
+        step = np.linalg.solve(curvature, x.T @ (weight * (given - found)) - _PULL * (line - towards))
         while (after := loss(line + step)) > before and np.abs(step).max() > 1e-9:
             step /= 2
         line = line + step

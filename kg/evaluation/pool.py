@@ -10,9 +10,11 @@ from torch import Tensor
 from kg.evaluation.asking import Asking, Rows
 from kg.graph.known import KnownAnswers
 
-_QUESTIONS = 1 << 14  # asked in all, the true facts' own aside
+_QUESTIONS = 1 << 18  # asked in all, the true facts' own aside ...
+_DEAR_QUESTIONS = 1 << 16  # ... and of scorers that look at the graph for each
+_DRAWN = 512  # entities at most, for either end of a relation
 _TRUE = 1 << 12  # facts looked at
-_ROWS = 1 << 18  # candidates kept in all
+_ROWS = 1 << 20  # candidates kept in all
 _OF_THE_KIND = 0.75  # of the heads drawn for a relation: entities that it is known to have had for a head
 
 
@@ -130,7 +132,8 @@ def _drawn(
 ) -> tuple[Int[Tensor, " K"], Float[Tensor, " K"]]:
     """Entities drawn as answers of a directed relation, and how many each stands for."""
     every = asking.scorer.num_entities
-    most = max(16, _QUESTIONS // (2 * asking.known.num_relations))
+    questions = _DEAR_QUESTIONS if asking.scorer.looks_at_graph else _QUESTIONS
+    most = min(_DRAWN, max(16, questions // (2 * asking.known.num_relations)))
     seen = asking.answers(relation)
     seen = seen[seen < every]
     is_other = torch.ones(every, dtype=torch.bool, device=seen.device)
@@ -163,11 +166,13 @@ def _thinned(
     weight: Float[Tensor, "H T"], plausible: Float[Tensor, "H T"], most: int, generator: torch.Generator
 ) -> tuple[Int[Tensor, "2 P"], Float[Tensor, " P"]]:
     """(row, column) of the most plausible pairs, as many of the others at random, and what each stands for."""
-    candidates = weight.flatten().nonzero()[:, 0]
-    order = candidates[plausible.flatten()[candidates].argsort(descending=True, stable=True)]
-    best, rest = order[:most], order[most:]
+    weight_of = weight.flatten()
+    is_candidate = weight_of > 0
+    best = plausible.flatten().masked_fill(~is_candidate, -torch.inf).topk(min(most, int(is_candidate.sum()))).indices
+    is_candidate[best] = False
+    rest = is_candidate.nonzero()[:, 0]
     some = rest[torch.randperm(len(rest), generator=generator)[:most].to(rest.device)]
-    stands_for = weight.flatten()[torch.cat([best, some])]
-    stands_for[len(best) :] *= len(rest) / max(len(some), 1)
     chosen = torch.cat([best, some])
+    stands_for = weight_of[chosen]
+    stands_for[len(best) :] *= len(rest) / max(len(some), 1)
     return torch.stack([chosen // weight.shape[1], chosen % weight.shape[1]]), stands_for

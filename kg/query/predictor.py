@@ -316,7 +316,7 @@ class Predictor:
         if types == "declared":
             return self.declared_types.allowed(relation).to(device)
         if types == "observed":
-            fit, line = self._observed
+            fit, line = self.observed_types
             return (fit.fit(relation) >= line).to(device)
         return torch.ones(self.graph.num_entities, dtype=torch.bool, device=device)
 
@@ -325,7 +325,7 @@ class Predictor:
         return DeclaredTypes(self.schema, self.vocabulary)
 
     @cached_property
-    def _observed(self) -> tuple[ObservedTypes, float]:
+    def observed_types(self) -> tuple[ObservedTypes, float]:
         return ObservedTypes(self.known, self.graph.num_entities), observed_line(self.bundle.dataset)
 
     # How probable
