@@ -100,7 +100,7 @@ def test_features_by_hand() -> None:
 
 def test_of_many_true_facts_some_are_looked_at_and_none_is_taken_for_false(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_TRUE", 2)
-    true = [(h, 0, (h + 2) % 5) for h in range(5)] + [(1, 1, 0)]
+    true = [(h, 0, (h + 3) % 5) for h in range(5)] + [(1, 1, 0)]
     pool = sample_pool(asking(KNOWN, 5, 2), tensor(true), torch.tensor(LOOPS))
     assert pool.weight[pool.is_true].tolist() == [3, 3]
     false = {fact for fact, is_true in zip(facts_of(pool, 5), pool.is_true.tolist(), strict=True) if not is_true}

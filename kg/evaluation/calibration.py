@@ -12,8 +12,7 @@ w_r is a logistic regression (Platt, 1999) on the valid facts of r against its c
 towards the regression of all relations. f is the logistic function of the logit divided by a temperature, or of a line
 of it (Platt scaling), or an isotonic regression: that with the least log-loss on a half of valid that it did not see.
 Test facts are candidates like any other here, since nobody may look at them; that among what is not in valid there are
-so many held out too is known, and each candidate is taken for one of them with the probability that it is (Elkan and
-Noto, 2008, sec. 3).
+so many held out too is known: a fact is in valid with the same probability, whatever it is (Elkan and Noto, 2008, sec. 2).
 """
 
 import math
@@ -23,6 +22,7 @@ from typing import Any, final
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
+from scipy.special import expit
 from torch import Tensor
 
 from kg.evaluation.asking import Asking, Rows
@@ -34,7 +34,6 @@ SHAPES = ("temperature", "platt", "isotonic")
 
 _FEW = 50  # valid facts: with fewer, half of them could not choose between the shapes
 _PSEUDO = 5.0  # facts that the regression of all relations counts for in that of one
-_ROUNDS = 3  # of guessing which candidates are held out, and fitting again
 _FIRM = 100.0  # the inverse of the pull towards 0, which only keeps what is constant from having a weight
 
 _Array = Float[np.ndarray, " _"]
@@ -95,7 +94,7 @@ class Calibration:
 
 
 def calibrate(scorer: Scorer, dataset: Dataset, temperature: float | None, seed: int = 0) -> Calibration | None:
-    """The calibration of a trained scorer, on valid; None without valid facts. A function of the seed.
+    """The calibration of a trained scorer, on valid; None without valid facts that training did not see. A function of the seed.
 
     Asks about 16,000 questions beside those of at most 4,096 valid facts.
     """
@@ -104,6 +103,8 @@ def calibrate(scorer: Scorer, dataset: Dataset, temperature: float | None, seed:
     pool = sample_pool(
         asking(scorer, dataset, temperature), dataset.valid.to(scorer.device), loops=loops(dataset), seed=seed
     )
+    if not bool(pool.is_true.any()):
+        return None
     hidden = len(dataset.test) / (len(dataset.valid) + len(dataset.test))
     shape = "platt"
     if len(dataset.valid) >= _FEW:
@@ -133,11 +134,11 @@ def _weights(pool: Pool, num_relations: int, hidden: float) -> Float[Tensor, "R 
     candidates as hold _PSEUDO facts."""
     x, weight, labels = _numbers(pool.features), _numbers(pool.weight), _numbers(pool.is_true)
     middle, spread = x.mean(0), x.std(0)
-    spread[spread == 0] = 1.0
+    spread[np.ptp(x, 0) == 0] = 1.0  # what is constant may by rounding seem not to be
     x = np.column_stack([np.ones(len(x)), (x - middle) / spread])
     rate = np.clip(weight @ labels / weight.sum(), 1e-12, 1 - 1e-12)
     overall = _regression(x, labels, weight, hidden, np.array([math.log(rate / (1 - rate)), *[0.0] * len(spread)]))
-    expected = _logistic(x @ overall)
+    expected = expit(x @ overall)
     lines = np.tile(overall, (num_relations, 1))
     by_relation = np.split(np.argsort(pool.relation.numpy(), kind="stable"), np.bincount(pool.relation).cumsum()[:-1])
     for relation, rows in enumerate(by_relation):
@@ -153,30 +154,31 @@ def _weights(pool: Pool, num_relations: int, hidden: float) -> Float[Tensor, "R 
 def _regression(
     x: _Table, labels: _Array, weight: _Array, hidden: float, start: _Array, further: _Array | None = None
 ) -> _Array:
-    """Logistic regression of `labels`, of which a share `hidden` is missing, by Newton's method.
+    """Logistic regression of `labels`, of which a share `hidden` is missing: a candidate with the logit z is seen to be
+    a fact with the probability (1 - hidden) sigmoid(z). By Newton's method, with the expected curvature.
 
-    further: probabilities as the labels of rows that stand after the labelled ones. (scikit-learn's takes no label
-    between 0 and 1: to give it each row twice takes ten times as long.)
+    further: probabilities as the labels of rows that stand after the labelled ones, of which nothing is missing.
+    (scikit-learn's takes no label between 0 and 1: to give it each row twice takes ten times as long.)
     """
-    line, pull = start, np.full(x.shape[1], 1 / _FIRM)
     given = np.concatenate([labels, labels[:0] if further is None else further])
-    for _ in range(_ROUNDS if hidden else 1):
-        found = _logistic(x[: len(labels)] @ line)
-        given[: len(labels)] = np.where(labels == 1, 1.0, _posterior(found, hidden))
-        line = _newton(x, given, weight, pull, line)
-    return line
+    may_hide = np.arange(len(given)) < (len(labels) if hidden else 0)
+    offset, line, pull = math.log(hidden) if hidden else 0.0, start, np.full(x.shape[1], 1 / _FIRM)
 
-
-def _newton(x: _Table, given: _Array, weight: _Array, pull: _Array, line: _Array) -> _Array:
     def loss(line: _Array) -> float:
         logits = x @ line
-        return float(weight @ (np.logaddexp(0, logits) - given * logits) + pull @ line**2 / 2)
+        unseen = logits[may_hide]
+        each = np.logaddexp(0, logits) - given * logits
+        each[may_hide] -= (1 - given[may_hide]) * np.logaddexp(0, unseen + offset)
+        return float(weight @ each + pull @ line**2 / 2)
 
     before = loss(line)
     for _ in range(100):
-        found = _logistic(x @ line)
-        curvature = (x * (weight * found * (1 - found))[:, None]).T @ x + np.diag(pull)
-        step = np.linalg.solve(curvature, x.T @ (weight * (given - found)) - pull * line)
+        logits = x @ line
+        found, is_hidden = expit(logits), np.where(may_hide, expit(logits + offset), 0.0)
+        expected = given + (1 - given) * is_hidden
+        curvature = weight * found * (1 - found) * np.where(may_hide, (1 - hidden) * (1 - is_hidden), 1.0)
+        curvatures = (x * curvature[:, None]).T @ x + np.diag(pull)
+        step = np.linalg.solve(curvatures, x.T @ (weight * (expected - found)) - pull * line)
         while (after := loss(line + step)) > before and np.abs(step).max() > 1e-9:
             step /= 2
         line = line + step
@@ -188,17 +190,6 @@ def _newton(x: _Table, given: _Array, weight: _Array, pull: _Array, line: _Array
 
 def _numbers(values: Tensor) -> Any:
     return values.double().numpy()
-
-
-def _posterior(probability: _Array, hidden: float) -> _Array:
-    """That a candidate which is not in valid is held out all the same."""
-    found: _Array = probability * hidden / (1 - probability * (1 - hidden))
-    return found
-
-
-def _logistic(logits: _Array) -> _Array:
-    found: _Array = 1 / (1 + np.exp(-logits))
-    return found
 
 
 def _shaped(weights: Float[Tensor, "R 8"], shape: str, pool: Pool, hidden: float) -> Calibration:

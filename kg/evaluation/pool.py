@@ -12,6 +12,7 @@ from kg.evaluation.asking import Asking, Rows
 from kg.graph.known import KnownAnswers
 
 _QUESTIONS = 1 << 14  # asked in all, the true facts' own aside
+_ENDS = 1 << 11  # of them, in one direction of one relation: its pairs are a matrix
 _TRUE = 1 << 12  # facts looked at
 _ROWS = 1 << 18  # candidates kept in all
 _OF_THE_KIND = 0.75  # of the heads drawn for a relation: entities that it is known to have had for a head
@@ -136,7 +137,7 @@ def _drawn(
 ) -> tuple[Int[Tensor, " K"], Float[Tensor, " K"]]:
     """Entities drawn as answers of a directed relation, and how many each stands for."""
     every = asking.scorer.num_entities
-    most = max(16, _QUESTIONS // (2 * asking.known.num_relations))
+    most = min(_ENDS, max(16, _QUESTIONS // (2 * asking.known.num_relations)))
     seen = asking.answers(relation)
     seen = seen[seen < every]
     is_other = torch.ones(every, dtype=torch.bool, device=seen.device)
