@@ -4,6 +4,7 @@ import json
 import math
 from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -73,7 +74,7 @@ def told(calibration: Calibration, relation: Tensor, x: Tensor) -> Tensor:
 def as_many(probability: Tensor, is_fact: Tensor, tolerance: float = 0.15) -> None:
     """In bins of probability, and in all, there are as many facts as was said."""
     edges = [0, 0.001, 0.01, 0.03, 0.1, 0.3, 0.6, 1.01]
-    for low, high in [(0, 1.01), *zip(edges, edges[1:], strict=False)]:
+    for low, high in [(0, 1.01), *pairwise(edges)]:
         inside = (probability >= low) & (probability < high)
         said, there = probability[inside].sum().item(), int(is_fact[inside].sum())
         assert abs(said - there) < tolerance * there + 4 * math.sqrt(there + 1), (low, high, said, there)

@@ -94,9 +94,9 @@ class Calibration:
 
 
 def calibrate(scorer: Scorer, dataset: Dataset, temperature: float | None, seed: int = 0) -> Calibration | None:
-    """The calibration of a trained scorer, on valid; None without valid facts that training did not see. A function of the seed.
+    """The calibration of a trained scorer, on valid; None without valid facts that training did not see.
 
-    Asks about 16,000 questions beside those of at most 4,096 valid facts.
+    A function of the seed. Asks about 16,000 questions beside those of at most 4,096 valid facts.
     """
     if not len(dataset.valid):
         return None
