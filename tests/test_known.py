@@ -35,6 +35,15 @@ def test_nothing_known() -> None:
     row, tail = answers.lookup(torch.tensor([0]), torch.tensor([1]))
     assert len(row) == len(tail) == 0
     assert answers.contains(torch.tensor([0]), torch.tensor([1]), torch.tensor([0])).tolist() == [False]
+    assert answers.counts(torch.tensor([0, 3]), torch.tensor([1, 0])).tolist() == [0, 0]
+
+
+def test_counts_by_hand() -> None:
+    answers = known([(0, 0, 2), (0, 0, 1), (1, 1, 1), (0, 0, 1)], 2)
+    asked = [(0, 0), (2, 2), (1, 2), (0, 1), (9, 3), (0, 0)]  # an entity that came later has none
+    head, relation = torch.tensor(asked).unbind(1)
+    assert answers.counts(head, relation).tolist() == [2, 1, 1, 0, 0, 2]
+    assert answers.counts(head[:0], relation[:0]).tolist() == []
 
 
 entity, directed = st.integers(0, 4), st.integers(0, 3)
@@ -53,5 +62,6 @@ def test_against_a_dictionary(given_facts: list[Fact], asked: list[Fact]) -> Non
     row, found = answers.lookup(head, relation)
     pairs = [(i, t) for i, (h, r, _) in enumerate(asked) for t in sorted(expected.get((h, r), ()))]
     assert list(zip(row.tolist(), found.tolist(), strict=True)) == pairs
+    assert answers.counts(head, relation).tolist() == [len(expected.get((h, r), ())) for h, r, _ in asked]
     hit = [t in expected.get((h, r), ()) for h, r, t in asked]
     assert answers.contains(head, relation, tail).tolist() == hit

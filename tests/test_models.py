@@ -31,7 +31,7 @@ from kg.models.frequency import Frequency
 from kg.models.naive_bayes import NaiveBayes
 from kg.models.neighbourhood import NeighbourhoodTransformer
 from kg.models.rescal import RESCAL
-from kg.models.scorer import WORST, Queries, Scorer
+from kg.models.scorer import WORST, DotScorer, Queries, Scorer
 from kg.models.transe import TransE
 from kg.rules.mining import mine
 from kg.training.fit import Fit
@@ -185,6 +185,21 @@ def test_relations_are_scored_as_facts_are(make: Made) -> None:
     for relation in range(2 * R):
         queries = Queries(head, torch.full((3,), relation), graph())
         close(scores[:, relation], scorer.score_hrt(queries, tail))
+
+
+@every_scorer
+def test_where_a_relation_is_one_form_the_scores_are_those_of_the_form(make: Made) -> None:
+    scorer = make()
+    found = scorer.form(0) if isinstance(scorer, DotScorer) else None
+    assert (found is not None) == (make.name in ("distmult", "complex", "rescal"))
+    if not isinstance(scorer, DotScorer) or found is None:
+        return
+    every = torch.arange(N)
+    for relation in range(2 * R):
+        form = scorer.form(relation)
+        assert form is not None
+        vectors = scorer.entities(graph())
+        close(vectors @ form @ vectors.T, scorer.score_tails(Queries(every, torch.full((N,), relation), graph())))
 
 
 @every_weighted_scorer

@@ -15,6 +15,7 @@ TURTLE = """
 @prefix skos: <http://www.w3.org/2004/02/skos/core#> .
 
 :Country a owl:Class ; rdfs:subClassOf :Place .
+:Country owl:disjointWith :Person, :Number . :Number owl:disjointWith :Person .
 :borders a owl:ObjectProperty, owl:SymmetricProperty ; rdfs:domain :Country ; rdfs:range :Country .
 :capital a owl:FunctionalProperty ; owl:inverseOf :capitalOf .
 :seat owl:inverseOf :capitalOf .
@@ -59,6 +60,20 @@ def test_inverse_holds_both_ways(schema: Schema) -> None:
         x("seat"): (x("capitalOf"),),
         x("capitalOf"): (x("capital"), x("seat")),
     }
+
+
+def test_disjoint_holds_both_ways(schema: Schema) -> None:
+    assert schema.disjoint == {
+        x("Country"): (x("Number"), x("Person")),
+        x("Number"): (x("Country"), x("Person")),
+        x("Person"): (x("Country"), x("Number")),
+    }
+
+
+def test_an_older_model_says_nothing_of_it(schema: Schema) -> None:
+    stored = json.loads(json.dumps(schema.to_json()))
+    del stored["disjoint"]
+    assert Schema.from_json(stored).disjoint == {} and Schema.from_json(stored).inverse == schema.inverse
 
 
 def test_the_rest_of_the_schema(schema: Schema) -> None:

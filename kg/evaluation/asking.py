@@ -38,21 +38,32 @@ class Asking:
     known: KnownAnswers
     temperature: float
 
+    @torch.no_grad()
     def rows(self, relation: int, heads: Int[Tensor, " B"], tails: Int[Tensor, " K"]) -> Rows:
-        """(head, relation, ?) of these heads, for these tails. O(B (K + answers of the relation)) scores."""
-        found = self.scores(relation, heads, torch.cat([tails, self.answers(relation)]))
-        scores, of_answers = found[:, : len(tails)], found[:, len(tails) :]
-        normaliser = of_answers.logsumexp(1) if of_answers.shape[1] else found.new_zeros(len(heads))
+        """(head, relation, ?) of these heads, for these tails. O(B (K + answers of the relation)) scores, of which
+        those of the answers are held for one batch at a time."""
+        answers = self.answers(relation)
+        scores = torch.zeros(len(heads), len(tails), device=heads.device)
+        normaliser = torch.zeros(len(heads), device=heads.device)
+        every = torch.cat([tails, answers])
+        for start in range(0, len(heads), _BATCH):
+            batch = slice(start, start + _BATCH)
+            found = self._batch(relation, heads[batch], every)
+            scores[batch] = found[:, : len(tails)]
+            if len(answers):
+                normaliser[batch] = found[:, len(tails) :].logsumexp(1)
         return Rows(scores, normaliser, self.known.counts(heads, torch.full_like(heads, relation)))
 
     @torch.no_grad()
     def scores(self, relation: int, heads: Int[Tensor, " B"], tails: Int[Tensor, " K"]) -> Float[Tensor, "B K"]:
         """As `rows` has them."""
         found = [torch.zeros(0, len(tails), device=heads.device)]
-        for batch in torch.split(heads, _BATCH):
-            queries = Queries(batch, torch.full_like(batch, relation), self.graph)
-            found.append(self.scorer.score_tails(queries, tails).float() / self.temperature)
-        return torch.cat(found).clamp_(min=_LEAST)
+        return torch.cat([*found, *(self._batch(relation, batch, tails) for batch in torch.split(heads, _BATCH))])
+
+    def _batch(self, relation: int, heads: Int[Tensor, " b"], tails: Int[Tensor, " K"]) -> Float[Tensor, "b K"]:
+        queries = Queries(heads, torch.full_like(heads, relation), self.graph)
+        scores = self.scorer.score_tails(queries, tails).float() / self.temperature
+        return scores.clamp_(min=_LEAST)
 
     def answers(self, relation: int) -> Int[Tensor, " A"]:
         """The entities that a directed relation is known to have had for an answer."""

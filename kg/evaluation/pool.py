@@ -1,5 +1,6 @@
 """The pool that a candidate fact stands in: every (head, relation, tail) not known, sampled and weighed back."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -77,11 +78,18 @@ def sample_pool(
     """
     generator = torch.Generator().manual_seed(seed)
     num_relations = asking.known.num_relations
+    head, relation, tail = true.unbind(1)
+    is_candidate = ~asking.known.contains(head, relation, tail) & ((head != tail) | loops.to(true.device)[relation])
+    true = true[is_candidate]
+    held_out = KnownAnswers.from_triples(true, num_relations)  # each stands for itself, looked at or not
     share = 1.0
     if len(true) > _TRUE:
         share = len(true) / _TRUE
         true = true[torch.randperm(len(true), generator=generator)[:_TRUE].to(true.device)]
-    parts = [_of_relation(asking, relation, true, share, others, loops, generator) for relation in range(num_relations)]
+    left_out = (asking.known, held_out, *([] if others is None else [others]))
+    parts = [
+        _of_relation(asking, relation, true, share, left_out, loops, generator) for relation in range(num_relations)
+    ]
     candidates = [torch.cat(each) for each in zip(*parts, strict=True)]
     relation, found, weight, is_true = (each.cpu() for each in candidates)
     return Pool(relation, found, weight, is_true, weight.sum(dtype=torch.float64).item())
@@ -92,7 +100,7 @@ def _of_relation(
     relation: int,
     true: Int[Tensor, "F 3"],
     share: float,
-    others: KnownAnswers | None,
+    left_out: Sequence[KnownAnswers],
     loops: Bool[Tensor, " R"],
     generator: torch.Generator,
 ) -> tuple[Int[Tensor, " P"], Float[Tensor, "P 7"], Float[Tensor, " P"], Bool[Tensor, " P"]]:
@@ -110,7 +118,7 @@ def _of_relation(
 
     most = max(1, _ROWS // (2 * asking.known.num_relations))
     weight = of_head[:, None] * of_tail  # the pairs of those drawn, a matrix
-    for known in (asking.known, others) if others else (asking.known,):
+    for known in left_out:
         row, tail = known.lookup(heads, torch.full_like(heads, relation))
         column = column_of[tail]
         inside = (column >= 0) & (column < len(tails))
@@ -118,8 +126,6 @@ def _of_relation(
     if not loops[relation]:
         weight[heads[:, None] == tails] = 0
     row, column = row_of[facts[:, 0]], column_of[facts[:, 2]]
-    drawn = (row < len(heads)) & (column < len(tails))
-    weight[row[drawn], column[drawn]] = 0  # a true fact stands for itself
     pairs, weight = _thinned(weight, _plausible(forward, backward, len(heads), len(tails)), most, generator)
     found = features(forward, backward, torch.cat([pairs[0], row]), torch.cat([pairs[1], column]))
     weight = torch.cat([weight, weight.new_full((len(facts),), share)])

@@ -12,13 +12,14 @@ from torch import Tensor
 
 from kg.graph.dataset import Dataset
 from kg.graph.known import KnownAnswers
-from kg.graph.schema import Schema
+from kg.graph.schema import OWL, RDFS, Schema
 from kg.graph.vocabulary import Vocabulary
 
 Constraint = Literal["declared", "observed", "off"]
 CONSTRAINTS: tuple[Constraint, ...] = ("declared", "observed", "off")
 
 _KEPT = 0.98  # of the valid facts: at what share of them the line is drawn
+_SAYS_NOTHING = {OWL + "Thing", OWL + "NamedIndividual", OWL + "Class", RDFS + "Resource", RDFS + "Class"}
 
 
 @final
@@ -77,7 +78,8 @@ class DeclaredTypes:
 
     An entity may be the subject of a predicate unless it has types of which none is a domain, below one or above one,
     or one is disjoint with a domain (or with a class above it); each domain must let it. So of objects and ranges.
-    An entity without types, and a predicate that declares nothing, are let be.
+    An entity without types, and a predicate that declares nothing, are let be; owl:Thing and its like, and classes
+    without a name, are neither type nor domain.
     """
 
     def __init__(self, schema: Schema, vocabulary: Vocabulary) -> None:
@@ -94,13 +96,13 @@ class DeclaredTypes:
 
     def clash(self, entity: int, relation: int) -> str | None:
         """The declared class that the entity is not of, if it may not be the head of a directed relation."""
-        types = self._schema.types.get(self._vocabulary.entities[entity], ())
+        types = _telling(self._schema.types.get(self._vocabulary.entities[entity], ()))
         return next((each for each in self._classes(relation) if types and not self._fits(types, each)), None)
 
     def _classes(self, relation: int) -> tuple[str, ...]:
         num = len(self._vocabulary.relations)
         declared: Mapping[str, tuple[str, ...]] = self._schema.domain if relation < num else self._schema.range
-        return declared.get(self._vocabulary.relations[relation % num], ())
+        return _telling(declared.get(self._vocabulary.relations[relation % num], ()))
 
     def _fits(self, types: Iterable[str], wanted: str) -> bool:
         above = self._above(wanted)
@@ -122,3 +124,7 @@ class DeclaredTypes:
                     found.add(each)
                     waiting.append(each)
         return frozenset(found)
+
+
+def _telling(classes: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(each for each in classes if each not in _SAYS_NOTHING and not each.startswith("_:"))

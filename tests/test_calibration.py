@@ -1,0 +1,315 @@
+"""From scores to probabilities: on pools of which the truth is known, and on data that leave little to fit."""
+
+import json
+import math
+from dataclasses import replace
+from functools import partial
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from tabled import Tabled
+from torch import Tensor
+
+from kg.evaluation import calibration as module
+from kg.evaluation.asking import Rows
+from kg.evaluation.calibration import SHAPES, Calibration, asking, calibrate, loops
+from kg.evaluation.pool import Pool, features, sample_pool
+from kg.graph.dataset import Dataset
+from kg.graph.vocabulary import Vocabulary
+from kg.models.complex import ComplEx
+from kg.models.scorer import WORST, Scorer
+
+R = 4
+NONE = torch.zeros(0, 3, dtype=torch.long)
+
+
+def made(calibration: Calibration | None) -> Calibration:
+    assert calibration is not None
+    return calibration
+
+
+# Where the truth is known
+
+
+def population(num: int, lines: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Candidates (relation, features), and which are facts: drawn with the logit `lines` gives."""
+    generator = torch.Generator().manual_seed(0)
+    relation = torch.randint(0, len(lines), (num,), generator=generator)
+    x = torch.randn(num, 7, generator=generator)
+    logits = lines[relation, 0] + (lines[relation, 1:] * x).sum(1)
+    return relation, x, torch.rand(num, generator=generator) < logits.sigmoid()
+
+
+LINES = torch.tensor([[-5.0, 1.5, 0.8, 0, 0, 0.3, 0, 0]]).repeat(R, 1)
+LINES[:, 0] += torch.tensor([0.0, 0.5, -1.5, 1.0])
+LINES[1, 2] = 0.2
+
+
+def calibrated(
+    monkeypatch: pytest.MonkeyPatch, relation: Tensor, x: Tensor, is_fact: Tensor, hidden: float
+) -> Calibration:
+    """A share `hidden` of the facts is kept from it, three quarters of what is no fact (to its eyes) are not drawn."""
+    generator = torch.Generator().manual_seed(1)
+    is_true = is_fact & (torch.rand(len(is_fact), generator=generator) >= hidden)
+    drawn = is_true | (torch.rand(len(is_fact), generator=generator) < 0.25)
+    pool = Pool(relation[drawn], x[drawn], torch.where(is_true, 1.0, 4.0)[drawn], is_true[drawn], float(len(x)))
+    monkeypatch.setattr(module, "sample_pool", lambda *args, **kwargs: pool)
+    num_valid = int(is_true.sum())
+    return made(calibrate(Tabled(torch.zeros(2 * R, 2, 2)), data(num_valid, int(is_fact.sum()) - num_valid), 1.0))
+
+
+def data(num_valid: int, num_test: int) -> Dataset:
+    names = Vocabulary(["a", "b"], [f"r{i}" for i in range(R)])
+    fact = torch.tensor([[0, 0, 1]])
+    return Dataset(fact, fact.repeat(num_valid, 1), fact.repeat(num_test, 1), names)
+
+
+def told(calibration: Calibration, relation: Tensor, x: Tensor) -> Tensor:
+    lines = calibration.weights[relation]
+    return calibration.probabilities(lines[:, 0] + (lines[:, 1:] * x).sum(1))
+
+
+def as_many(probability: Tensor, is_fact: Tensor, tolerance: float = 0.15) -> None:
+    """In bins of probability, and in all, there are as many facts as was said."""
+    edges = [0, 0.001, 0.01, 0.03, 0.1, 0.3, 0.6, 1.01]
+    for low, high in [(0, 1.01), *pairwise(edges)]:
+        inside = (probability >= low) & (probability < high)
+        said, there = probability[inside].sum().item(), int(is_fact[inside].sum())
+        assert abs(said - there) < tolerance * there + 4 * math.sqrt(there + 1), (low, high, said, there)
+
+
+@pytest.mark.parametrize("hidden", [0.0, 0.5, 0.8])
+def test_as_many_facts_as_was_said(monkeypatch: pytest.MonkeyPatch, hidden: float) -> None:
+    relation, x, is_fact = population(60_000, LINES)
+    found = calibrated(monkeypatch, relation, x, is_fact, hidden)
+    probability = told(found, relation, x)
+    as_many(probability, is_fact)
+    for each in range(R):
+        as_many(probability[relation == each], is_fact[relation == each], tolerance=0.3)
+    assert probability.max() > 0.8  # what is hidden is not taken for false: 1 - hidden is no bound
+
+
+def test_another_shape_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of what looks certain is a fact: no line of the logit says that."""
+    relation, x, _ = population(60_000, LINES)
+    generator = torch.Generator().manual_seed(2)
+    truth = torch.where(x[:, 0] > 1, 0.5, 0.002)
+    is_fact = torch.rand(len(x), generator=generator) < truth
+    found = calibrated(monkeypatch, relation, x, is_fact, 0.5)
+    assert found.shape == "isotonic"
+    probability = told(found, relation, x)
+    as_many(probability, is_fact, tolerance=0.2)
+    assert probability[x[:, 0] > 1].mean() == pytest.approx(0.5, abs=0.05)
+
+
+def test_the_simplest_shape_where_it_is_true(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With ten thousand facts and a logistic truth, an isotonic one is no better on what it has not seen."""
+    found = calibrated(monkeypatch, *population(40_000, LINES[:1].repeat(R, 1)), 0.0)
+    assert found.shape in ("temperature", "platt")
+    ((slope, shift),) = found.knots
+    assert slope == pytest.approx(1, abs=0.1) and shift == pytest.approx(0, abs=0.3)
+
+
+def test_a_relation_with_few_facts_is_as_all_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Relation 3 has one fact in many candidates, 2 has 3 candidates and none, 1 is not there: they follow 0."""
+    relation, x, is_fact = population(40_000, LINES[:1].repeat(R, 1))
+    kept = relation == 0
+    kept[(relation == 2).nonzero()[:3, 0]] = True
+    of_last = (relation == 3).nonzero()[:, 0]
+    kept[of_last[~is_fact[of_last]][:40]] = True
+    kept[of_last[is_fact[of_last]][:1]] = True
+    is_fact = is_fact & (relation != 2)
+    found = calibrated(monkeypatch, relation[kept], x[kept], is_fact[kept], 0.0)
+    assert bool(found.weights.isfinite().all())
+    torch.testing.assert_close(found.weights[0], LINES[0], rtol=0, atol=0.35)
+    for other in (1, 2):
+        torch.testing.assert_close(found.weights[other], found.weights[0], rtol=0, atol=0.25)
+    probability = told(found, relation, x)
+    assert 0.3 < probability[relation == 3].sum() / probability[relation == 0].sum() < 3
+
+
+def test_a_relation_that_never_holds_is_told_as_less_probable(monkeypatch: pytest.MonkeyPatch) -> None:
+    relation, x, is_fact = population(40_000, LINES[:1].repeat(R, 1))
+    is_fact = is_fact & (relation != 2)
+    probability = told(calibrated(monkeypatch, relation, x, is_fact, 0.0), relation, x)
+    assert 0 < probability[relation == 2].sum() < 10 < is_fact[relation == 0].sum()
+
+
+# On scorers and data
+
+
+def dataset(num_valid: int = 40, num_test: int = 40, relations: int = 3, entities: int = 20) -> Dataset:
+    """Random facts."""
+    generator = torch.Generator().manual_seed(0)
+    every = torch.cartesian_prod(torch.arange(entities), torch.arange(relations), torch.arange(entities))
+    facts = every[torch.randperm(len(every), generator=generator)][: 100 + num_valid + num_test]
+    names = Vocabulary([f"e{i}" for i in range(entities)], [f"r{i}" for i in range(relations)])
+    valid, test, train = facts.split([num_valid, num_test, 100])
+    return Dataset(train, valid, test, names, source="random")
+
+
+def informed(given: Dataset, noise: float = 1.0) -> Tabled:
+    """A scorer that knows valid and test, more or less."""
+    generator = torch.Generator().manual_seed(3)
+    num = given.num_relations
+    scores = noise * torch.randn(2 * num, given.num_entities, given.num_entities, generator=generator)
+    for h, r, t in torch.cat([given.valid, given.test]).tolist():
+        scores[r, h, t] += 3
+        scores[r + num, t, h] += 3
+    return Tabled(scores)
+
+
+def probabilities(calibration: Calibration, scorer: Scorer, given: Dataset) -> tuple[Tensor, Tensor]:
+    """Of every pair of every relation."""
+    every = torch.arange(given.num_entities)
+    asked = asking(scorer, given, 1.0)
+    logits, found = [], []
+    for relation in range(given.num_relations):
+        rows = asked.rows(relation, every, every), asked.rows(relation + given.num_relations, every, every)
+        logits.append(calibration.logits(relation, *rows))
+        found.append(calibration.probabilities(logits[-1]))
+    return torch.stack(logits), torch.stack(found)
+
+
+def candidate_facts(given: Dataset) -> Tensor:
+    """Which (relation, head, tail) are not known, loops only where there are any."""
+    diagonal = torch.eye(given.num_entities, dtype=torch.bool)
+    left = (~diagonal).repeat(given.num_relations, 1, 1) | loops(given)[:, None, None]
+    left[given.train[:, 1], given.train[:, 0], given.train[:, 2]] = False
+    return left
+
+
+def test_the_sum_is_the_number_of_facts_held_out() -> None:
+    given = dataset()
+    _, found = probabilities(made(calibrate(informed(given), given, 1.0)), informed(given), given)
+    assert found[candidate_facts(given)].sum() == pytest.approx(80, rel=0.25)  # as many in test as in valid
+    given = dataset(num_test=0)
+    _, found = probabilities(made(calibrate(informed(given), given, 1.0)), informed(given), given)
+    assert found[candidate_facts(given)].sum() == pytest.approx(40, rel=0.2)
+
+
+def test_logits_are_the_weights_times_the_features() -> None:
+    given = dataset()
+    scorer = informed(given)
+    weights = torch.randn(3, 8, generator=torch.Generator().manual_seed(0))
+    found = Calibration(weights, "platt", ((1.0, 0.0),))
+    asked, heads, tails = asking(scorer, given, 2.0), torch.tensor([3, 0, 7]), torch.tensor([5, 1])
+    for relation in range(3):
+        forward, backward = asked.rows(relation, heads, tails), asked.rows(relation + 3, tails, heads)
+        logits = found.logits(relation, forward, backward)
+        for row in range(3):
+            for column in range(2):
+                x = features(forward, backward, torch.tensor([row]), torch.tensor([column]))[0]
+                expected = weights[relation, 0] + weights[relation, 1:] @ x
+                assert logits[row, column].item() == pytest.approx(expected.item(), abs=1e-4)
+
+
+def test_loops_by_hand() -> None:
+    given = replace(data(1, 1), train=torch.tensor([[0, 0, 1], [1, 2, 1], [0, 3, 0]]))
+    assert loops(given).tolist() == [False, False, True, True]
+
+
+def test_without_facts_to_fit_on() -> None:
+    given = dataset()
+    assert calibrate(informed(given), replace(given, valid=NONE), 1.0) is None
+    assert calibrate(informed(given), replace(given, valid=given.train), 1.0) is None  # training saw them all
+
+
+def test_a_function_of_the_seed_and_of_the_temperature() -> None:
+    given = dataset()
+    first, again = (made(calibrate(informed(given), given, 1.0, seed=4)) for _ in range(2))
+    assert torch.equal(first.weights, again.weights) and first.knots == again.knots
+    scorer = informed(given)
+    halved = made(calibrate(Tabled(scorer.scores / 2), given, 0.5, seed=4))
+    assert torch.equal(first.weights, halved.weights)
+    assert torch.equal(first.weights, made(calibrate(informed(given), given, None, seed=4)).weights)
+
+
+SCORERS = {
+    "informed": informed,
+    "certain": partial(informed, noise=0.0),  # valid and test are told apart by it without an error
+    "noise": lambda given: Tabled(torch.randn(2 * given.num_relations, *2 * [given.num_entities])),
+    "constant": lambda given: Tabled(torch.full((2 * given.num_relations, *2 * [given.num_entities]), 0.1)),
+    "huge": lambda given: Tabled(1e6 * informed(given).scores),
+    "worst for some": lambda given: Tabled(informed(given).scores.index_fill(2, torch.tensor([0, 3, 4]), WORST)),
+    "worst for all": lambda given: Tabled(torch.full((2 * given.num_relations, *2 * [given.num_entities]), WORST)),
+    "upside down": lambda given: Tabled(-informed(given).scores),
+    "complex": lambda given: ComplEx(given.num_entities, given.num_relations, dim=4),
+}
+SIZES = {
+    "ten": (10, 10, 3),
+    "one": (1, 0, 3),
+    "two": (2, 5, 3),
+    "without test": (60, 0, 2),
+    "much test": (60, 200, 2),
+    "one relation": (60, 60, 1),
+    "complete": (100, 100, 1),  # of 15 entities: nearly every candidate is held out
+}
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("kind", SCORERS)
+def test_finite_and_increasing_whatever_it_is_fitted_on(kind: str, size: str) -> None:
+    torch.manual_seed(0)
+    num_valid, num_test, relations = SIZES[size]
+    given = dataset(num_valid, num_test, relations, entities=18 if size == "complete" else 20)
+    scorer = SCORERS[kind](given)
+    found = made(calibrate(scorer, given, 1.0))
+    assert bool(found.weights.isfinite().all()) and np.isfinite([x for knots in found.knots for x in knots]).all()
+    assert found.shape in SHAPES and (num_valid >= 50 or found.shape == "platt")
+    logits, probability = probabilities(found, scorer, given)
+    assert bool(((probability >= 0) & (probability <= 1)).all())
+    increasing = found.probabilities(logits.flatten().sort().values)
+    assert bool((increasing.diff() >= 0).all()) and increasing[-1] > 0
+    held_out = num_valid + num_test
+    # Of two facts no line is sure: it says too few rather than too many.
+    assert 0.4 * held_out < probability[candidate_facts(given)].sum() < 1.3 * held_out
+
+
+def test_a_constant_scorer_knows_only_how_many_there_are() -> None:
+    given = dataset()
+    scorer = Tabled(torch.full((6, 20, 20), 0.1))
+    _, found = probabilities(made(calibrate(scorer, given, 1.0)), scorer, given)
+    assert found[candidate_facts(given)].max() < 0.5  # by the counts of known answers, which say little here
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_json_round_trip_bit_for_bit(shape: str) -> None:
+    generator = torch.Generator().manual_seed(0)
+    heights = torch.rand(5, generator=generator, dtype=torch.float64).sort().values.tolist()
+    places = torch.randn(5, generator=generator, dtype=torch.float64).sort().values.tolist()
+    knots = (tuple(places), tuple(heights)) if shape == "isotonic" else ((0.1 + 0.2, -1 / 3),)
+    first = Calibration(torch.randn(3, 8, generator=generator), shape, knots)
+    again = Calibration.from_json(json.loads(json.dumps(first.to_json(), allow_nan=False)))
+    assert torch.equal(first.weights, again.weights) and first.weights.dtype == again.weights.dtype
+    assert (again.shape, again.knots) == (shape, knots)
+    logits = torch.linspace(-30, 30, 999)
+    assert torch.equal(first.probabilities(logits), again.probabilities(logits))
+
+
+def test_shapes_by_hand() -> None:
+    logits = torch.tensor([[-2.0, 0.0], [1.0, 9.0]])
+    line = Calibration(torch.zeros(1, 8), "platt", ((2.0, -1.0),))
+    torch.testing.assert_close(line.probabilities(logits), (2 * logits - 1).sigmoid())
+    steps = Calibration(torch.zeros(1, 8), "isotonic", ((-1.0, 1.0, 2.0), (0.1, 0.3, 0.9)))
+    torch.testing.assert_close(steps.probabilities(logits), torch.tensor([[0.1, 0.2], [0.3, 0.9]]))
+    assert steps.probabilities(torch.zeros(0)).shape == (0,)
+
+
+def test_what_a_question_adds_by_hand() -> None:
+    """weights: 1, mean, softmax there, back, log count there, back, any there, back."""
+    found = Calibration(torch.tensor([[10.0, 2.0, 3.0, 5.0, 7.0, 11.0, 13.0, 17.0]]), "platt", ((1.0, 0.0),))
+    rows = Rows(torch.zeros(2, 0), torch.tensor([1.0, 2.0]), torch.tensor([0, 1]))
+    assert found.of_scores(0) == (4.0, 6.0)
+    assert found.of_question(0, rows).tolist() == pytest.approx([10 - 3, 10 - 6 + 7 * math.log(2) + 13])
+    assert found.of_question(1, rows).tolist() == pytest.approx([-5, -10 + 11 * math.log(2) + 17])
+
+
+def test_the_pool_is_the_candidates_of_training() -> None:
+    """calibrate asks of all that train does not know: what is in test is a candidate."""
+    given = dataset()
+    pool = sample_pool(asking(informed(given), given, 1.0), given.valid, loops=loops(given))
+    candidates = candidate_facts(given)
+    assert pool.size == candidates.sum()
