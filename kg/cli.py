@@ -460,6 +460,9 @@ def complete(
     types: Types = "observed",
     store: KnownFrom = None,
     rdf11: Annotated[bool, typer.Option("--rdf11", help="RDF 1.1 reification instead of RDF 1.2 reifiers.")] = False,
+    evidence: Annotated[
+        bool, typer.Option(help="Count in RDF how many things speak for each candidate: up to a second for each.")
+    ] = True,
     device: Device = "cpu",
     json_: Json = False,
 ) -> None:
@@ -470,7 +473,8 @@ def complete(
     from datetime import UTC, datetime
 
     from kg.query.annotations import Origin
-    from kg.query.candidate_files import check_writable, write_candidates
+    from kg.query.candidate_files import check_writable, is_rdf, write_candidates
+    from kg.query.evidence import counted
     from kg.query.predictor import Predictor
 
     started = datetime.now(UTC)
@@ -493,7 +497,11 @@ def complete(
         asked |= {"min_probability": min_probability, "types": types}
         settings = {name: value for name, value in asked.items() if value is not None}
         origin = Origin.of(predictor.bundle, predictor.data, predictor.generation, started, settings)
-        write_candidates(found, out_, origin, rdf11)
+        counts = None
+        if evidence and is_rdf(out_):
+            with _count_bar("evidence") as progress:
+                counts = counted(predictor, found, progress)
+        write_candidates(found, out_, origin, rdf11, counts)
         err.print(f"{len(found):,} candidates are in {_plain(str(out_))}", highlight=False, soft_wrap=True)
     if json_:
         _print_json([candidate.to_json() for candidate in found])

@@ -7,12 +7,14 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from kg import bundle as bundles
 from kg.errors import UserError
 from kg.evaluation.ranking import evaluate
 from kg.graph.dataset import Dataset
 from kg.query.candidate import Candidates
+from kg.query.evidence import Evidence, explain
 from kg.query.predictor import Predictor
 from kg.store.store import Store
 from kg.training.defaults import defaults
@@ -40,8 +42,9 @@ def run_demo(folder: Path, out: Console, err: Console) -> None:
     best = max(scores, key=lambda name: scores[name]["valid mrr"])
     predictor = Predictor.load(folder / best)
     candidates = predictor.complete(10)
-    out.print(_facts_table(candidates, best))
-    written = _write(candidates, folder / "candidates.jsonl")
+    reasons = [explain(predictor, each.subject, each.predicate, each.object) for each in candidates]
+    _print_facts(candidates, reasons, best, out)
+    written = _write(candidates, reasons, folder / "candidates.jsonl")
     out.print(f"written to {written}; ask more with: kg ask {folder / best} \"(Germany, borders, ?)\"", soft_wrap=True)
 
 
@@ -68,17 +71,29 @@ def _leaderboard(scores: dict[str, dict[str, float]]) -> Table:
     return table
 
 
-def _facts_table(candidates: Candidates, model: str) -> Table:
-    table = Table("", "subject", "predicate", "object", "p", title=f"The ten best new facts, says {model}")
-    for rank, subject, predicate, object_, probability, *_ in candidates.rows():
-        table.add_row(rank, subject, predicate, object_, probability)
-    return table
+def _print_facts(candidates: Candidates, reasons: list[Evidence], model: str, out: Console) -> None:
+    """Each with its probability, then the surest path for it, else the known fact that is most like it."""
+    out.print(f"The ten best new facts, says {model}, how probable they are, and why:")
+    for row, why in zip(candidates.rows(), reasons, strict=True):
+        rank, subject, predicate, object_, probability, *_ = row
+        out.print(Text(f"{rank:>2}  {probability}  {subject}, {predicate}, {object_}"), soft_wrap=True)
+        out.print(Text(f"           {_because(why)}"), soft_wrap=True)
 
 
-def _write(candidates: Candidates, path: Path) -> Path:
-    """A JSON line a candidate, with its labels."""
+def _because(why: Evidence) -> str:
+    if why.paths:
+        return f"{why.paths[0].text} ({why.paths[0].confidence:.2f})"
+    if why.nearest:
+        nearest = max(why.nearest, key=lambda near: near.similarity)
+        return f"like {', '.join(why.label(term) for term in nearest.fact)} ({nearest.similarity:.2f})"
+    return "none found"
+
+
+def _write(candidates: Candidates, reasons: list[Evidence], path: Path) -> Path:
+    """A JSON line a candidate, with its labels and its evidence."""
     with path.open("w", encoding="utf-8") as file:
-        for found in candidates:
+        for found, why in zip(candidates, reasons, strict=True):
             labels = [candidates.label(term) for term in (found.subject, found.predicate, found.object)]
-            file.write(json.dumps({**found.to_json(), "labels": labels}, ensure_ascii=False) + "\n")
+            row = {**found.to_json(), "labels": labels, "evidence": why.to_json()}
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
     return path

@@ -69,6 +69,11 @@ def check_writable(path: Path, rdf11: bool = False) -> str:
     return suffix
 
 
+def is_rdf(path: Path) -> bool:
+    """Whether candidates are written there as RDF. UserError where its suffix says nothing."""
+    return _suffix(path) not in _TABLES
+
+
 def read_candidates(path: str | Path) -> Candidates:
     """What write_candidates wrote, or another hand, in either way of reification. Labels are not in files.
 

@@ -1,6 +1,6 @@
 """Evidence: what speaks for a fact and what against it, whatever model asks."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from heapq import nlargest
@@ -16,6 +16,7 @@ from kg.errors import UserError
 from kg.graph.schema import OWL
 from kg.models.rules import RuleScorer
 from kg.models.scorer import EmbeddingScorer, Queries, Scorer
+from kg.query.candidate import Candidates
 from kg.query.predictor import Predictor
 from kg.query.rules import RuleNames
 from kg.rules.evidence import Grounding, evidence, joining_rules
@@ -159,6 +160,19 @@ def explain(predictor: Predictor, subject: str, predicate: str, object: str, top
     ids, entity, relation = predictor.vocabulary, predictor.entity_names.term, predictor.relation_names.term
     head, tail = (ids.entity_ids[entity(name)] for name in (subject, object))
     return _Case(predictor, head, ids.relation_ids[relation(predicate)], tail).evidence(top)
+
+
+def counted(
+    predictor: Predictor, candidates: Candidates, progress: Callable[[int, int], None] | None = None
+) -> dict[Fact, int]:
+    """How many things speak for each candidate."""
+    counts = {}
+    for done, each in enumerate(candidates, 1):
+        fact = each.subject, each.predicate, each.object
+        counts[fact] = explain(predictor, *fact).count
+        if progress is not None:
+            progress(done, len(candidates))
+    return counts
 
 
 class _Case:
@@ -320,7 +334,20 @@ class _Case:
             if entity >= self.scorer.num_entities:
                 yield f"{self._label(self.names.entities[entity])} is new to the model: it was not trained with it"
         for end in _ENDS:
+            yield from self._clash(end)
+        for end in _ENDS:
             yield from self._other_values(end)
+
+    def _clash(self, end: End) -> Iterator[str]:
+        """The declared class that the entity at this end is not of."""
+        own, relation = self._asked_at(end)
+        declared = self.predictor.declared_types.clash(own, relation)
+        if declared is not None:
+            predicate, entity = self.names.relations[self.relation], self.names.entities[own]
+            yield (
+                f"{self._label(entity)} has no type that fits {self._label(declared)}, "
+                f"which the {end} of {self._label(predicate)} is declared to be"
+            )
 
     def _other_values(self, end: End) -> Iterator[str]:
         """What is known in the place of the other end, where the schema lets one entity stand there alone."""
