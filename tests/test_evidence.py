@@ -504,6 +504,17 @@ ONE_OBJECT = "gives has one object for each subject, and e21 is known for e1"
 ONE_SUBJECT = "gives has one subject for each object, and e2 is known for e22"
 
 
+def test_a_type_that_does_not_fit() -> None:
+    facts = torch.tensor([[0, 0, 1], [2, 0, 1]])
+    schema = {"domain": {"r": ("Person",)}, "types": {"e0": ("City",), "e2": ("Person",)}}
+    predictor = predictor_of(facts, PLAIN, ("r",), **schema)
+    said = "e0 has no type that fits Person, which the subject of r is declared to be"
+    assert explain(predictor, "e0", "r", "e1").against == (said,)
+    assert explain(predictor, "e2", "r", "e1").against == ()
+
+
+
+
 @pytest.mark.parametrize(
     ("schema", "against"),
     [
@@ -516,15 +527,6 @@ ONE_SUBJECT = "gives has one subject for each object, and e2 is known for e22"
         ({"functional": (E + "p",), "types": {E + "q": (IFP,)}, "inverse": INVERSE}, []),
     ],
 )
-def test_a_type_that_does_not_fit() -> None:
-    facts = torch.tensor([[0, 0, 1], [2, 0, 1]])
-    schema = {"domain": {"r": ("Person",)}, "types": {"e0": ("City",), "e2": ("Person",)}}
-    predictor = predictor_of(facts, PLAIN, ("r",), **schema)
-    said = "e0 has no type that fits Person, which the subject of r is declared to be"
-    assert explain(predictor, "e0", "r", "e1").against == (said,)
-    assert explain(predictor, "e2", "r", "e1").against == ()
-
-
 @pytest.mark.parametrize("stated", [GIVES, GIVEN])
 def test_another_value_where_there_is_one(schema: dict[str, Any], against: list[str], stated: int) -> None:
     """(e1, gives, e22): e1 gives e21 and e2 gives e22, said of gives itself or of its inverse."""
