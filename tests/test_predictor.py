@@ -140,7 +140,7 @@ def test_top_must_be_positive(store: Path) -> None:
 
 
 def calibrated(store: Path, **changed: Any) -> Predictor:
-    """Of `predictor`: logit 2 + 3 times the mean of both scores, and the fact that a value is known already counts -1."""
+    """Of `predictor`: logit 2 + 3 times the mean of both scores, - 1 where a value is known already."""
     asked = predictor(store, **changed)
     weights = torch.tensor([[2.0, 3.0, 0, 0, 0, 0, -1.0, 0]]).repeat(2, 1)
     asked.bundle = replace(asked.bundle, calibration=Calibration(weights, "platt", ((1.0, 0.0),)))
@@ -209,7 +209,7 @@ def test_a_model_that_tells_no_probabilities(store: Path) -> None:
         lambda: asked.probabilities(fact[:, 0], fact[:, 1]),
         lambda: asked.complete(min_probability=0.1),
     ):
-        with pytest.raises(UserError, match="tells no probabilities.*kg calibrate"):
+        with pytest.raises(UserError, match=r"tells no probabilities.*kg calibrate"):
             question()
     assert {each.probability for each in asked.complete()} == {None}
 
