@@ -376,7 +376,7 @@ class Predictor:
         found = torch.zeros(len(hrt), device=hrt.device)
         order = upright[:, 0].argsort(stable=True)  # so that few heads are asked about twice
         for relation in torch.unique(upright[:, 1]).tolist():
-            for chosen in order[upright[order, 1] == relation].split(_BATCH):
+            for chosen in torch.split(order[upright[order, 1] == relation], _BATCH):
                 heads, row = torch.unique(upright[chosen, 0], return_inverse=True)
                 tails, column = torch.unique(upright[chosen, 2], return_inverse=True)
                 forward = self.asking.rows(relation, heads, tails)
