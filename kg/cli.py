@@ -278,7 +278,8 @@ def calibrate(model: ModelPath, device: Device = "cpu") -> None:
     if calibration is None:
         raise UserError(f"{model} was trained without valid facts: there is nothing to calibrate it on")
     bundles.save_calibration(bundle, calibration)
-    out.print(f"{_plain(str(model))}: calibrated on {len(bundle.dataset.valid):,} valid facts ({calibration.shape})")
+    said = f"{_plain(str(model))}: calibrated on {len(bundle.dataset.valid):,} valid facts ({calibration.shape})"
+    out.print(said, highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -509,7 +510,8 @@ def complete(
         out.print(candidate_table(found[:20]))
     _say_what_is_known(predictor)
     if found and found[0].probability is None:
-        err.print(f"without probabilities: {_plain(str(model))} had no valid facts to fit them on")
+        said = f"without probabilities: {_plain(str(model))} was not calibrated (kg calibrate {_plain(str(model))})"
+        err.print(said, highlight=False, soft_wrap=True)
 
 
 @app.command()

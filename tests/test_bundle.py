@@ -17,6 +17,7 @@ from kg import bundle
 from kg.attention.performer import Performer
 from kg.bundle import Bundle
 from kg.errors import UserError
+from kg.evaluation.calibration import Calibration
 from kg.graph.dataset import Dataset
 from kg.graph.schema import Schema
 from kg.graph.vocabulary import Vocabulary
@@ -112,6 +113,25 @@ def test_the_training_state_comes_back_as_it_was(model: Path, fit: Fit) -> None:
 def test_a_model_without_temperature(model: Path, fit: Fit, dataset: Dataset) -> None:
     save(model, fit, dataset, temperature=None)
     assert Bundle.load(model).temperature is None
+
+
+def test_a_calibration_of_its_own(model: Path, fit: Fit, dataset: Dataset) -> None:
+    """Fitted anew, all else stays as it was: weights, figures, and what training goes on with."""
+    before = Bundle.load(model)
+    assert before.calibration is None
+    calibration = Calibration(torch.randn(2, 8), "isotonic", ((-1 / 3, 0.1 + 0.2), (0.1, 1.0)))
+    bundle.save_calibration(before, calibration)
+    after = Bundle.load(model)
+    assert after.calibration is not None and torch.equal(after.calibration.weights, calibration.weights)
+    assert (after.calibration.shape, after.calibration.knots) == (calibration.shape, calibration.knots)
+    old, new = before.scorer.state_dict(), after.scorer.state_dict()
+    assert old.keys() == new.keys() and all(torch.equal(old[name], new[name]) for name in old)
+    assert (after.temperature, after.metrics, after.run) == (before.temperature, before.metrics, before.run)
+    changed = {name for name, sha in after.manifest["files"].items() if sha != before.manifest["files"][name]}
+    assert changed == {"calibration.json"}
+    resumed = Fit(RUN.new_scorer(3, 2), dataset, RUN)
+    resumed.load_state_dict(after.state)
+    assert resumed.state_dict().keys() == fit.state_dict().keys()
 
 
 def test_a_model_of_parts(tmp_path: Path, dataset: Dataset) -> None:

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from typer.testing import CliRunner
 
 from kg.cli import app
 from kg.query.candidate import Candidate
+from kg.query.candidate_files import read_candidates
 
 ROOT = Path(__file__).parents[1]
 EX = "http://example.org/"
@@ -307,6 +309,79 @@ def test_a_preset_that_is_none(store: Path, preset: Path, tmp_path: Path) -> Non
     both = ("--preset", f"{preset}:small", "--model", "complex")
     assert "leave --model out" in refused("train", store, tmp_path / "m", *both)
     assert not (tmp_path / "m").exists()
+
+
+# The best new facts
+
+
+def done(*arguments: str | int | Path) -> str:
+    """What a command that works prints, in this process."""
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert result.exit_code == 0, result.stderr
+    return result.stdout
+
+
+@pytest.mark.parametrize("name", ["best.tsv", "best.jsonl", "best.trig", "best.nq.gz"])
+def test_complete_writes_what_it_found(model: Path, tmp_path: Path, name: str) -> None:
+    printed = json.loads(done("complete", model, "-o", tmp_path / name, "--top", 12, "--json"))
+    assert [each["rank"] for each in printed] == list(range(1, 13))
+    assert not any(each["known"] for each in printed) and all(0 <= each["probability"] <= 1 for each in printed)
+    assert len({(each["subject"], each["predicate"], each["object"]) for each in printed}) == 12
+    written = sorted(read_candidates(tmp_path / name), key=lambda each: each.rank)
+    assert [each.to_json() for each in written] == printed
+    assert [path.name for path in tmp_path.iterdir()] == [name]  # nothing of the search is left
+
+
+def test_complete_asked_for_a_part(model: Path) -> None:
+    of_each = json.loads(done("complete", model, "--per-relation", 3, "--json"))
+    assert sorted(each["predicate"] for each in of_each) == [EX + "borders"] * 3 + [EX + "memberOf"] * 3
+    entity = json.loads(done("complete", model, "--entity", "Country 3", "--relation", "borders", "--json"))
+    assert entity and all(EX + "c3" in (each["subject"], each["object"]) for each in entity)
+    assert {each["predicate"] for each in entity} == {EX + "borders"}
+    least = of_each[1]["probability"]
+    surer = json.loads(done("complete", model, "--per-relation", 3, "--min-probability", least, "--json"))
+    assert surer == [each for each in of_each if each["probability"] >= least] and len(surer) >= 2
+    table = done("complete", model, "--top", 25)
+    assert "borders" in table and re.search(r"^\W*20 ", table, re.MULTILINE)
+    assert not re.search(r"^\W*21 ", table, re.MULTILINE)
+    assert json.loads(done("complete", model, "--min-probability", 1, "--json")) == []
+
+
+def test_complete_errors(model: Path, store: Path, tmp_path: Path) -> None:
+    for arguments, said in (
+        (("-o", tmp_path / "best.pickle"), "best.pickle"),
+        (("-o", tmp_path / "best"), "best"),
+        (("-o", tmp_path / "nowhere" / "best.tsv"), "no directory"),
+        (("-o", tmp_path / "best.tsv", "--rdf11"), "RDF 1.1 was asked for"),
+        (("--top", 0), "--top must be at least 1: got 0"),
+        (("--per-relation", 0), "--per-relation must be at least 1: got 0"),
+        (("--min-probability", 2), "--min-probability is a probability, 0 to 1: got 2"),
+        (("--entity", "Atlantis"), "no entity 'Atlantis'"),
+        (("--relation", "likes"), "no relation 'likes'"),
+    ):
+        assert said in refused("complete", model, *arguments)
+    (tmp_path / ".best.tsv.search").write_text("not of a search")
+    assert "remove it to begin anew" in refused("complete", model, "-o", tmp_path / "best.tsv")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".best.tsv.search"]
+
+
+def test_a_model_without_valid_facts_tells_no_probabilities(store: Path, tmp_path: Path) -> None:
+    plain = tmp_path / "plain"
+    done("train", store, plain, "--valid", 0, "--test", 0, "--dim", 4, "--epochs", 1)
+    assert "tells no probabilities" in refused("complete", plain, "--min-probability", 0.5)
+    assert "there is nothing to calibrate it on" in refused("calibrate", plain)
+    found = kg("complete", plain, "--top", 3, "-o", tmp_path / "best.tsv", "--json")
+    assert [each["probability"] for each in json.loads(found.stdout)] == [None] * 3, found.stderr
+    assert "without probabilities" in found.stderr
+    assert [each.probability for each in read_candidates(tmp_path / "best.tsv")] == [None] * 3
+
+
+def test_calibrate_gives_what_training_gave(model: Path, tmp_path: Path) -> None:
+    again = tmp_path / "again"
+    shutil.copytree(model, again)
+    before = done("complete", again, "--top", 5, "--json")
+    assert re.search(r"calibrated on \d+ valid facts \((temperature|platt|isotonic)\)", done("calibrate", again))
+    assert done("complete", again, "--top", 5, "--json") == before
 
 
 def test_train_a_combination(model: Path, store: Path, tmp_path: Path) -> None:

@@ -177,7 +177,6 @@ def test_naming_one_scorer_imports_that_one() -> None:
 
 # Modules that are tested under another name, and where.
 TESTED_BY = {
-    "discovery": "predictor",
     "errors": "run",
     "scorer": "models",
     "rescal": "models",

@@ -5,12 +5,14 @@ from dataclasses import replace
 from functools import partial
 from inspect import signature
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from kg.bundle import Bundle
 from kg.errors import UserError
+from kg.evaluation.calibration import Calibration
 from kg.graph.dataset import Dataset
 from kg.graph.vocabulary import Vocabulary
 from kg.models import SCORERS, scorer_class
@@ -132,6 +134,134 @@ def test_known_facts_are_read_as_the_training_facts_were(tmp_path: Path) -> None
 def test_top_must_be_positive(store: Path) -> None:
     with pytest.raises(UserError, match="--top"):
         predictor(store).tails("Ann", "likes", top=0)
+
+
+# How probable they are
+
+
+def calibrated(store: Path, **changed: Any) -> Predictor:
+    """Of `predictor`: logit 2 + 3 times the mean of both scores, - 1 where a value is known already."""
+    asked = predictor(store, **changed)
+    weights = torch.tensor([[2.0, 3.0, 0, 0, 0, 0, -1.0, 0]]).repeat(2, 1)
+    asked.bundle = replace(asked.bundle, calibration=Calibration(weights, "platt", ((1.0, 0.0),)))
+    return asked
+
+
+def sigmoid(logit: float) -> float:
+    return 1 / (1 + math.exp(-logit))
+
+
+def test_probabilities_by_hand(store: Path) -> None:
+    """score(h, r, t) is 1 where h is t; everyone likes somebody already, and c alone knows nobody."""
+    asked = calibrated(store)
+    likes, ids = asked.vocabulary.relation_ids[EX + "likes"], asked.vocabulary.entity_ids
+    knows = asked.vocabulary.relation_ids[EX + "knows"]
+    a, b, c = (ids[EX + name] for name in "abc")
+    facts = {(a, likes, a): 4, (a, likes, b): 1, (c, knows, a): 2, (b, knows, a): 1, (c, knows, c): 5}
+    found = asked.fact_probabilities(torch.tensor(list(facts)))
+    assert found.tolist() == pytest.approx([sigmoid(logit) for logit in facts.values()])
+    turned = asked.fact_probabilities(torch.tensor([(t, r + 2, h) for h, r, t in facts]))
+    assert turned.tolist() == found.tolist()
+    assert asked.fact_probabilities(torch.zeros(0, 3, dtype=torch.long)).tolist() == []
+    heads, relations = torch.tensor([a, c, a, a]), torch.tensor([likes, knows, knows + 2, likes])
+    rows = asked.probabilities(heads, relations)
+    for row, (head, relation) in enumerate(zip(heads.tolist(), relations.tolist(), strict=True)):
+        one_by_one = asked.fact_probabilities(torch.tensor([(head, relation, tail) for tail in range(3)]))
+        assert rows[row].tolist() == pytest.approx(one_by_one.tolist())
+    assert torch.equal(asked.probabilities(heads, relations), rows)  # by what was kept of the first time
+
+
+def test_ask_tells_probabilities(store: Path) -> None:
+    asked = calibrated(store)
+    for pattern in ("(Ann, likes, ?)", "(?, likes, c)", "(Ann, ?, Ann)"):
+        found = asked.ask(parse(pattern))
+        assert len(found) > 1
+        for each in found:
+            ids = [asked.vocabulary.entity_ids[term] for term in (each.subject, each.object)]
+            fact = torch.tensor([[ids[0], asked.vocabulary.relation_ids[each.predicate], ids[1]]])
+            assert each.probability == pytest.approx(asked.fact_probabilities(fact).item())
+    assert {each.probability for each in predictor(store).ask(parse("(Ann, likes, ?)"))} == {None}
+
+
+def test_several_patterns_at_once(store: Path) -> None:
+    asked = calibrated(store)
+    patterns = [parse(text) for text in ("(Ann, likes, ?)", "(Ann, ?, Ben)", "(?, knows, c)", "(Ben, likes, ?)")]
+    assert asked.ask_all(patterns, top=2) == [asked.ask(pattern, top=2) for pattern in patterns]
+    new = asked.ask_all(patterns, new_only=True)
+    assert [len(each) for each in new] == [1, 0, 1, 2] and not any(one.known for each in new for one in each)
+    assert asked.ask_all([]) == []
+
+
+def test_the_least_logit_of_a_probability(store: Path) -> None:
+    asked = calibrated(store)
+    assert asked.lowest_logit(0.0) == -math.inf
+    assert asked.lowest_logit(0.9) == pytest.approx(math.log(9), abs=1e-3) and asked.lowest_logit(0.9) < math.log(9)
+    steps = Calibration(torch.zeros(2, 8), "isotonic", ((-1.0, 1.0), (0.1, 0.5)))
+    asked.bundle = replace(asked.bundle, calibration=steps)
+    assert asked.lowest_logit(0.3) == pytest.approx(0, abs=1e-3)
+    assert asked.lowest_logit(0.05) < -1 and asked.lowest_logit(0.6) > 1000
+
+
+def test_a_model_that_tells_no_probabilities(store: Path) -> None:
+    asked, fact = predictor(store), torch.tensor([[0, 0, 1]])
+    for question in (
+        lambda: asked.fact_probabilities(fact),
+        lambda: asked.probabilities(fact[:, 0], fact[:, 1]),
+        lambda: asked.complete(min_probability=0.1),
+    ):
+        with pytest.raises(UserError, match=r"tells no probabilities.*kg calibrate"):
+            question()
+    assert {each.probability for each in asked.complete()} == {None}
+
+
+def test_an_entity_that_came_later_has_no_probability(store: Path, tmp_path: Path) -> None:
+    before = calibrated(store)
+    (tmp_path / "more.ttl").write_text(TURTLE + "ex:b ex:likes ex:new .")
+    with Store(store) as opened:
+        opened.load(tmp_path / "more.ttl")
+        after = Predictor.from_store(before.bundle, opened)
+    new, likes = after.vocabulary.entity_ids[EX + "new"], after.vocabulary.relation_ids[EX + "likes"]
+    for fact in ([0, likes, new], [new, likes, 0]):
+        with pytest.raises(UserError, match="no vector"):
+            after.fact_probabilities(torch.tensor([fact]))
+    rows = after.probabilities(torch.tensor([0]), torch.tensor([likes]))
+    assert rows[0, new] == 0 and bool((rows[0, :3] > 0).all())
+    told = {each.object: each.probability for each in after.tails("Ann", "likes")}
+    assert told[EX + "new"] is None and all(told[EX + name] is not None for name in "abc") and len(told) == 4
+    found = after.complete(types="off")
+    assert len(found) and EX + "new" not in {each.object for each in found} | {each.subject for each in found}
+
+
+def test_types_of_those_who_answer(store: Path, tmp_path: Path) -> None:
+    (tmp_path / "more.ttl").write_text(
+        TURTLE + "ex:likes rdfs:range ex:Person . ex:a a ex:Person . ex:b a ex:City . ex:c a ex:Person ."
+        "ex:Person <http://www.w3.org/2002/07/owl#disjointWith> ex:City ."
+    )
+    with Store(store) as opened:
+        opened.load(tmp_path / "more.ttl")
+        asked = Predictor.from_store(calibrated(store).bundle, opened)
+    assert [each.object for each in asked.tails("Ann", "likes", types="declared")] == [EX + "a", EX + "c"]
+    assert len(asked.tails("Ann", "likes")) == len(asked.heads("likes", "Ann", types="declared")) == 3
+    declared = asked.complete(types="declared")
+    assert all(each.object != EX + "b" for each in declared if each.predicate == EX + "likes")
+    assert any(each.object == EX + "b" for each in declared if each.predicate == EX + "knows")
+
+
+def test_a_predicate_of_one_value(store: Path, tmp_path: Path) -> None:
+    functional = "ex:knows a <http://www.w3.org/2002/07/owl#FunctionalProperty> ; rdfs:label \"knows\" ."
+    (tmp_path / "more.ttl").write_text(TURTLE + functional)
+    with Store(store) as opened:
+        opened.load(tmp_path / "more.ttl")
+        asked = Predictor.from_store(calibrated(store).bundle, opened)
+    said = "knows has one value, and Ben is known"
+    assert {each.object: each.note for each in asked.tails("Ann", "knows")} == {EX + "b": None, EX + "c": said}
+    notes = {each.subject: each.note for each in asked.heads("knows", "Ann")}
+    assert notes == {EX + "b": "knows has one value, and c is known", EX + "c": None}
+    assert {each.note for each in asked.tails("Ann", "likes")} == {None}
+    between = {each.predicate: each.note for each in asked.relations("Ann", "c")}
+    assert between == {EX + "likes": None, EX + "knows": said}
+    found = {(each.subject, each.object): each.note for each in asked.complete(relations=["knows"], types="off")}
+    assert found[EX + "a", EX + "c"] == said and found[EX + "c", EX + "a"] is None
 
 
 # How sure the answers are

@@ -3,11 +3,12 @@
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import final
+from typing import TYPE_CHECKING, final
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -18,8 +19,10 @@ from kg.errors import UserError
 from kg.evaluation.asking import Rows
 from kg.models.scorer import DotScorer
 from kg.query.candidate import Candidates
-from kg.query.predictor import Predictor
 from kg.query.types import CONSTRAINTS, Constraint
+
+if TYPE_CHECKING:
+    from kg.query.predictor import Predictor
 
 Progress = Callable[[int, int], None]  # (candidates so far, in all)
 
@@ -57,7 +60,7 @@ class Search:
 
 @torch.no_grad()
 def best_new_facts(
-    predictor: Predictor, search: Search, checkpoint: Path | None = None, progress: Progress | None = None
+    predictor: "Predictor", search: Search, checkpoint: Path | None = None, progress: Progress | None = None
 ) -> Candidates:
     """The best of all (head, relation, tail) that are not known: by probability, then by the logit it is made of.
 
@@ -71,7 +74,7 @@ def best_new_facts(
     blocks = _blocks(predictor, search)
     total = sum(block.size for block in blocks)
     best = _Best(search, predictor.lowest_logit(search.min_probability))
-    saved = None if checkpoint is None else _Checkpoint(checkpoint, predictor, search)
+    saved = None if checkpoint is None else _Checkpoint(checkpoint, predictor, search, blocks)
     begun = 0 if saved is None else saved.read(best)
     done = sum(block.size for block in blocks[:begun])
     number = begun
@@ -106,11 +109,11 @@ class _Block:
         return len(self.heads) * len(self.tails)
 
 
-def _blocks(predictor: Predictor, search: Search) -> list[_Block]:
+def _blocks(predictor: "Predictor", search: Search) -> list[_Block]:
     """All candidates, those of a relation with the same tails one after the other."""
     num_relations = len(predictor.vocabulary.relations)
     blocks = []
-    for relation in range(num_relations) if search.relations is None else search.relations:
+    for relation in range(num_relations) if search.relations is None else dict.fromkeys(search.relations):
         heads, tails = (
             predictor.answerable[predictor.allowed(directed, search.types)[predictor.answerable]]
             for directed in (relation, relation + num_relations)
@@ -131,11 +134,11 @@ def _by_relation(blocks: list[_Block]) -> Iterator[list[_Block]]:
         yield list(group)
 
 
-def _is_form(predictor: Predictor) -> bool:
+def _is_form(predictor: "Predictor") -> bool:
     return isinstance(predictor.scorer, DotScorer) and predictor.scorer.form(0) is not None
 
 
-def _scoring(predictor: Predictor, block: _Block) -> Callable[[Tensor], Tensor]:
+def _scoring(predictor: "Predictor", block: _Block) -> Callable[[Tensor], Tensor]:
     """The logits of a relation's facts with the tails of this block."""
     if _is_form(predictor):
         return _Folded(predictor, block.relation, block.tails)
@@ -149,7 +152,7 @@ class _Folded:
         a h^T M_r t + b t^T M_(r+R) h + of(h) + of(t) = [h^T (a M_r + b M_(r+R)^T), of(h), 1] . [t, 1, of(t)]
     """
 
-    def __init__(self, predictor: Predictor, relation: int, tails: Int[Tensor, " T"]) -> None:
+    def __init__(self, predictor: "Predictor", relation: int, tails: Int[Tensor, " T"]) -> None:
         scorer = predictor.scorer
         assert isinstance(scorer, DotScorer)
         self._asking, self._calibration, self._relation = predictor.asking, predictor.order, relation
@@ -174,7 +177,7 @@ class _Folded:
 class _BothWays:
     """The scores of (head, r, ?) and those of (tail, r + R, ?)."""
 
-    def __init__(self, predictor: Predictor, relation: int, tails: Int[Tensor, " T"]) -> None:
+    def __init__(self, predictor: "Predictor", relation: int, tails: Int[Tensor, " T"]) -> None:
         self._asking, self._calibration, self._relation = predictor.asking, predictor.order, relation
         self._inverse = relation + len(predictor.vocabulary.relations)
         self._tails = tails
@@ -190,7 +193,7 @@ class _BothWays:
         return self._calibration.logits(self._relation, forward, backward)
 
 
-def _forbid(logits: Float[Tensor, "H T"], predictor: Predictor, block: _Block) -> None:
+def _forbid(logits: Float[Tensor, "H T"], predictor: "Predictor", block: _Block) -> None:
     """-inf for what is known, and for an entity's fact with itself where the relation has none such."""
     column_of = block.tails.new_full((predictor.graph.num_entities,), -1)
     column_of[block.tails] = torch.arange(len(block.tails), device=block.tails.device)
@@ -209,7 +212,7 @@ class _Best:
     def __init__(self, search: Search, floor: float) -> None:
         self._apart = search.per_relation is not None
         self._most = search.per_relation or search.top
-        self._floor = self.bar = floor
+        self._floor = floor
         self.logits, self.hrt = torch.zeros(0), torch.zeros(0, 3, dtype=torch.long)
 
     def take(self, logits: Float[Tensor, "H T"], block: _Block) -> None:
@@ -240,34 +243,38 @@ class _Best:
 class _Checkpoint:
     """What was found in the first blocks, on disk, whole or not at all."""
 
-    def __init__(self, path: Path, predictor: Predictor, search: Search) -> None:
-        self._path = path
+    def __init__(self, path: Path, predictor: "Predictor", search: Search, blocks: Sequence[_Block]) -> None:
+        self._path, self._draft = path, path.with_name(f"{path.name}.new")
         facts = hashlib.sha256(predictor.facts.cpu().numpy().tobytes()).hexdigest()
         files = predictor.bundle.manifest.get("files", {})
-        self._of = json.dumps([asdict(search), facts, files], sort_keys=True)
+        # Of the schema nothing but who may stand where counts, and that shows in the sizes.
+        sizes = hashlib.sha256(json.dumps([block.size for block in blocks]).encode()).hexdigest()
+        self._of = json.dumps([asdict(search), facts, files, sizes], sort_keys=True)
         self._saved = time.monotonic()
 
     def read(self, best: _Best) -> int:
         """Fill in what is the best of the first blocks; how many these are."""
         if not self._path.exists():
             return 0
-        with np.load(self._path, allow_pickle=False) as stored:
-            if str(stored["of"]) != self._of:
-                raise UserError(
-                    f"{self._path} is of another search: remove it to begin anew, or ask what was asked then"
-                )
-            best.logits, best.hrt = torch.from_numpy(stored["logits"]), torch.from_numpy(stored["hrt"])
-            return int(stored["blocks"])
+        try:
+            with self._path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+                found = {name: stored[name] for name in ("of", "blocks", "logits", "hrt")}
+        except (ValueError, KeyError, TypeError, EOFError, BadZipFile):  # np.load has no error of its own
+            raise UserError(f"{self._path} is damaged, or not what a search leaves: remove it to begin anew") from None
+        if str(found["of"]) != self._of:
+            raise UserError(f"{self._path} is of another search: remove it to begin anew, or ask what was asked then")
+        best.logits, best.hrt = torch.from_numpy(found["logits"]), torch.from_numpy(found["hrt"])
+        return int(found["blocks"])
 
     def write(self, best: _Best, blocks: int) -> None:
         """At most every five seconds."""
         if time.monotonic() - self._saved < _SAVE_EVERY_SECONDS:
             return
         self._saved = time.monotonic()
-        draft = self._path.with_name(f"{self._path.name}.new")
-        with draft.open("wb") as file:
+        with self._draft.open("wb") as file:
             np.savez(file, of=self._of, blocks=blocks, logits=best.logits.numpy(), hrt=best.hrt.numpy())
-        draft.replace(self._path)
+        self._draft.replace(self._path)
 
     def remove(self) -> None:
-        self._path.unlink(missing_ok=True)
+        for each in (self._path, self._draft):
+            each.unlink(missing_ok=True)

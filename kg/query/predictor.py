@@ -374,13 +374,14 @@ class Predictor:
         num = len(self.vocabulary.relations)
         upright = torch.where((hrt[:, 1] < num)[:, None], hrt, hrt.flip(1) - hrt.new_tensor([0, num, 0]))
         found = torch.zeros(len(hrt), device=hrt.device)
+        order = upright[:, 0].argsort(stable=True)  # so that few heads are asked about twice
         for relation in torch.unique(upright[:, 1]).tolist():
-            chosen = upright[:, 1] == relation
-            heads, row = torch.unique(upright[chosen, 0], return_inverse=True)
-            tails, column = torch.unique(upright[chosen, 2], return_inverse=True)
-            forward = self.asking.rows(relation, heads, tails)
-            backward = self.asking.rows(relation + num, tails, heads)
-            found[chosen] = self.order.logits(relation, forward, backward)[row, column]
+            for chosen in torch.split(order[upright[order, 1] == relation], _BATCH):
+                heads, row = torch.unique(upright[chosen, 0], return_inverse=True)
+                tails, column = torch.unique(upright[chosen, 2], return_inverse=True)
+                forward = self.asking.rows(relation, heads, tails)
+                backward = self.asking.rows(relation + num, tails, heads)
+                found[chosen] = self.order.logits(relation, forward, backward)[row, column]
         return found
 
     def probabilities(self, head: Int[Tensor, " B"], relation: Int[Tensor, " B"]) -> Float[Tensor, "B N"]:

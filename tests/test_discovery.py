@@ -1,0 +1,412 @@
+"""The best new facts of a graph, against every candidate looked at one by one; killed, and gone on with."""
+
+import signal
+import subprocess
+import sys
+from functools import cache, partial
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tabled import Tabled
+from test_models import Largest
+from torch import Tensor
+
+from kg.bundle import Bundle
+from kg.errors import UserError
+from kg.evaluation.calibration import calibrate
+from kg.graph.dataset import Dataset
+from kg.graph.schema import Schema
+from kg.graph.vocabulary import Vocabulary
+from kg.models.complex import ComplEx
+from kg.models.distmult import DistMult
+from kg.models.frequency import Frequency
+from kg.models.neighbourhood import NeighbourhoodTransformer
+from kg.models.rescal import RESCAL
+from kg.models.scorer import WORST, Scorer
+from kg.models.transe import TransE
+from kg.query import discovery
+from kg.query.candidate import Candidates
+from kg.query.discovery import Search, best_new_facts
+from kg.query.predictor import Predictor
+
+N, R = 12, 3
+SCHEMA = Schema(
+    types={**{f"e{i}": ("Even",) for i in range(0, 10, 2)}, **{f"e{i}": ("Odd",) for i in range(1, 10, 2)}},
+    domain={"r0": ("Even",)},
+    range={"r0": ("Odd",), "r2": ("Even",)},
+    functional=("r1",),
+)
+SCORERS = {
+    "complex": partial(ComplEx, dim=4, init=1.0),
+    "complex-tied": partial(ComplEx, dim=4, init=1.0, tied=True),
+    "distmult": partial(DistMult, dim=6, init=1.0, tied=True),
+    "rescal": partial(RESCAL, dim=5, init=0.7),
+    "rescal-tied": partial(RESCAL, dim=5, init=0.7, tied=True),
+    "transe": partial(TransE, dim=5),
+    "neighbourhood": partial(NeighbourhoodTransformer, dim=4, width=8),
+    "frequency": Frequency,
+}
+
+
+def data(entities: int = N, relations: int = R, facts: int = 110) -> Dataset:
+    """Random facts; of r1 none is a loop."""
+    generator = torch.Generator().manual_seed(5)
+    every = torch.cartesian_prod(torch.arange(entities), torch.arange(relations), torch.arange(entities))
+    every = every[(every[:, 0] != every[:, 2]) | (every[:, 1] != 1)]
+    chosen = every[torch.randperm(len(every), generator=generator)[:facts]]
+    names = Vocabulary([f"e{i}" for i in range(entities)], [f"r{i}" for i in range(relations)])
+    tenth = facts // 10
+    return Dataset(chosen[2 * tenth :], chosen[:tenth], chosen[tenth : 2 * tenth], names, SCHEMA, "random")
+
+
+@cache
+def predictor(kind: str = "complex", calibrated: bool = True) -> Predictor:
+    torch.manual_seed(1)
+    dataset = data()
+    scorer = SCORERS[kind](N, R).eval()
+    if isinstance(scorer, Frequency):
+        scorer.count(dataset.graph())
+    return asked(scorer, dataset, calibrated)
+
+
+def asked(scorer: Scorer, dataset: Dataset, calibrated: bool = True) -> Predictor:
+    calibration = calibrate(scorer, dataset, 1.3) if calibrated else None
+    bundle = Bundle(Path("model"), scorer, dataset, {}, 1.3, {}, {}, {}, calibration)
+    facts = torch.cat([dataset.train, dataset.valid, dataset.test])
+    return Predictor(bundle, dataset.vocabulary, facts, dataset.schema, "these")
+
+
+def candidates(given: Predictor, search: Search) -> Tensor:
+    """Every new fact that the search may find, by the book."""
+    known = {tuple(fact) for fact in given.facts.tolist()}
+    loops = {r for h, r, t in known if h == t}
+    num = len(given.vocabulary.relations)
+    may = [given.allowed(directed, search.types).tolist() for directed in range(2 * num)]
+    every = product(given.answerable.tolist(), range(num), given.answerable.tolist())
+    found = [
+        (h, r, t)
+        for h, r, t in every
+        if (h, r, t) not in known
+        and (h != t or r in loops)
+        and may[r][h]
+        and may[r + num][t]
+        and (search.relations is None or r in search.relations)
+        and (search.entity is None or search.entity in (h, t))
+    ]
+    return torch.tensor(found, dtype=torch.long).reshape(-1, 3)
+
+
+@cache
+def logit(given: Predictor, *fact: int) -> float:
+    return given.logits(torch.tensor([fact])).item()
+
+
+def logits(given: Predictor, facts: Tensor) -> list[float]:
+    """One by one."""
+    return [logit(given, *fact) for fact in facts.tolist()]
+
+
+def numbers(given: Predictor, found: Candidates) -> Tensor:
+    ids, relations = given.vocabulary.entity_ids, given.vocabulary.relation_ids
+    rows = [[ids[each.subject], relations[each.predicate], ids[each.object]] for each in found]
+    return torch.tensor(rows, dtype=torch.long).reshape(-1, 3)
+
+
+def same_as_by_hand(given: Predictor, search: Search) -> None:
+    every = candidates(given, search)
+    scored = logits(given, every)
+    order = sorted(range(len(every)), key=lambda i: -scored[i])
+    if search.per_relation is None:
+        order = order[: search.top]
+    else:
+        of_each = [[i for i in order if int(every[i, 1]) == r][: search.per_relation] for r in range(R)]
+        order = sorted((i for group in of_each for i in group), key=lambda i: -scored[i])
+    found = best_new_facts(given, search)
+    facts = numbers(given, found)
+    told = logits(given, facts)
+    if search.min_probability:
+        lowest = given.lowest_logit(search.min_probability)
+        order = [i for i in order if scored[i] > lowest]
+    assert len(found) == len(order)
+    assert told == pytest.approx([scored[i] for i in order], abs=1e-4)
+    allowed = {tuple(fact) for fact in every.tolist()}
+    assert {tuple(fact) for fact in facts.tolist()} <= allowed and len(torch.unique(facts, dim=0)) == len(facts)
+    assert [each.rank for each in found] == list(range(1, len(found) + 1)) and not any(each.known for each in found)
+    scores = [given.score(each.subject, each.predicate, each.object) for each in found[:9]]
+    assert [each.score for each in found[:9]] == pytest.approx(scores, abs=1e-4)
+    if given.bundle.calibration is None:
+        assert {each.probability for each in found} <= {None}
+    else:
+        expected = given.fact_probabilities(facts).tolist()
+        assert [each.probability for each in found] == pytest.approx(expected, abs=1e-6)
+        said = [each.probability or 0 for each in found]
+        assert said == sorted(said, reverse=True) and all(p >= search.min_probability for p in said)
+
+
+@pytest.mark.parametrize("kind", SCORERS)
+def test_the_best_of_all(kind: str) -> None:
+    same_as_by_hand(predictor(kind), Search(top=40, types="off"))
+
+
+@pytest.mark.parametrize("kind", ["complex", "rescal-tied", "transe"])
+def test_the_best_of_all_without_probabilities(kind: str) -> None:
+    same_as_by_hand(predictor(kind, calibrated=False), Search(top=40, types="off"))
+
+
+SEARCHES = {
+    "all there are": Search(top=10_000, types="off"),
+    "observed": Search(top=30),
+    "declared": Search(top=1000, types="declared"),
+    "per relation": Search(per_relation=7, types="off"),
+    "two relations": Search(top=50, relations=(2, 0), types="off"),
+    "a relation twice": Search(top=500, relations=(1, 1), types="off"),
+    "entity": Search(top=500, entity=3, types="off"),
+    "entity, declared": Search(top=500, entity=4, types="declared"),
+    "entity of a relation": Search(per_relation=5, entity=0, relations=(0,), types="off"),
+    "probable": Search(top=500, types="off", min_probability=0.06),
+    "certain": Search(top=500, types="off", min_probability=1.0),
+}
+
+
+@pytest.mark.parametrize("kind", ["complex", "transe"])
+@pytest.mark.parametrize("search", SEARCHES.values(), ids=SEARCHES)
+def test_every_search(search: Search, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And in blocks of a few rows as in one."""
+    given = predictor(kind)
+    same_as_by_hand(given, search)
+    monkeypatch.setattr(discovery, "_HEADS", 3)
+    monkeypatch.setattr(discovery, "_PAIRS", 5)
+    same_as_by_hand(given, search)
+
+
+def test_some_are_probable_and_some_are_not() -> None:
+    """So that the tests above say something."""
+    given = predictor()
+    of_all = best_new_facts(given, SEARCHES["all there are"])
+    probable = best_new_facts(given, SEARCHES["probable"])
+    assert 0 < len(probable) < len(of_all)
+    assert {type(given.scorer.form(0)) for given in (predictor("complex"), predictor("rescal-tied"))} == {Tensor}
+
+
+def test_nothing_is_left() -> None:
+    dataset = data(facts=10_000)  # all but the loops of r1
+    given = asked(ComplEx(N, R, dim=2), dataset)
+    assert len(best_new_facts(given, Search(types="off"))) == 0
+    assert len(best_new_facts(predictor(), Search(relations=(), types="off"))) == 0
+
+
+def test_progress_counts_every_candidate(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(discovery, "_HEADS", 5)
+    seen: list[tuple[int, int]] = []
+    best_new_facts(predictor(), Search(types="off"), progress=lambda done, total: seen.append((done, total)))
+    assert [done for done, _ in seen[:4]] == [60, 120, 144, 204]  # five rows of 12, the last two of a relation
+    assert seen[-1] == (3 * 12 * 12, 3 * 12 * 12) and len(seen) == 9
+
+
+def test_an_entity_without_a_vector_is_no_candidate() -> None:
+    """It came later, and stands in a known fact. A scorer that has no need of vectors answers for it."""
+    before = predictor()
+    names = Vocabulary([*before.vocabulary.entities, "new"], before.vocabulary.relations)
+    facts = torch.cat([before.facts, torch.tensor([[N, 0, 1], [2, 1, N]])])
+    later = Predictor(before.bundle, names, facts, SCHEMA, "these")
+    assert later.answerable.tolist() == list(range(N))
+    same_as_by_hand(later, Search(top=60, types="off"))
+    found = best_new_facts(later, Search(top=10_000, types="observed"))
+    assert "new" not in {term for each in found for term in (each.subject, each.object)}
+    assert len(best_new_facts(later, Search(entity=N, types="off"))) == 0
+    counts = Predictor(predictor("frequency").bundle, names, facts, SCHEMA, "these")
+    assert counts.answerable.tolist() == list(range(N + 1))
+    same_as_by_hand(counts, Search(top=10_000, entity=N, types="off"))
+
+
+def test_a_candidate_of_the_lowest_score_is_a_candidate_all_the_same() -> None:
+    scores = torch.randn(2 * R, N, N, generator=torch.Generator().manual_seed(0))
+    scores[:, :, 3] = WORST
+    given = asked(Tabled(scores), data())
+    same_as_by_hand(given, Search(top=10_000, types="off"))
+
+
+def test_a_functional_predicate_has_a_note() -> None:
+    found = best_new_facts(predictor(), Search(top=10_000, types="off"))
+    known = predictor().facts.tolist()
+    for each in found:
+        values = sorted(t for h, r, t in known if r == 1 and f"e{h}" == each.subject)
+        clashes = each.predicate == "r1" and values
+        assert each.note == (f"r1 has one value, and e{values[0]} is known" if clashes else None)
+    assert any(each.note for each in found)
+
+
+@pytest.mark.parametrize("kind", ["folded", "both ways"])
+def test_no_matrix_of_all_pairs(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 400 entities, each of which is a known head and a known tail: no tensor of 400 x 400 scores."""
+    from kg.evaluation import asking
+
+    monkeypatch.setattr(discovery, "_HEADS", 16)
+    monkeypatch.setattr(discovery, "_PAIRS", 16 * 400)
+    monkeypatch.setattr(asking, "_BATCH", 16)
+    ring = torch.stack([torch.arange(400), torch.zeros(400, dtype=torch.long), (torch.arange(400) + 1) % 400], 1)
+    names = Vocabulary([f"e{i}" for i in range(400)], ["r"])
+    dataset = Dataset(ring, ring[:0], ring[:0], names)
+    scorer = ComplEx(400, 1, dim=2) if kind == "folded" else TransE(400, 1, dim=2)
+    given = asked(scorer, dataset)
+    with Largest() as largest:
+        found = best_new_facts(given, Search(top=20, types="observed"))
+    assert len(found) == 20 and largest.numel <= 40 * 400
+
+
+def test_facts_are_asked_about_in_parts() -> None:
+    """To tell the logits of 1,500 facts with as many heads takes no 1,500 x 1,500 scores."""
+    ring = torch.stack([torch.arange(1500), torch.zeros(1500, dtype=torch.long), (torch.arange(1500) + 1) % 1500], 1)
+    names = Vocabulary([f"e{i}" for i in range(1500)], ["r"])
+    given = asked(TransE(1500, 1, dim=2), Dataset(ring[:40], ring[:0], ring[:0], names))
+    facts = ring.flip(1).flip(0)
+    with Largest() as largest:
+        found = given.logits(facts)
+    assert largest.numel <= 500 * 500
+    assert found[:7].tolist() == pytest.approx(logits(given, facts[:7]), abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"top": 0}, "--top must be at least 1: got 0"),
+        ({"per_relation": -1}, "--per-relation must be at least 1: got -1"),
+        ({"min_probability": 1.5}, "--min-probability is a probability, 0 to 1: got 1.5"),
+        ({"min_probability": float("nan")}, "--min-probability is a probability"),
+    ],
+)
+def test_what_cannot_be_searched_for(wrong: dict[str, object], said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        predictor().complete(**wrong)
+
+
+def test_no_least_probability_without_probabilities() -> None:
+    with pytest.raises(UserError, match="model tells no probabilities"):
+        predictor(calibrated=False).complete(min_probability=0.5)
+
+
+def test_complete_goes_by_names() -> None:
+    given = predictor()
+    found = given.complete(5, relations=["r2", "r2"], entity="e3", types="off")
+    assert found == best_new_facts(given, Search(5, relations=(2,), entity=3, types="off"))
+    assert {each.predicate for each in found} == {"r2"}
+    with pytest.raises(UserError, match="no relation 'r9'"):
+        given.complete(relations=["r9"])
+    with pytest.raises(UserError, match="no entity 'nobody'"):
+        given.complete(entity="nobody")
+
+
+# Killed
+
+SEARCH = Search(top=25, types="off")
+KILLED = """
+import sys
+sys.path.insert(0, {tests!r})
+import os, signal
+from pathlib import Path
+import torch
+torch.set_num_threads(1)
+import test_discovery as here
+from kg.query import discovery
+
+discovery._SAVE_EVERY_SECONDS = 0.0
+discovery._HEADS, discovery._PAIRS = 3, 36
+
+def progress(done, total):
+    if done > total / 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+discovery.best_new_facts(here.predictor({kind!r}), here.SEARCH, Path({file!r}), progress)
+"""
+
+
+def test_killed_it_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kind = "transe"
+    monkeypatch.setattr(discovery, "_HEADS", 3)
+    monkeypatch.setattr(discovery, "_PAIRS", 36)
+    whole = best_new_facts(predictor(kind), SEARCH)
+    file = tmp_path / ".found.tsv.search"
+    program = KILLED.format(tests=str(Path(__file__).parent), kind=kind, file=str(file))
+    killed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert file.exists()
+    (tmp_path / f"{file.name}.new").write_bytes(b"half of")  # as if it had been killed while it wrote
+    seen: list[int] = []
+    again = best_new_facts(predictor(kind), SEARCH, file, lambda done, total: seen.append(done))
+    assert again == whole
+    assert 3 * 12 * 12 / 2 <= seen[0] < seen[-1] == 3 * 12 * 12  # it did not begin anew
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What a search leaves that was stopped in the middle."""
+    monkeypatch.setattr(discovery, "_SAVE_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(discovery, "_HEADS", 3)
+
+    def progress(done: int, total: int) -> None:
+        if done > total / 2:
+            raise KeyboardInterrupt
+
+    file = tmp_path / "stopped"
+    with pytest.raises(KeyboardInterrupt):
+        best_new_facts(predictor(), SEARCH, file, progress)
+    assert file.exists()
+    return file
+
+
+def test_what_was_found_of_another_search_is_not_mixed_in(stopped: Path) -> None:
+    kept = stopped.read_bytes()
+    model = predictor()
+    with np.load(stopped) as stored:
+        assert 0 < stored["blocks"] < 15
+    other = {
+        "settings": (model, Search(top=26, types="off")),
+        "types": (model, Search(top=25, types="observed")),
+        "facts": (Predictor(model.bundle, model.vocabulary, model.facts[1:], SCHEMA, "these"), SEARCH),
+    }
+    for given, search in other.values():
+        with pytest.raises(UserError, match="stopped is of another search: remove it to begin anew"):
+            best_new_facts(given, search, stopped)
+    assert stopped.read_bytes() == kept
+    assert best_new_facts(model, SEARCH, stopped) == best_new_facts(model, SEARCH) and not stopped.exists()
+
+
+def test_another_ontology_is_another_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its facts are not trained on, and yet they say who is a candidate."""
+    monkeypatch.setattr(discovery, "_SAVE_EVERY_SECONDS", 0.0)
+    model = predictor()
+    search = Search(types="declared")
+
+    def progress(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        best_new_facts(model, search, tmp_path / "stopped", progress)
+    free = Predictor(model.bundle, model.vocabulary, model.facts, Schema(), "these")
+    with pytest.raises(UserError, match="another search"):
+        best_new_facts(free, search, tmp_path / "stopped")
+
+
+@pytest.mark.parametrize("kept", [0, 1, 100, 0.5, -1])
+def test_a_file_that_is_damaged(stopped: Path, kept: float) -> None:
+    content = stopped.read_bytes()
+    stopped.write_bytes(content[: int(kept * len(content)) if isinstance(kept, float) else kept])
+    with pytest.raises(UserError, match="stopped is damaged, or not what a search leaves: remove it to begin anew"):
+        best_new_facts(predictor(), SEARCH, stopped)
+
+
+def test_a_file_that_is_something_else(tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("text")
+    np.savez(tmp_path / "other.npz", of="that")
+    np.save(tmp_path / "array.npy", np.zeros(3))
+    np.savez(tmp_path / "objects.npz", of=np.array([{}], dtype=object), blocks=1)
+    for name in ("text", "array.npy", "objects.npz", "other.npz"):
+        with pytest.raises(UserError, match="is damaged, or not what a search leaves"):
+            best_new_facts(predictor(), SEARCH, tmp_path / name)
+    with pytest.raises(FileNotFoundError), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(discovery, "_SAVE_EVERY_SECONDS", 0.0)
+        best_new_facts(predictor(), SEARCH, tmp_path / "nowhere" / "file")
