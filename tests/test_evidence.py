@@ -506,7 +506,7 @@ ONE_SUBJECT = "gives has one subject for each object, and e2 is known for e22"
 
 def test_a_type_that_does_not_fit() -> None:
     facts = [(0, 0, 1), (2, 0, 1)]
-    schema = {"domain": {"r": ("Person",)}, "types": {"e0": ("City",), "e2": ("Person",)}}
+    schema = {"domain": {E + "r": (E + "Person",)}, "types": {E + "e0": (E + "City",), E + "e2": (E + "Person",)}}
     predictor = predictor_of(facts, PLAIN, ("r",), **schema)
     said = "e0 has no type that fits Person, which the subject of r is declared to be"
     assert explain(predictor, "e0", "r", "e1").against == (said,)
