@@ -531,7 +531,7 @@ def test_usage_errors_exit_2(store: Path) -> None:
 def test_every_command_has_help_and_stands_in_the_readme() -> None:
     readme = (ROOT / "README.md").read_text()
     listed = kg("--help").stdout
-    answering = ("ask", "rules", "explain", "export")
+    answering = ("ask", "complete", "calibrate", "rules", "explain", "publish", "retract", "export")
     for command in ("demo", "load", "info", "sparql", "train", "evaluate", "bench", "tune", *answering):
         assert command in listed
         assert f"kg {command}" in readme or f"make {command}" in readme
