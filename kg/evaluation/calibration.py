@@ -86,6 +86,10 @@ class Calibration:
         along: Tensor = slope * logits + shift
         return along.sigmoid()
 
+    def of_pool(self, pool: Pool) -> Float[Tensor, " P"]:
+        """The probabilities of a pool's candidates, in fp64."""
+        return self.probabilities(torch.from_numpy(feature_logits(self.weights, pool)))
+
     def to_json(self) -> dict[str, Any]:
         return {"weights": self.weights.tolist(), "shape": self.shape, "knots": [list(each) for each in self.knots]}
 
@@ -112,10 +116,10 @@ def calibrate(scorer: Scorer, dataset: Dataset, temperature: float | None, seed:
     if len(dataset.valid) >= _FEW:
         half = torch.rand(len(pool.weight), generator=torch.Generator().manual_seed(seed)) < 0.5
         first, second = (pool.of(part, weight=2.0) for part in (half, ~half))
-        weights = _weights(first, dataset.num_relations, hidden)
+        weights = relation_weights(first, dataset.num_relations, hidden)
         tried = [_shaped(weights, each, first, hidden) for each in SHAPES]
         shape = min(tried, key=lambda calibration: _log_loss(calibration, second, hidden)).shape
-    return _shaped(_weights(pool, dataset.num_relations, hidden), shape, pool, hidden)
+    return _shaped(relation_weights(pool, dataset.num_relations, hidden), shape, pool, hidden)
 
 
 def asking(scorer: Scorer, dataset: Dataset, temperature: float | None) -> Asking:
@@ -131,8 +135,9 @@ def loops(dataset: Dataset) -> Bool[Tensor, " R"]:
     return found
 
 
-def _weights(pool: Pool, num_relations: int, hidden: float) -> Float[Tensor, "R 8"]:
-    """The logistic regression of each relation, drawn towards that of all."""
+def relation_weights(pool: Pool, num_relations: int, hidden: float) -> Float[Tensor, "R 8"]:
+    """The logistic regression of each relation, drawn towards that of all. A share `hidden` of what is true is not
+    marked so in the pool."""
     x, weight, labels = _numbers(pool.features), _numbers(pool.weight), _numbers(pool.is_true)
     middle, spread = x.mean(0), x.std(0)
     spread[np.ptp(x, 0) == 0] = 1.0  # what is constant may by rounding seem not to be
@@ -187,7 +192,7 @@ def _numbers(values: Tensor) -> Any:
 
 def _shaped(weights: Float[Tensor, "R 8"], shape: str, pool: Pool, hidden: float) -> Calibration:
     """With the f of this shape, fitted."""
-    logits, labels, weight = _pool_logits(weights, pool), _numbers(pool.is_true), _numbers(pool.weight)
+    logits, labels, weight = feature_logits(weights, pool), _numbers(pool.is_true), _numbers(pool.weight)
     if shape == "isotonic":
         from sklearn.isotonic import IsotonicRegression
 
@@ -200,7 +205,8 @@ def _shaped(weights: Float[Tensor, "R 8"], shape: str, pool: Pool, hidden: float
     return Calibration(weights, shape, ((float(slope), float(shift)),))
 
 
-def _pool_logits(weights: Float[Tensor, "R 8"], pool: Pool) -> _Array:
+def feature_logits(weights: Float[Tensor, "R 8"], pool: Pool) -> _Array:
+    """Of a pool's candidates, by the features that it holds."""
     lines = weights[pool.relation].double()
     logits: _Array = (lines[:, 0] + (lines[:, 1:] * pool.features).sum(1)).numpy()
     return logits
@@ -208,6 +214,6 @@ def _pool_logits(weights: Float[Tensor, "R 8"], pool: Pool) -> _Array:
 
 def _log_loss(calibration: Calibration, pool: Pool, hidden: float) -> float:
     """In nats, of being in valid: it is all that may be seen."""
-    found = calibration.probabilities(torch.from_numpy(_pool_logits(calibration.weights, pool))).numpy() * (1 - hidden)
+    found = calibration.of_pool(pool).numpy() * (1 - hidden)
     said = np.where(pool.is_true.numpy(), found, 1 - found)
     return float(-(pool.weight.double().numpy() @ np.log(np.maximum(said, 1e-12))))
