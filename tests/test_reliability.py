@@ -10,10 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from kg.evaluation import reliability as measuring
-from kg.evaluation.calibration import Calibration
+from kg.evaluation.calibration import Calibration, calibrate
 from kg.evaluation.reliability import Reliability, bins, plot, reliability
 from kg.graph.dataset import Dataset
+from kg.graph.graph import Graph
 from kg.graph.vocabulary import Vocabulary
+from kg.models.complex import ComplEx
 from kg.models.scorer import Queries, Scorer, State, Tails
 
 
@@ -166,3 +168,36 @@ def _recall(scorer: OneScore, hrt: Tensor) -> float:
 def test_the_diagram(tmp_path: Path, name: str) -> None:
     plot(told([0.9, 0.9, 0.5, 0.01, 0.0], [1, 1, 0, 0, 1], [1.0, 1.0, 1.0, 90.0, 5.0]), tmp_path / name, "a model")
     assert (tmp_path / name).stat().st_size > 5000
+
+
+def test_a_calibration_sees_that_it_was_too_sure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """16 of 300 entities are drawn for either end of a relation: its own regression trusts them too much."""
+    num, relations, generator = 300, 10, torch.Generator().manual_seed(0)
+    scorer = ComplEx(num, relations, dim=8).eval()
+    with torch.no_grad():
+        for parameter in scorer.parameters():
+            parameter.copy_(0.9 * torch.randn(parameter.shape, generator=generator))
+        heads, nothing = torch.arange(num), Graph.from_triples(torch.zeros(0, 3, dtype=torch.long), num, relations)
+        scores = torch.stack(
+            [scorer.score_tails(Queries(heads, torch.full_like(heads, each), nothing)) for each in range(relations)]
+        )
+    relation, head, tail = (torch.rand(scores.shape, generator=generator) < (scores - 11).sigmoid()).nonzero().T
+    hrt = torch.stack([head, relation, tail], 1)[head != tail]
+    hrt = hrt[torch.randperm(len(hrt), generator=generator)]
+    train, valid, test = hrt.tensor_split([len(hrt) * 6 // 10, len(hrt) * 8 // 10])
+    names = Vocabulary([f"e{i}" for i in range(num)], [f"r{i}" for i in range(relations)])
+    data = Dataset(train, valid, test, names)
+
+    def skill(*pulls: float) -> float:
+        with monkeypatch.context() as patched:
+            patched.setattr("kg.evaluation.calibration._PULLS", pulls)
+            patched.setattr("kg.evaluation.pool._DRAWN", 16)
+            calibration = calibrate(scorer, data, None)
+        assert calibration is not None
+        found = measuring.evaluate(calibration, scorer, data, "test", None).brier_skill
+        assert found is not None
+        return found
+
+    too_sure, chosen = skill(10.0), skill(10.0, 100.0, 1000.0)
+    assert chosen > 0.15
+    assert too_sure < chosen - 0.1
