@@ -29,7 +29,9 @@ from typer.core import TyperGroup
 from kg.errors import UserError
 
 if TYPE_CHECKING:
+    from kg.evaluation.judged import Classification
     from kg.evaluation.ranking import Metrics
+    from kg.evaluation.reliability import Reliability
     from kg.graph.dataset import Dataset
     from kg.query.candidate import Candidates
     from kg.query.conjunction import Conjunction
@@ -286,25 +288,66 @@ def calibrate(model: ModelPath, device: Device = "cpu") -> None:
 def evaluate(
     model: ModelPath,
     split: Annotated[Literal["valid", "test"], typer.Option(help="Which held-out facts.")] = "test",
+    threshold: Annotated[float, typer.Option(help="From which probability on precision and recall are counted.")] = 0.5,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw predicted against observed probabilities (.png or .svg).")
+    ] = None,
+    negatives: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Tell facts from its valid_negatives and test_negatives."),
+    ] = None,
     device: Device = "cpu",
     json_: Json = False,
 ) -> None:
-    """Filtered ranking of a model's held-out facts: both directions, against all entities."""
+    """Filtered ranking of a model's held-out facts: both directions, against all entities. Then its probabilities."""
     from kg.bundle import Bundle
-    from kg.evaluation import ranking
+    from kg.evaluation import judged, ranking, reliability
 
+    _check_evaluate(split, threshold, plot, negatives)
     bundle = Bundle.load(model, _device(device))
-    if not len(bundle.dataset.part(split)):
+    dataset = bundle.dataset
+    if not len(dataset.part(split)):
         raise UserError(f"{model} was trained without {split} facts: there is nothing to measure it on")
+    probability = None
+    if bundle.calibration is None:
+        if plot is not None:
+            raise UserError(f"--plot: {model} tells no probabilities (kg calibrate {model})")
+        err.print(f"{_plain(str(model))} tells no probabilities (kg calibrate)", highlight=False, soft_wrap=True)
     with _count_bar("ranking") as progress:
-        found = ranking.evaluate(
-            bundle.scorer, bundle.dataset, split, temperature=bundle.temperature, progress=progress
-        )
-    metrics = found.metrics(bundle.dataset.vocabulary.relations)
+        found = ranking.evaluate(bundle.scorer, dataset, split, temperature=bundle.temperature, progress=progress)
+    metrics = found.metrics(dataset.vocabulary.relations)
+    if bundle.calibration is not None:
+        with err.status("probabilities"):
+            probability = reliability.evaluate(
+                bundle.calibration, bundle.scorer, dataset, split, bundle.temperature, threshold
+            )
+        if plot is not None:
+            reliability.plot(probability, plot, f"{model.name}, {split}")
+    told = None
+    if negatives is not None:
+        with err.status("negatives"):
+            told = judged.classify(bundle.scorer, dataset, negatives, bundle.temperature, bundle.calibration)
     if json_:
-        _print_json(metrics.to_json())
+        values = metrics.to_json() | {"probability": probability and probability.to_json()}
+        _print_json(values if told is None else values | {"classification": told.to_json()})
         return
-    out.print(_metrics_table(metrics, bundle.dataset.schema.label, split))
+    out.print(_metrics_table(metrics, dataset.schema.label, split))
+    if probability is not None:
+        out.print(_probability_table(probability, split))
+    if told is not None:
+        out.print(_classification_table(told))
+
+
+def _check_evaluate(split: str, threshold: float, plot: Path | None, negatives: Path | None) -> None:
+    """What is wrong with the options is said before the ranking, not after it."""
+    if not 0 < threshold <= 1:
+        raise UserError(f"--threshold must be above 0 and at most 1: got {threshold:g}")
+    if negatives is not None and split != "test":
+        raise UserError("--negatives is measured on test, by what was fitted on valid: leave --split out")
+    if plot is not None and plot.suffix not in (".png", ".svg"):
+        raise UserError(f"--plot {plot}: expected a name that ends in .png or .svg")
+    if plot is not None and not plot.absolute().parent.is_dir():
+        raise UserError(f"--plot {plot}: no directory {plot.parent}")
 
 
 @app.command()
@@ -909,6 +952,37 @@ def _metrics_table(metrics: "Metrics", label: Callable[[str], str], split: str) 
         values = [getattr(figures, name) for name in names]
         table.add_row(title, *(_figure(value) for value in values), end_section=title == "tails")
     return table
+
+
+def _probability_table(found: "Reliability", split: str) -> Table:
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    rows = [
+        (f"probability of being in {split}" if split == "valid" else "probability of being held out", ""),
+        ("candidates, and of them a fact", f"{found.candidates:,.0f}, one in {found.negatives_a_fact + 1:,.0f}"),
+        ("Brier score, skill", f"{found.brier:.3g}, {_share(found.brier_skill)}"),
+        ("log-loss, skill", f"{found.log_loss:.3g}, {_share(found.log_loss_skill)}"),
+        ("calibration error, a fact", f"{found.ece:.3g}, {found.ece_a_fact:.3f}"),
+        ("PR-AUC", f"{found.pr_auc:.4f}"),
+        (f"precision, recall at {found.threshold:.3g}", f"{_share(found.precision)}, {found.recall:.4f}"),
+    ]
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def _classification_table(found: "Classification") -> Table:
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for heading in (f"{found.facts:,} facts, {found.negatives:,} negatives", "valid", "accuracy", "F1", "PR-AUC"):
+        table.add_column(heading, justify="left" if "facts" in heading else "right")
+    for name, each in found.inputs.items():
+        figures = (each.valid_accuracy, each.accuracy, each.f1, each.pr_auc)
+        title = f"{name} (best on valid)" if name == found.chosen else name
+        table.add_row(title, *(f"{value:.4f}" for value in figures))
+    return table
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
 
 
 def _figure(value: float) -> str:

@@ -37,6 +37,15 @@ def test_the_order_of_rows_does_not_matter() -> None:
     assert average_precision(scores.sort().values, labels.sort().values) > average_precision(scores, labels)
 
 
+def test_a_weight_is_as_many_rows() -> None:
+    """By hand: 1 true of 1, then 2 false and 1 true alike (precision 2 / 4), then 1 true (3 / 5), of 3 true in all."""
+    scores, labels = torch.tensor([4.0, 3.0, 3.0, 1.0]), torch.tensor([True, False, True, True])
+    found = average_precision(scores, labels, torch.tensor([1.0, 2.0, 1.0, 1.0]))
+    assert found == pytest.approx((1 / 1 + 2 / 4 + 3 / 5) / 3, rel=1e-12)
+    often = torch.tensor([0, 1, 1, 2, 3])
+    assert found == average_precision(scores[often], labels[often])
+
+
 def test_what_has_no_precision_is_an_error() -> None:
     with pytest.raises(ValueError, match="without a true label"):
         precision([1.0, 2.0], [0, 0])

@@ -118,8 +118,44 @@ def test_evaluate(model: Path) -> None:
     assert names | {"by_relation"} <= set(figures)
     assert 0 < figures["mrr"] <= 1 and figures["num_ranks"] % 2 == 0
     assert set(figures["by_relation"]) <= {EX + "borders", EX + "memberOf"}
+    probability = figures["probability"]
+    assert 0 <= probability["brier"] <= 1 and probability["threshold"] == 0.5
+    assert sum(each["facts"] for each in probability["bins"]) == pytest.approx(probability["facts"])
     table = kg("evaluate", model, "--split", "valid").stdout
     assert "MRR" in table and "borders" in table
+    assert "probability of being in valid" in table and "Brier score, skill" in table
+
+
+def test_evaluate_against_negatives(model: Path, tmp_path: Path) -> None:
+    lines = [f"{EX}c{i}\t{EX}borders\t{EX}c{(i + 6) % 12}\n" for i in range(12)]
+    (tmp_path / "valid_negatives.tsv").write_text("".join(lines[:6]))
+    (tmp_path / "test_negatives.tsv").write_text("".join(lines[6:]))
+    picture = tmp_path / "reliability.svg"
+    result = kg("evaluate", model, "--negatives", tmp_path, "--plot", picture, "--threshold", 0.2)
+    assert "best on valid" in result.stdout and "6 negatives" in result.stdout
+    assert "precision, recall at 0.2" in result.stdout
+    assert "<svg" in picture.read_text()
+    assert "no valid_negatives" in refused("evaluate", model, "--negatives", tmp_path / "nowhere", "--json")
+
+
+def test_evaluate_says_at_once_what_is_wrong(model: Path, tmp_path: Path) -> None:
+    assert "above 0 and at most 1: got 1.5" in refused("evaluate", model, "--threshold", "1.5")
+    assert "leave --split out" in refused("evaluate", model, "--split", "valid", "--negatives", tmp_path)
+    assert "ends in .png or .svg" in refused("evaluate", model, "--plot", tmp_path / "x.pdf")
+    assert "no directory" in refused("evaluate", model, "--plot", tmp_path / "nowhere" / "x.png")
+
+
+def test_evaluate_without_a_calibration(model: Path, tmp_path: Path) -> None:
+    from kg import bundle as bundles
+
+    trained = bundles.Bundle.load(model)
+    told = {name: getattr(trained, name) for name in ("dataset", "run", "state", "metrics", "temperature")}
+    bundles.save(tmp_path / "bare", weights=trained.scorer.state_dict(), **told)
+    result = kg("evaluate", tmp_path / "bare", "--json")
+    assert json.loads(result.stdout)["probability"] is None
+    assert result.stderr == f"{tmp_path / 'bare'} tells no probabilities (kg calibrate)\n"
+    assert "Brier" not in kg("evaluate", tmp_path / "bare").stdout
+    assert "tells no probabilities" in refused("evaluate", tmp_path / "bare", "--plot", tmp_path / "x.png")
 
 
 def test_ask(model: Path, store: Path) -> None:

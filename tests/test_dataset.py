@@ -145,6 +145,20 @@ def test_a_benchmark() -> None:
     )
 
 
+def test_facts_of_another_file(tmp_path: Path) -> None:
+    (tmp_path / "train.tsv").write_bytes(b"a\tlikes\tb\nb\tlikes\tc\n")
+    (tmp_path / "wrong.txt.gz").write_bytes(gzip.compress(b"c\tlikes\ta\nb\tlikes\ta\nc\tlikes\ta\n"))
+    data = Dataset.from_folder(tmp_path)
+    ids = data.vocabulary.entity_ids
+    assert data.facts_named(tmp_path, "wrong").tolist() == [[ids["c"], 0, ids["a"]], [ids["b"], 0, ids["a"]]]
+    with pytest.raises(UserError, match=r"no right\.tsv or right\.txt"):
+        data.facts_named(tmp_path, "right")
+    for line, name in ((b"d\tlikes\ta", "d"), (b"a\thates\tb", "hates"), (b"a\tlikes\te", "e")):
+        (tmp_path / "right.tsv").write_bytes(line)
+        with pytest.raises(UserError, match=rf"right\.tsv: {name} is not among"):
+            data.facts_named(tmp_path, "right")
+
+
 # From a store
 
 PREFIXES = """

@@ -10,7 +10,8 @@ an open world it is a lower bound of being true.
 
 w_r is a logistic regression (Platt, 1999) on the valid facts of r against its candidates in their true number, drawn
 towards the regression of all relations. f is the logistic function of the logit divided by a temperature, or of a line
-of it (Platt scaling), or an isotonic regression: that with the least log-loss on a half of valid that it did not see.
+of it (Platt scaling), or an isotonic regression. How much w_r is drawn, and which f, is what has the least log-loss on
+a half of valid that it did not see, among candidates drawn anew.
 Test facts are candidates like any other here, since nobody may look at them; that among what is not in valid there are
 so many held out too is known: a fact is in valid with the same probability, whatever it is (Elkan and Noto, 2008,
 sec. 2).
@@ -34,7 +35,7 @@ from kg.models.scorer import Scorer
 SHAPES = ("temperature", "platt", "isotonic")
 
 _FEW = 50  # valid facts: with fewer, half of them could not choose between the shapes
-_PULL = 10.0  # towards the regression of all relations, on the weights of features in units of their spread ...
+_PULLS = (10.0, 100.0, 1000.0)  # towards the regression of all relations, on weights of features in units of spread ...
 _PULL_ON_RATE = 1.0  # ... and on the constant: how often a relation holds is soon learnt
 
 _Array = Float[np.ndarray, " _"]
@@ -86,6 +87,10 @@ class Calibration:
         along: Tensor = slope * logits + shift
         return along.sigmoid()
 
+    def of_pool(self, pool: Pool) -> Float[Tensor, " P"]:
+        """The probabilities of a pool's candidates, in fp64."""
+        return self.probabilities(torch.from_numpy(feature_logits(self.weights, pool)))
+
     def to_json(self) -> dict[str, Any]:
         return {"weights": self.weights.tolist(), "shape": self.shape, "knots": [list(each) for each in self.knots]}
 
@@ -97,25 +102,42 @@ class Calibration:
 def calibrate(scorer: Scorer, dataset: Dataset, temperature: float | None, seed: int = 0) -> Calibration | None:
     """The calibration of a trained scorer, on valid; None without valid facts that training did not see.
 
-    A function of the seed. Asks up to 262,144 questions (65,536 of a scorer that looks at the graph) beside
+    A function of the seed. Asks, twice, up to 262,144 questions (65,536 of a scorer that looks at the graph) beside
     those of at most 4,096 valid facts.
     """
     if not len(dataset.valid):
         return None
-    pool = sample_pool(
-        asking(scorer, dataset, temperature), dataset.valid.to(scorer.device), loops=loops(dataset), seed=seed
-    )
+    ask, valid, ever = asking(scorer, dataset, temperature), dataset.valid.to(scorer.device), loops(dataset)
+    pool = sample_pool(ask, valid, ever, seed=seed)
     if not bool(pool.is_true.any()):
         return None
     hidden = len(dataset.test) / (len(dataset.valid) + len(dataset.test))
-    shape = "platt"
+    pull, shape = _PULLS[0], "platt"
     if len(dataset.valid) >= _FEW:
-        half = torch.rand(len(pool.weight), generator=torch.Generator().manual_seed(seed)) < 0.5
-        first, second = (pool.of(part, weight=2.0) for part in (half, ~half))
-        weights = _weights(first, dataset.num_relations, hidden)
-        tried = [_shaped(weights, each, first, hidden) for each in SHAPES]
-        shape = min(tried, key=lambda calibration: _log_loss(calibration, second, hidden)).shape
-    return _shaped(_weights(pool, dataset.num_relations, hidden), shape, pool, hidden)
+        # Candidates drawn anew: where few of a relation's millions are drawn, its regression is sure of what none of
+        # them contradicts, and the same ones would not show it.
+        first, second = _half(pool, seed, 0), _half(sample_pool(ask, valid, ever, seed=seed + 1), seed, 1)
+        pull, shape = _best(first, second, dataset.num_relations, hidden)
+    return _shaped(relation_weights(pool, dataset.num_relations, hidden, pull), shape, pool, hidden)
+
+
+def _half(pool: Pool, seed: int, which: int) -> Pool:
+    """Of pools with the same facts, half 0 of one and half 1 of the other have none in common."""
+    generator = torch.Generator().manual_seed(seed)
+    chosen = torch.empty_like(pool.is_true)
+    for part in (pool.is_true, ~pool.is_true):
+        chosen[part] = (torch.rand(int(part.sum()), generator=generator) < 0.5) == (which == 0)
+    return pool.of(chosen, weight=2.0)
+
+
+def _best(first: Pool, second: Pool, num_relations: int, hidden: float) -> tuple[float, str]:
+    """The pull and the shape that, fitted on the first, have the least log-loss on the second."""
+    losses = {}
+    for pull in _PULLS:
+        weights = relation_weights(first, num_relations, hidden, pull)
+        for shape in SHAPES:
+            losses[pull, shape] = _log_loss(_shaped(weights, shape, first, hidden), second, hidden)
+    return min(losses, key=losses.__getitem__)
 
 
 def asking(scorer: Scorer, dataset: Dataset, temperature: float | None) -> Asking:
@@ -131,8 +153,9 @@ def loops(dataset: Dataset) -> Bool[Tensor, " R"]:
     return found
 
 
-def _weights(pool: Pool, num_relations: int, hidden: float) -> Float[Tensor, "R 8"]:
-    """The logistic regression of each relation, drawn towards that of all."""
+def relation_weights(pool: Pool, num_relations: int, hidden: float, pull: float = _PULLS[0]) -> Float[Tensor, "R 8"]:
+    """The logistic regression of each relation, drawn towards that of all. A share `hidden` of what is true is not
+    marked so in the pool."""
     x, weight, labels = _numbers(pool.features), _numbers(pool.weight), _numbers(pool.is_true)
     middle, spread = x.mean(0), x.std(0)
     spread[np.ptp(x, 0) == 0] = 1.0  # what is constant may by rounding seem not to be
@@ -143,26 +166,28 @@ def _weights(pool: Pool, num_relations: int, hidden: float) -> Float[Tensor, "R 
     by_relation = np.split(np.argsort(pool.relation.numpy(), kind="stable"), np.bincount(pool.relation).cumsum()[:-1])
     for relation, rows in enumerate(by_relation):
         if len(rows):
-            lines[relation] = _regression(x[rows], labels[rows], weight[rows], hidden, overall)
+            lines[relation] = _regression(x[rows], labels[rows], weight[rows], hidden, overall, pull)
     lines[:, 1:] /= spread
     lines[:, 0] -= lines[:, 1:] @ middle
     return torch.from_numpy(lines).float()
 
 
-def _regression(x: _Table, labels: _Array, weight: _Array, hidden: float, start: _Array) -> _Array:
+def _regression(
+    x: _Table, labels: _Array, weight: _Array, hidden: float, start: _Array, pull: float = _PULLS[0]
+) -> _Array:
     """Logistic regression of `labels`, of which a share `hidden` is missing: a candidate with the logit z is seen to be
     a fact with the probability (1 - hidden) sigmoid(z). Drawn towards `start` by a sum of squares, with
-    _PULL and, for the first column, _PULL_ON_RATE.
+    `pull` and, for the first column, _PULL_ON_RATE.
 
     By Newton's method, with the expected curvature. (scikit-learn's knows of nothing missing, and draws towards 0.)
     """
     line, offset = start, math.log(hidden) if hidden else -math.inf
-    pull = np.array([_PULL_ON_RATE, *[_PULL] * (len(start) - 1)])
+    pulls = np.array([_PULL_ON_RATE, *[pull] * (len(start) - 1)])
 
     def loss(line: _Array) -> float:
         logits = x @ line
         each = np.logaddexp(0, logits) - labels * logits - (1 - labels) * np.logaddexp(0, logits + offset)
-        return float(weight @ each + pull @ (line - start) ** 2 / 2)
+        return float(weight @ each + pulls @ (line - start) ** 2 / 2)
 
     before = loss(line)
     for _ in range(100):
@@ -170,8 +195,8 @@ def _regression(x: _Table, labels: _Array, weight: _Array, hidden: float, start:
         found, is_hidden = expit(logits), expit(logits + offset)
         expected = labels + (1 - labels) * is_hidden
         curvature = weight * found * (1 - found) * (1 - hidden) * (1 - is_hidden)
-        curvatures = (x * curvature[:, None]).T @ x + np.diag(pull)
-        step = np.linalg.solve(curvatures, x.T @ (weight * (expected - found)) - pull * (line - start))
+        curvatures = (x * curvature[:, None]).T @ x + np.diag(pulls)
+        step = np.linalg.solve(curvatures, x.T @ (weight * (expected - found)) - pulls * (line - start))
         while (after := loss(line + step)) > before and np.abs(step).max() > 1e-9:
             step /= 2
         line = line + step
@@ -187,7 +212,7 @@ def _numbers(values: Tensor) -> Any:
 
 def _shaped(weights: Float[Tensor, "R 8"], shape: str, pool: Pool, hidden: float) -> Calibration:
     """With the f of this shape, fitted."""
-    logits, labels, weight = _pool_logits(weights, pool), _numbers(pool.is_true), _numbers(pool.weight)
+    logits, labels, weight = feature_logits(weights, pool), _numbers(pool.is_true), _numbers(pool.weight)
     if shape == "isotonic":
         from sklearn.isotonic import IsotonicRegression
 
@@ -200,7 +225,8 @@ def _shaped(weights: Float[Tensor, "R 8"], shape: str, pool: Pool, hidden: float
     return Calibration(weights, shape, ((float(slope), float(shift)),))
 
 
-def _pool_logits(weights: Float[Tensor, "R 8"], pool: Pool) -> _Array:
+def feature_logits(weights: Float[Tensor, "R 8"], pool: Pool) -> _Array:
+    """Of a pool's candidates, by the features that it holds."""
     lines = weights[pool.relation].double()
     logits: _Array = (lines[:, 0] + (lines[:, 1:] * pool.features).sum(1)).numpy()
     return logits
@@ -208,6 +234,6 @@ def _pool_logits(weights: Float[Tensor, "R 8"], pool: Pool) -> _Array:
 
 def _log_loss(calibration: Calibration, pool: Pool, hidden: float) -> float:
     """In nats, of being in valid: it is all that may be seen."""
-    found = calibration.probabilities(torch.from_numpy(_pool_logits(calibration.weights, pool))).numpy() * (1 - hidden)
+    found = calibration.of_pool(pool).numpy() * (1 - hidden)
     said = np.where(pool.is_true.numpy(), found, 1 - found)
     return float(-(pool.weight.double().numpy() @ np.log(np.maximum(said, 1e-12))))

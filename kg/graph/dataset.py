@@ -143,6 +143,23 @@ class Dataset:
         train, valid, test = (torch.from_numpy(ids[name]) for name in PARTS)
         return cls(train, valid, test, vocabulary, Schema(labels=labels), str(folder.resolve()))
 
+    def facts_named(self, folder: Path, name: str) -> Int[Tensor, "T 3"]:
+        """The distinct facts of a file of this name, as `from_folder` reads parts, by the vocabulary of this dataset.
+
+        UserError where there is no such file, or it names what this dataset does not know.
+        """
+        file = _part_file(folder, name)
+        if file is None:
+            raise UserError(f"{folder}: no {name}.tsv or {name}.txt (or .gz) here")
+        entities, relations = self.vocabulary.entity_ids, self.vocabulary.relation_ids
+        rows: dict[tuple[int, int, int], None] = {}
+        for head, relation, tail in _lines(file):
+            for term, ids in ((head, entities), (relation, relations), (tail, entities)):
+                if term not in ids:
+                    raise UserError(f"{file}: {term} is not among the names that the model knows")
+            rows[entities[head], relations[relation], entities[tail]] = None
+        return torch.tensor(list(rows), dtype=torch.long).reshape(-1, 3)
+
     def describe(self) -> str:
         counts = " / ".join(f"{len(self.part(name)):,}" for name in PARTS)
         return f"{self.num_entities:,} entities, {self.num_relations:,} relations, {counts} train / valid / test facts"

@@ -1,0 +1,203 @@
+"""How good probabilities are: on paper, by artificial pools, and of a scorer whose probabilities are known."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import final
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from kg.evaluation import reliability as measuring
+from kg.evaluation.calibration import Calibration, calibrate
+from kg.evaluation.reliability import Reliability, bins, plot, reliability
+from kg.graph.dataset import Dataset
+from kg.graph.graph import Graph
+from kg.graph.vocabulary import Vocabulary
+from kg.models.complex import ComplEx
+from kg.models.scorer import Queries, Scorer, State, Tails
+
+
+def told(
+    probability: list[float], labels: list[int], weight: list[float] | None = None, threshold: float = 0.5
+) -> Reliability:
+    is_true = torch.tensor(labels, dtype=torch.bool)
+    weights = torch.tensor(weight or [1.0] * len(labels), dtype=torch.float64)
+    return reliability(torch.tensor(probability, dtype=torch.float64), is_true, weights, threshold)
+
+
+def test_by_hand() -> None:
+    found = told([0.8, 0.4, 0.1], [1, 0, 0], [1.0, 1.0, 8.0])
+    assert (found.candidates, found.facts, found.negatives_a_fact) == (10, 1, 9)
+    brier = (0.2**2 + 0.4**2 + 8 * 0.1**2) / 10
+    assert found.brier == pytest.approx(brier)
+    assert found.brier_skill == pytest.approx(1 - brier / (0.1 * 0.9))
+    log_loss = -(math.log(0.8) + math.log(0.6) + 8 * math.log(0.9)) / 10
+    entropy = -(0.1 * math.log(0.1) + 0.9 * math.log(0.9))
+    assert found.log_loss == pytest.approx(log_loss)
+    assert found.log_loss_skill == pytest.approx(1 - log_loss / entropy)
+    # 2 facts are expected in all: 0.8 of the eight, 0.4 and 0.8 of the others; each has a bin of its own.
+    assert [(each.predicted, each.observed, each.candidates) for each in found.bins] == [
+        (pytest.approx(0.1), 0, 8),
+        (pytest.approx(0.4), 0, 1),
+        (pytest.approx(0.8), 1, 1),
+    ]
+    assert found.ece == pytest.approx((8 * 0.1 + 0.4 + 0.2) / 10)
+    assert found.ece_a_fact == pytest.approx(8 * 0.1 + 0.4 + 0.2)
+    assert found.pr_auc == 1
+    assert (found.precision, found.recall) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("threshold", "precision", "recall"), [(0.1, 5 / 10, 1), (0.4, 1 / 5, 1 / 5), (0.7, 1, 1 / 5), (0.8, None, 0)]
+)
+def test_precision_and_recall(threshold: float, precision: float | None, recall: float) -> None:
+    found = told([0.7, 0.4, 0.1, 0.1], [1, 0, 1, 0], [1.0, 4.0, 4.0, 1.0], threshold)
+    assert (found.precision, found.recall) == (precision and pytest.approx(precision), pytest.approx(recall))
+
+
+def test_the_base_rate_has_no_skill() -> None:
+    found = told([0.25] * 4, [1, 0, 0, 0])
+    assert found.brier_skill == pytest.approx(0, abs=1e-12)
+    assert found.log_loss_skill == pytest.approx(0, abs=1e-12)
+    assert (found.ece, found.pr_auc, len(found.bins)) == (0, 0.25, 1)
+
+
+def test_certainty() -> None:
+    right, wrong = told([1.0, 0.0], [1, 0]), told([0.0, 1.0], [1, 0])
+    assert (right.brier_skill, right.ece, right.log_loss) == (1, 0, pytest.approx(0, abs=1e-9))
+    assert (wrong.brier, wrong.ece, wrong.log_loss) == (1, 1, pytest.approx(-math.log(1e-12)))
+    nothing_else = told([0.5, 0.5], [1, 1])
+    assert (nothing_else.brier_skill, nothing_else.log_loss_skill) == (None, None)
+    with pytest.raises(ValueError, match="without a true label"):
+        told([0.5], [0])
+
+
+def test_a_calibrated_pool_has_no_error() -> None:
+    """Log-odds from -14 to 4, each row standing for the more candidates the less probable it is."""
+    generator = torch.Generator().manual_seed(0)
+    logits = -14 + 18 * torch.rand(200_000, generator=generator, dtype=torch.float64)
+    probability, weight = logits.sigmoid(), (-logits).exp().clamp(min=1.0)
+    # A row is in part a fact, as its probability says: so nothing is left to chance.
+    both = torch.cat([probability, probability])
+    labels = torch.arange(len(both)) < len(probability)
+    weights = torch.cat([weight * probability, weight * (1 - probability)])
+    found = reliability(both, labels, weights)
+    assert found.ece_a_fact < 1e-9
+    assert len(found.bins) == 15
+    assert max(each.facts for each in found.bins) < 1.1 * min(each.facts for each in found.bins)
+    assert found.brier_skill is not None and found.brier_skill > 0.1
+    twice = reliability((2 * both).clamp(max=1.0), labels, weights)
+    assert twice.ece_a_fact > 0.3
+
+
+def test_what_is_told_alike_stays_together() -> None:
+    (low, high) = bins(torch.tensor([0.5] * 9 + [0.01]), torch.tensor([True] * 5 + [False] * 5), torch.ones(10))
+    assert (low.candidates, high.candidates, high.facts) == (1, 9, 5)
+    (only,) = bins(torch.zeros(3), torch.tensor([True, False, False]), torch.ones(3))  # nothing is expected anywhere
+    assert (only.predicted, only.observed) == (0, pytest.approx(1 / 3))
+
+
+N, TRAIN, HELD = 30, 20, 100
+
+
+@final
+class OneScore(Scorer):
+    """logits[h, t], whichever way it is asked."""
+
+    def __init__(self, logits: Tensor) -> None:
+        super().__init__(N, 1)
+        self.logits = nn.Parameter(logits)
+
+    def encode(self, queries: Queries) -> State:
+        logits = self.logits[queries.head], self.logits.T[queries.head]
+        return torch.where((queries.relation == 0)[:, None], *logits)
+
+    def compare(self, state: Tensor, tails: Tails = None) -> Tensor:
+        return state[:, tails]
+
+    def factors(self, queries: Queries, tail: Tensor) -> tuple[Tensor, ...]:
+        raise NotImplementedError
+
+
+@pytest.fixture(scope="module")
+def drawn() -> tuple[OneScore, Dataset, Calibration]:
+    """Each pair of two entities is a fact with a probability that the calibration tells, train apart."""
+    generator = torch.Generator().manual_seed(3)
+    logits = 2 * torch.randn(N, N, generator=generator) - 2
+    pairs = torch.rand(N, N, generator=generator) < logits.sigmoid()
+    pairs.fill_diagonal_(False)
+    found = pairs.nonzero()[torch.randperm(int(pairs.sum()), generator=generator)]
+    hrt = torch.stack([found[:, 0], torch.zeros(len(found), dtype=torch.long), found[:, 1]], 1)
+    names = Vocabulary([f"e{i}" for i in range(N)], ["r"])
+    half = len(hrt) // 2
+    train = torch.stack([torch.arange(N), torch.zeros(N, dtype=torch.long), torch.arange(N)], 1)[:1]
+    data = Dataset(train, hrt[:half], hrt[half:], names)
+    weights = torch.tensor([[0.0, 1.0, *[0.0] * 6]])  # of the constant and of the mean score
+    return OneScore(logits), data, Calibration(weights, "platt", ((1.0, 0.0),))
+
+
+def test_a_small_graph_is_taken_whole(drawn: tuple[OneScore, Dataset, Calibration]) -> None:
+    scorer, data, calibration = drawn
+    found = measuring.evaluate(calibration, scorer, data, "test", None)
+    held = len(data.valid) + len(data.test)
+    # Loops aside but that of training's own relation: every pair not known, valid facts left out, test's told for both.
+    assert found.facts == pytest.approx(held)
+    assert found.candidates == pytest.approx(N * N - len(data.train) - held + held, abs=1e-3)
+    assert 0.9 < sum(each.predicted * each.candidates for each in found.bins) / held < 1.1
+    assert found.ece_a_fact < 0.2
+    assert found.brier_skill is not None and found.brier_skill > 0.15
+
+
+def test_valid_does_not_look_at_test(drawn: tuple[OneScore, Dataset, Calibration]) -> None:
+    scorer, data, calibration = drawn
+    found = measuring.evaluate(calibration, scorer, data, "valid", None)
+    assert (found.facts, found.candidates) == (len(data.valid), N * N - len(data.train))
+    other = replace(data, test=data.test.flip(0)[:, [2, 1, 0]])
+    assert found == measuring.evaluate(calibration, scorer, other, "valid", None)
+    assert found.ece_a_fact < 0.25  # of being in valid, which is half as probable as being held out
+    assert (found.threshold, found.recall) == (0.5, pytest.approx(_recall(scorer, data.valid)))
+
+
+def _recall(scorer: OneScore, hrt: Tensor) -> float:
+    return (scorer.logits[hrt[:, 0], hrt[:, 2]] >= 0).double().mean().item()
+
+
+@pytest.mark.parametrize("name", ["found.png", "found.svg"])
+def test_the_diagram(tmp_path: Path, name: str) -> None:
+    plot(told([0.9, 0.9, 0.5, 0.01, 0.0], [1, 1, 0, 0, 1], [1.0, 1.0, 1.0, 90.0, 5.0]), tmp_path / name, "a model")
+    assert (tmp_path / name).stat().st_size > 5000
+
+
+def test_a_calibration_sees_that_it_was_too_sure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """16 of 300 entities are drawn for either end of a relation: its own regression trusts them too much."""
+    num, relations, generator = 300, 10, torch.Generator().manual_seed(0)
+    scorer = ComplEx(num, relations, dim=8).eval()
+    with torch.no_grad():
+        for parameter in scorer.parameters():
+            parameter.copy_(0.9 * torch.randn(parameter.shape, generator=generator))
+        heads, nothing = torch.arange(num), Graph.from_triples(torch.zeros(0, 3, dtype=torch.long), num, relations)
+        scores = torch.stack(
+            [scorer.score_tails(Queries(heads, torch.full_like(heads, each), nothing)) for each in range(relations)]
+        )
+    relation, head, tail = (torch.rand(scores.shape, generator=generator) < (scores - 11).sigmoid()).nonzero().T
+    hrt = torch.stack([head, relation, tail], 1)[head != tail]
+    hrt = hrt[torch.randperm(len(hrt), generator=generator)]
+    train, valid, test = hrt.tensor_split([len(hrt) * 6 // 10, len(hrt) * 8 // 10])
+    names = Vocabulary([f"e{i}" for i in range(num)], [f"r{i}" for i in range(relations)])
+    data = Dataset(train, valid, test, names)
+
+    def skill(*pulls: float) -> float:
+        with monkeypatch.context() as patched:
+            patched.setattr("kg.evaluation.calibration._PULLS", pulls)
+            patched.setattr("kg.evaluation.pool._DRAWN", 16)
+            calibration = calibrate(scorer, data, None)
+        assert calibration is not None
+        found = measuring.evaluate(calibration, scorer, data, "test", None).brier_skill
+        assert found is not None
+        return found
+
+    too_sure, chosen = skill(10.0), skill(10.0, 100.0, 1000.0)
+    assert chosen > 0.15
+    assert too_sure < chosen - 0.1
