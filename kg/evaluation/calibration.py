@@ -102,7 +102,7 @@ class Calibration:
 def calibrate(scorer: Scorer, dataset: Dataset, temperature: float | None, seed: int = 0) -> Calibration | None:
     """The calibration of a trained scorer, on valid; None without valid facts that training did not see.
 
-    A function of the seed. Asks, twice, up to 262,144 questions (65,536 of a scorer that looks at the graph) beside
+    A function of the seed. Asks, twice, up to 262,144 questions (32,768 of a scorer that looks at the graph) beside
     those of at most 4,096 valid facts.
     """
     if not len(dataset.valid):

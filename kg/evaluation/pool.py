@@ -12,7 +12,7 @@ from kg.evaluation.asking import Asking, Rows
 from kg.graph.known import KnownAnswers
 
 _QUESTIONS = 1 << 18  # asked in all, the true facts' own aside ...
-_DEAR_QUESTIONS = 1 << 16  # ... and of scorers that look at the graph for each
+_DEAR_QUESTIONS = 1 << 15  # ... and of scorers that look at the graph for each
 _DRAWN = 512  # entities at most, for either end of a relation
 _TRUE = 1 << 12  # facts looked at
 _ROWS = 1 << 20  # candidates kept in all
