@@ -32,11 +32,9 @@ def test_without_rows_the_threshold_is_that_of_all() -> None:
 
 
 def test_where_its_rows_leave_it_open_all_decide() -> None:
-    """The only row of relation 1 is true at 3.5: any cut below will do, and that of all is 2.5."""
-    scores, labels = [1.0, 2.0, 3.0, 4.0, 3.5], [0, 0, 1, 1, 1]
-    low, own = found(scores, labels, [0, 0, 0, 0, 1])
-    assert low == 2.5
-    assert own == 2.5
+    """The only row of relation 1 is true at 5.5: any cut below will do, and that of all is 2.5."""
+    scores, labels = [1.0, 2.0, 3.0, 4.0, 5.5], [0, 0, 1, 1, 1]
+    assert found(scores, labels, [0, 0, 0, 0, 1]) == [2.5, 2.5]
 
 
 def test_what_scores_alike_stands_on_one_side() -> None:
@@ -104,6 +102,22 @@ def test_a_model_that_knows(told: tuple[Table, Dataset, Path]) -> None:
     assert result.inputs["regression"].accuracy > 0.8
     assert result.inputs[result.chosen].valid_accuracy == max(each.valid_accuracy for each in result.inputs.values())
     assert result == classify(scorer, data, folder, None, None)
+
+
+def test_what_is_fitted_on_valid_and_cross_fitted(told: tuple[Table, Dataset, Path]) -> None:
+    """Of scores at random, a threshold keeps nothing of what it seemed to be worth on the rows that it was made of."""
+    _, data, folder = told
+    scorer = Table(torch.randn(2, N, N, generator=torch.Generator().manual_seed(1)))
+    score = classify(scorer, data, folder, None, None).inputs["score"]
+    valid, test = (
+        judged(asking(scorer, data, None), data.part(part), data.facts_named(folder, f"{part}_negatives"), None)
+        for part in ("valid", "test")
+    )
+    on_itself = ((margins("score", valid, valid, 2) >= 0) == valid.pool.is_true).double().mean().item()
+    on_test = ((margins("score", valid, test, 2) >= 0) == test.pool.is_true).double().mean().item()
+    of_itself = ((margins("score", test, test, 2) >= 0) == test.pool.is_true).double().mean().item()
+    assert score.accuracy == on_test < of_itself
+    assert 0.2 < score.valid_accuracy < on_itself - 0.05
 
 
 def test_test_chooses_nothing(told: tuple[Table, Dataset, Path]) -> None:
