@@ -213,16 +213,18 @@ def _numbers(values: Tensor) -> Any:
 def _shaped(weights: Float[Tensor, "R 8"], shape: str, pool: Pool, hidden: float) -> Calibration:
     """With the f of this shape, fitted."""
     logits, labels, weight = feature_logits(weights, pool), _numbers(pool.is_true), _numbers(pool.weight)
-    if shape == "isotonic":
-        from sklearn.isotonic import IsotonicRegression
-
-        # Of being in valid; what is held out is so much more, and there is no line to fit again.
-        fitted = IsotonicRegression(y_max=1 - hidden, y_min=0.0).fit(logits, labels, sample_weight=weight)
-        heights = fitted.y_thresholds_ / (1 - hidden)
-        return Calibration(weights, shape, (tuple(fitted.X_thresholds_.tolist()), tuple(heights.tolist())))
-    constant = np.full_like(logits, shape == "platt")
+    constant = np.full_like(logits, shape != "temperature")
     shift, slope = _regression(np.column_stack([constant, logits]), labels, weight, hidden, np.array([0.0, 1.0]))
-    return Calibration(weights, shape, ((float(slope), float(shift)),))
+    if shape != "isotonic":
+        return Calibration(weights, shape, ((float(slope), float(shift)),))
+    from sklearn.isotonic import IsotonicRegression
+
+    # Of being in valid; what is held out is so much more, and there is no line to fit again. At the top, where no false
+    # candidate may have been drawn, it is not surer than the line is.
+    surest = (1 - hidden) * float(expit(slope * logits.max() + shift))
+    fitted = IsotonicRegression(y_min=0.0, y_max=surest).fit(logits, labels, sample_weight=weight)
+    heights = fitted.y_thresholds_ / (1 - hidden)
+    return Calibration(weights, shape, (tuple(fitted.X_thresholds_.tolist()), tuple(heights.tolist())))
 
 
 def feature_logits(weights: Float[Tensor, "R 8"], pool: Pool) -> _Array:
