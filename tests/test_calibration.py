@@ -268,6 +268,15 @@ def test_finite_and_increasing_whatever_it_is_fitted_on(kind: str, size: str) ->
     assert 0.4 * held_out < probability[candidate_facts(given)].sum() < 1.3 * held_out
 
 
+def test_what_hardly_differs_does_not_decide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the log-softmax of a scorer that tells next to nothing: one more known answer moves all of them by more."""
+    relation, x, _ = population(400, LINES)
+    is_fact = torch.arange(400) < 20
+    x[:, 1] = -3.6 + 1e-4 * torch.randn(400, generator=torch.Generator().manual_seed(2)) + 2e-4 * is_fact
+    found = calibrated(monkeypatch, relation, x, is_fact, 0.0)
+    assert float((0.03 * found.weights[:, 2]).abs().max()) < 1
+
+
 def test_a_constant_scorer_knows_only_how_many_there_are() -> None:
     given = dataset()
     scorer = Tabled(torch.full((6, 20, 20), 0.1))

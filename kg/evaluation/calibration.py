@@ -37,6 +37,9 @@ SHAPES = ("temperature", "platt", "isotonic")
 _FEW = 50  # valid facts: with fewer, half of them could not choose between the shapes
 _PULLS = (10.0, 100.0, 1000.0)  # towards the regression of all relations, on weights of features in units of spread ...
 _PULL_ON_RATE = 1.0  # ... and on the constant: how often a relation holds is soon learnt
+# Below it a feature counts as constant, in nats. What the model answers with later knows more facts than what it is
+# calibrated on, and that moves a log-softmax by more: a weight in units of less would make any fact certain.
+_LEAST_SPREAD = 0.01
 
 _Array = Float[np.ndarray, " _"]
 _Table = Float[np.ndarray, "_ _"]
@@ -157,8 +160,7 @@ def relation_weights(pool: Pool, num_relations: int, hidden: float, pull: float 
     """The logistic regression of each relation, drawn towards that of all. A share `hidden` of what is true is not
     marked so in the pool."""
     x, weight, labels = _numbers(pool.features), _numbers(pool.weight), _numbers(pool.is_true)
-    middle, spread = x.mean(0), x.std(0)
-    spread[np.ptp(x, 0) == 0] = 1.0  # what is constant may by rounding seem not to be
+    middle, spread = x.mean(0), np.maximum(x.std(0), _LEAST_SPREAD)
     x = np.column_stack([np.ones(len(x)), (x - middle) / spread])
     rate = np.clip(weight @ labels / weight.sum(), 1e-12, 1 - 1e-12)
     overall = _regression(x, labels, weight, hidden, np.array([math.log(rate / (1 - rate)), *[0.0] * len(spread)]))
