@@ -104,6 +104,17 @@ def test_what_the_store_learned_later(store: Path, tmp_path: Path) -> None:
         after.tails("new", "likes")
 
 
+def test_a_store_of_other_relations(store: Path, tmp_path: Path) -> None:
+    """As that of a model trained on a folder, whose names are no IRIs: all that it knows would be told as new."""
+    bundle = predictor(store).bundle
+    (tmp_path / "other.ttl").write_text("<urn:a> <urn:knows> <urn:b> .")
+    with Store(tmp_path / "other.kg", create=True) as other:
+        Predictor.from_store(bundle, other)  # without facts there is nothing to mistake
+        other.load(tmp_path / "other.ttl")
+        with pytest.raises(UserError, match="no fact of a relation that .* was trained with; it has <urn:knows>"):
+            Predictor.from_store(bundle, other)
+
+
 def test_a_store_that_does_not_open_any_more(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bundle = predictor(store).bundle
     monkeypatch.setattr(Bundle, "load", lambda path, device: bundle)
@@ -220,6 +231,8 @@ def test_an_entity_that_came_later_has_no_probability(store: Path, tmp_path: Pat
     with Store(store) as opened:
         opened.load(tmp_path / "more.ttl")
         after = Predictor.from_store(before.bundle, opened)
+    with pytest.raises(UserError, match="cannot be asked about new, which came after its training"):
+        after.complete(entity="new")
     new, likes = after.vocabulary.entity_ids[EX + "new"], after.vocabulary.relation_ids[EX + "likes"]
     for fact in ([0, likes, new], [new, likes, 0]):
         with pytest.raises(UserError, match="no vector"):

@@ -69,8 +69,12 @@ def best_new_facts(
     one product of matrices; of any other the scores of both directions are computed.
 
     checkpoint: a file that takes what was found so far. A search that was killed goes on from there; the file is gone
-    when it is done. UserError where it is of another search.
+    when it is done. UserError where it is of another search, and for an entity that the model cannot be
+    asked about.
     """
+    if search.entity is not None and search.entity >= len(predictor.answerable):
+        name = predictor.label(predictor.vocabulary.entities[search.entity])
+        raise UserError(f"the model cannot be asked about {name}, which came after its training: train again")
     blocks = _blocks(predictor, search)
     total = sum(block.size for block in blocks)
     best = _Best(search, predictor.lowest_logit(search.min_probability))

@@ -100,11 +100,18 @@ class Predictor:
 
     @classmethod
     def from_store(cls, bundle: Bundle, store: Store) -> "Predictor":
-        """A loaded model with the facts of an open store, read as those that it was trained on."""
+        """A loaded model with the facts of an open store, read as those that it was trained on. UserError where all of
+        them are of other relations: then nothing would be known, and what the store has be told as new."""
         terms, rows = entity_facts(store, bundle.dataset.graphs, bundle.dataset.restrictions)
         relation_ids = bundle.dataset.vocabulary.relation_ids
         relation_of = np.array([relation_ids.get(term, -1) for term in terms], dtype=np.int64)
         chosen = rows[relation_of[rows[:, 1]] >= 0] if len(rows) else rows
+        if len(rows) and not len(chosen):
+            first = terms[int(rows[0, 1])]
+            raise UserError(
+                f"{store.path}: no fact of a relation that {bundle.path} was trained with; it has <{first}> ..., the "
+                f"model {bundle.dataset.vocabulary.relations[0]} ..."
+            )
         vocabulary = bundle.dataset.vocabulary.extended([terms[i] for i in np.unique(chosen[:, [0, 2]]).tolist()])
         entity_of = np.array([vocabulary.entity_ids.get(term, -1) for term in terms], dtype=np.int64)
         facts = np.stack([entity_of[chosen[:, 0]], relation_of[chosen[:, 1]], entity_of[chosen[:, 2]]], 1)
