@@ -32,7 +32,10 @@ def print_answer(answer: Answer, format: Format, prefixes: Mapping[str, str], co
     if isinstance(results, bool):
         console.file.write(f"{str(results).lower()}\n")
         return
-    console.print(_table(results if isinstance(results, Solutions) else _as_solutions(results), prefixes))
+    solutions = results if isinstance(results, Solutions) else _as_solutions(results)
+    console.print(_table(solutions, prefixes))
+    count = len(solutions.rows)
+    console.print(f"{count:,} solution{'' if count == 1 else 's'}", highlight=False)  # a caption is as narrow as a table
 
 
 def written(answer: Answer, format: Format, prefixes: Mapping[str, str]) -> str:
@@ -65,7 +68,7 @@ def _as_solutions(triples: list[ox.Triple]) -> Solutions:
 
 
 def _table(solutions: Solutions, prefixes: Mapping[str, str]) -> Table:
-    table = Table(*solutions.variables, caption=f"{len(solutions.rows):,} solutions")
+    table = Table(*solutions.variables)
     for row in solutions.rows:
         table.add_row(*(Text(_short(term, prefixes)) for term in row))
     return table
