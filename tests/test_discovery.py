@@ -216,7 +216,8 @@ def test_an_entity_without_a_vector_is_no_candidate() -> None:
     same_as_by_hand(later, Search(top=60, types="off"))
     found = best_new_facts(later, Search(top=10_000, types="observed"))
     assert "new" not in {term for each in found for term in (each.subject, each.object)}
-    assert len(best_new_facts(later, Search(entity=N, types="off"))) == 0
+    with pytest.raises(UserError, match="cannot be asked about new"):
+        best_new_facts(later, Search(entity=N, types="off"))
     counts = Predictor(predictor("frequency").bundle, names, facts, SCHEMA, "these")
     assert counts.answerable.tolist() == list(range(N + 1))
     same_as_by_hand(counts, Search(top=10_000, entity=N, types="off"))

@@ -111,7 +111,7 @@ def test_a_store_of_other_relations(store: Path, tmp_path: Path) -> None:
     with Store(tmp_path / "other.kg", create=True) as other:
         Predictor.from_store(bundle, other)  # without facts there is nothing to mistake
         other.load(tmp_path / "other.ttl")
-        with pytest.raises(UserError, match="no fact of a relation that .* was trained with; it has <urn:knows>"):
+        with pytest.raises(UserError, match=r"no fact of a relation that .* was trained with; it has <urn:knows>"):
             Predictor.from_store(bundle, other)
 
 

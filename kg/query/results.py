@@ -35,7 +35,8 @@ def print_answer(answer: Answer, format: Format, prefixes: Mapping[str, str], co
     solutions = results if isinstance(results, Solutions) else _as_solutions(results)
     console.print(_table(solutions, prefixes))
     count = len(solutions.rows)
-    console.print(f"{count:,} solution{'' if count == 1 else 's'}", highlight=False)  # a caption is as narrow as a table
+    said = "1 solution" if count == 1 else f"{count:,} solutions"
+    console.print(said, highlight=False)  # no caption, which would be as narrow as the table
 
 
 def written(answer: Answer, format: Format, prefixes: Mapping[str, str]) -> str:
