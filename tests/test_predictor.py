@@ -266,10 +266,10 @@ def test_a_predicate_of_one_value(store: Path, tmp_path: Path) -> None:
     with Store(store) as opened:
         opened.load(tmp_path / "more.ttl")
         asked = Predictor.from_store(calibrated(store).bundle, opened)
-    said = "knows has one value, and Ben is known"
+    said = "knows has one object for each subject, and Ben is known for Ann"
     assert {each.object: each.note for each in asked.tails("Ann", "knows")} == {EX + "b": None, EX + "c": said}
     notes = {each.subject: each.note for each in asked.heads("knows", "Ann")}
-    assert notes == {EX + "b": "knows has one value, and c is known", EX + "c": None}
+    assert notes == {EX + "b": "knows has one object for each subject, and c is known for Ben", EX + "c": None}
     assert {each.note for each in asked.tails("Ann", "likes")} == {None}
     between = {each.predicate: each.note for each in asked.relations("Ann", "c")}
     assert between == {EX + "likes": None, EX + "knows": said}

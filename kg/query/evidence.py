@@ -13,10 +13,10 @@ from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
 from kg.errors import UserError
-from kg.graph.schema import OWL
 from kg.models.rules import RuleScorer
 from kg.models.scorer import EmbeddingScorer, Queries, Scorer
 from kg.query.candidate import Candidates
+from kg.query.clashes import ENDS, OTHER, End
 from kg.query.predictor import Predictor
 from kg.query.rules import RuleNames
 from kg.rules.evidence import Grounding, evidence, joining_rules
@@ -25,10 +25,6 @@ from kg.rules.similarity import shared_edges
 
 Fact = tuple[str, str, str]  # terms as the vocabulary writes them
 Found = tuple[Rule, list[Grounding]]
-End = Literal["subject", "object"]
-
-_ENDS: tuple[End, End] = ("subject", "object")
-_OTHER: dict[End, End] = {"subject": "object", "object": "subject"}
 _NEAREST = 3  # known facts shown at each end of the fact
 _LOOKS = 5  # edges shown at each end of the fact
 
@@ -182,9 +178,7 @@ class _Case:
         self.predictor, self.scorer = predictor, predictor.scorer
         self.names, self.schema = predictor.vocabulary, predictor.schema
         self.head, self.relation, self.tail = head, relation, tail
-        inverse = self.schema.inverse.get(self.names.relations[relation], ())
-        self.inverse = [self.names.relation_ids[term] for term in inverse if term in self.names.relation_ids]
-        same = {relation, *self.inverse}
+        same = {relation, *predictor.clashes.inverse(relation)}
         self.restated = {(h, r, t) for r in same for h, t in ((head, tail), (tail, head))}
         rows = self._tensor(sorted(self.restated))
         there = predictor.known.contains(*rows.T.contiguous())
@@ -202,8 +196,8 @@ class _Case:
             self._probability(),
             self._paths(rules, top),
             self._features(top),
-            tuple(near for end in _ENDS for near in self._nearest(end)),
-            tuple(look for end in _ENDS for look in self._attended(end)),
+            tuple(near for end in ENDS for near in self._nearest(end)),
+            tuple(look for end in ENDS for look in self._attended(end)),
             tuple(self._against()),
             complete,
         )
@@ -285,7 +279,7 @@ class _Case:
     def _nearest(self, end: End) -> Iterator[Nearest]:
         """Known facts with another entity at this end, those that are most like it."""
         own, _ = self._asked_at(end)
-        given, relation = self._asked_at(_OTHER[end])
+        given, relation = self._asked_at(OTHER[end])
         others = self._answers(given, relation)
         others = others[others != own]
         similarity, by = self._similarity(end, own, others)
@@ -333,44 +327,4 @@ class _Case:
         for entity in (self.head, self.tail):
             if entity >= self.scorer.num_entities:
                 yield f"{self._label(self.names.entities[entity])} is new to the model: it was not trained with it"
-        for end in _ENDS:
-            yield from self._clash(end)
-        for end in _ENDS:
-            yield from self._other_values(end)
-
-    def _clash(self, end: End) -> Iterator[str]:
-        """The declared class that the entity at this end is not of."""
-        own, relation = self._asked_at(end)
-        declared = self.predictor.declared_types.clash(own, relation)
-        if declared is not None:
-            predicate, entity = self.names.relations[self.relation], self.names.entities[own]
-            yield (
-                f"{self._label(entity)} has no type that fits {self._label(declared)}, "
-                f"which the {end} of {self._label(predicate)} is declared to be"
-            )
-
-    def _other_values(self, end: End) -> Iterator[str]:
-        """What is known in the place of the other end, where the schema lets one entity stand there alone."""
-        own, relation = self._asked_at(end)
-        other, _ = self._asked_at(_OTHER[end])
-        num, predicate = 2 * len(self.names.relations), self.names.relations[self.relation]
-        along, against = self._is_functional, self._is_inverse_functional
-        if end == "object":
-            along, against = against, along
-        if not along(predicate) and not any(against(self.names.relations[q]) for q in self.inverse):
-            return
-        asked = [relation, *(q + (relation + num // 2 - self.relation) % num for q in self.inverse)]
-        known = sorted({value for r in asked for value in self._answers(own, r).tolist()} - {other})
-        if known:
-            names = [self._label(self.names.entities[value]) for value in known]
-            listed = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-            yield (
-                f"{self._label(predicate)} has one {_OTHER[end]} for each {end}, "
-                f"and {listed} is known for {self._label(self.names.entities[own])}"
-            )
-
-    def _is_functional(self, predicate: str) -> bool:
-        return predicate in self.schema.functional
-
-    def _is_inverse_functional(self, predicate: str) -> bool:
-        return OWL + "InverseFunctionalProperty" in self.schema.types.get(predicate, ())
+        yield from self.predictor.clashes.of(self.head, self.relation, self.tail)

@@ -23,12 +23,12 @@ from kg.graph.schema import Schema
 from kg.graph.vocabulary import Vocabulary
 from kg.models.scorer import Queries
 from kg.query.candidate import Candidate, Candidates
+from kg.query.clashes import Clashes
 from kg.query.pattern import Names, Pattern
-from kg.query.types import Constraint, DeclaredTypes, ObservedTypes, observed_line
+from kg.query.types import Constraint, ObservedTypes, observed_line
 from kg.store.store import Store
 
 _BATCH = 256
-
 
 
 @dataclass(frozen=True)
@@ -321,15 +321,16 @@ class Predictor:
         """The entities that may be heads of a directed relation."""
         device = self.facts.device
         if types == "declared":
-            return self.declared_types.allowed(relation).to(device)
+            return self.clashes.types.allowed(relation).to(device)
         if types == "observed":
             fit, line = self.observed_types
             return (fit.fit(relation) >= line).to(device)
         return torch.ones(self.graph.num_entities, dtype=torch.bool, device=device)
 
     @cached_property
-    def declared_types(self) -> DeclaredTypes:
-        return DeclaredTypes(self.schema, self.vocabulary)
+    def clashes(self) -> Clashes:
+        """What the schema says against facts."""
+        return Clashes(self.vocabulary, self.schema, self.known)
 
     @cached_property
     def observed_types(self) -> tuple[ObservedTypes, float]:
@@ -428,7 +429,6 @@ class Predictor:
                 count = self.scorer.num_entities
         return torch.arange(count, device=self.facts.device)
 
-
     # How sure the answers are
 
     def uncertainty(self, pattern: Pattern, samples: int = 32, seed: int = 0, new_only: bool = False) -> Uncertainty:
@@ -503,21 +503,7 @@ class Predictor:
         rows = zip(hrt.tolist(), scores.tolist(), known.tolist(), probabilities, strict=False)
         for rank, ((head, relation, tail), score, is_known, probability) in enumerate(rows, 1):
             terms = entities[head], relations[relation], entities[tail]
-            note = None if is_known else self._functional_clash(head, relation)
+            note = None if is_known else "; ".join(self.clashes.of(head, relation, tail)) or None
             found.append(Candidate(*terms, rank, score, is_known, probability, note))
         terms_shown = {term for each in found for term in (each.subject, each.predicate, each.object)}
         return Candidates(tuple(found), {term: self.label(term) for term in terms_shown})
-
-    def _functional_clash(self, head: int, relation: int) -> str | None:
-        """What a new value of this subject stands against, where the predicate has one value."""
-        term = self.vocabulary.relations[relation]
-        if term not in self._functional:
-            return None
-        _, values = self.known.lookup(self.facts.new_tensor([head]), self.facts.new_tensor([relation]))
-        if not len(values):
-            return None
-        return f"{self.label(term)} has one value, and {self.label(self.vocabulary.entities[int(values[0])])} is known"
-
-    @cached_property
-    def _functional(self) -> frozenset[str]:
-        return frozenset(self.schema.functional)
