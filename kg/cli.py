@@ -496,7 +496,7 @@ def complete(
     ] = None,
     relation: Annotated[list[str] | None, typer.Option(help="Of this predicate (repeat it); otherwise of all.")] = None,
     entity: Annotated[str | None, typer.Option(help="Facts of this entity alone.")] = None,
-    top: Annotated[int, typer.Option(help="The best so many.")] = 1000,
+    top: Annotated[int | None, typer.Option(help="The best so many (1000).", show_default=False)] = None,
     per_relation: Annotated[
         int | None, typer.Option(metavar="K", help="The best K of each predicate instead.", show_default=False)
     ] = None,
@@ -522,12 +522,16 @@ def complete(
     from kg.query.predictor import Predictor
 
     started = datetime.now(UTC)
+    if top is not None and per_relation is not None:
+        raise UserError("--top and --per-relation: the best of all, or of each predicate; choose one")
+    if top is None and per_relation is None:
+        top = 1000
     if out_ is not None:  # said before the search, not after it
         check_writable(out_, rdf11)
     predictor = Predictor.load(model, store, _device(device))
     with _count_bar("candidates") as progress:
         found = predictor.complete(
-            top,
+            1000 if top is None else top,  # of no use beside per_relation
             relations=relation,
             entity=entity,
             per_relation=per_relation,
@@ -553,8 +557,7 @@ def complete(
         out.print(candidate_table(found[:20]))
     _say_what_is_known(predictor)
     if found and found[0].probability is None:
-        said = f"without probabilities: {_plain(str(model))} was not calibrated (kg calibrate {_plain(str(model))})"
-        err.print(said, highlight=False, soft_wrap=True)
+        err.print(f"without probabilities: {_plain(predictor.uncalibrated)}", highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -881,11 +884,11 @@ def _say_what_is_known(predictor: "Predictor") -> None:
 
 
 def candidate_table(candidates: "Candidates") -> Table:
-    from kg.query.candidate import COLUMNS
+    from kg.query.candidate import HEADINGS
 
     rows = candidates.rows()
     noted = any(row[-1] for row in rows)
-    table = Table(*(COLUMNS if noted else COLUMNS[:-1]))
+    table = Table(*(HEADINGS if noted else HEADINGS[:-1]))
     for row in rows:
         cells = [_plain(cell) for cell in row] if noted else [_plain(cell) for cell in row[:-1]]
         table.add_row(*cells)

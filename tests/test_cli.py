@@ -391,6 +391,7 @@ def test_complete_errors(model: Path, store: Path, tmp_path: Path) -> None:
         (("-o", tmp_path / "best.tsv", "--rdf11"), "RDF 1.1 was asked for"),
         (("--top", 0), "--top must be at least 1: got 0"),
         (("--per-relation", 0), "--per-relation must be at least 1: got 0"),
+        (("--top", 5, "--per-relation", 5), "choose one"),
         (("--min-probability", 2), "--min-probability is a probability, 0 to 1: got 2"),
         (("--entity", "Atlantis"), "no entity 'Atlantis'"),
         (("--relation", "likes"), "no relation 'likes'"),
@@ -408,7 +409,7 @@ def test_a_model_without_valid_facts_tells_no_probabilities(store: Path, tmp_pat
     assert "there is nothing to calibrate it on" in refused("calibrate", plain)
     found = kg("complete", plain, "--top", 3, "-o", tmp_path / "best.tsv", "--json")
     assert [each["probability"] for each in json.loads(found.stdout)] == [None] * 3, found.stderr
-    assert "without probabilities" in found.stderr
+    assert "without probabilities: it was trained without valid facts" in found.stderr
     assert [each.probability for each in read_candidates(tmp_path / "best.tsv")] == [None] * 3
 
 

@@ -117,7 +117,7 @@ class Candidates(Sequence[Candidate]):
         return self.labels.get(term, term)
 
     def rows(self) -> list[tuple[str, ...]]:
-        """What is shown of each: COLUMNS, the terms in labels."""
+        """What is shown of each: HEADINGS, the terms in labels."""
         return [
             (
                 str(each.rank),
@@ -131,8 +131,8 @@ class Candidates(Sequence[Candidate]):
         ]
 
     def __str__(self) -> str:
-        lines = [COLUMNS, *self.rows()]
-        widths = [max(len(line[i]) for line in lines) for i in range(len(COLUMNS))]
+        lines = [HEADINGS, *self.rows()]
+        widths = [max(len(line[i]) for line in lines) for i in range(len(HEADINGS))]
         padded = ([cell.ljust(width) for cell, width in zip(line, widths, strict=True)] for line in lines)
         return "\n".join("  ".join(cells).rstrip() for cells in padded)
 
@@ -141,7 +141,7 @@ class Candidates(Sequence[Candidate]):
             return "<tr>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells) + "</tr>"
 
         body = "".join(row(cells, "td") for cells in self.rows())
-        return f"<table><thead>{row(COLUMNS, 'th')}</thead><tbody>{body}</tbody></table>"
+        return f"<table><thead>{row(HEADINGS, 'th')}</thead><tbody>{body}</tbody></table>"
 
 
-COLUMNS = ("rank", "subject", "predicate", "object", "probability", "score", "known", "note")
+HEADINGS = ("rank", "subject", "predicate", "object", "probability", "score", "known", "note")

@@ -93,7 +93,7 @@ def best_new_facts(
                 saved.write(best, number)
             if progress is not None:
                 progress(done, total)
-    found = predictor.ranked(best.facts()).at_least(search.min_probability)
+    found = predictor.ranked(best.hrt).at_least(search.min_probability)
     if saved is not None:
         saved.remove()
     return found
@@ -238,9 +238,6 @@ class _Best:
 
     def _rivals(self, relation: int) -> Bool[Tensor, " K"]:
         return self.hrt[:, 1] == relation if self._apart else torch.ones(len(self.hrt), dtype=torch.bool)
-
-    def facts(self) -> Int[Tensor, "K 3"]:
-        return self.hrt
 
 
 @final

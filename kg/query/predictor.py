@@ -342,11 +342,15 @@ class Predictor:
     def calibration(self) -> Calibration:
         """UserError where the model has none."""
         if self.bundle.calibration is None:
-            raise UserError(
-                f"{self.bundle.path} tells no probabilities: it was trained without valid facts, or before there were "
-                f"any (kg calibrate {self.bundle.path})"
-            )
+            raise UserError(f"{self.bundle.path} tells no probabilities: {self.uncalibrated}")
         return self.bundle.calibration
+
+    @property
+    def uncalibrated(self) -> str:
+        """Why a model has no calibration, if it has none, and what helps."""
+        if not len(self.bundle.dataset.valid):
+            return "it was trained without valid facts to fit them on"
+        return f"it was not calibrated (kg calibrate {self.bundle.path})"
 
     @property
     def order(self) -> Calibration:
