@@ -220,7 +220,7 @@ def test_a_model_that_tells_no_probabilities(store: Path) -> None:
         lambda: asked.probabilities(fact[:, 0], fact[:, 1]),
         lambda: asked.complete(min_probability=0.1),
     ):
-        with pytest.raises(UserError, match=r"tells no probabilities: it was trained without valid facts to fit them on"):
+        with pytest.raises(UserError, match=r"tells no probabilities: it was trained without valid facts to fit"):
             question()
     assert {each.probability for each in asked.complete()} == {None}
 
