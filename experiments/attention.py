@@ -24,7 +24,7 @@ from kg.models.complex import ComplEx
 from kg.models.frequency import Frequency
 from kg.models.neighbourhood import NeighbourhoodTransformer
 from kg.models.tucker import TuckER
-from kg.training.counting import Counting
+from kg.training.algorithms.counting import Counting
 from kg.training.objectives import KvsAll, OneVsAll
 from kg.training.regularizers import N3
 from kg.training.run import Plateau, Run, WarmUp

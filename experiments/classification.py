@@ -4,8 +4,8 @@
     python experiments/classification.py ../shared/datasets/codex-s models/codex-s-complex [MODEL ...]
 
 Each model's own valid and test facts stand against the negatives in the folder; everything is fitted on valid, and the
-input is chosen there (see kg.evaluation.judged). Which relation a statement has tells much by itself: accuracy of the
-commoner answer of its relation is given beside. Results: classification_<folder>.json.
+input is chosen there (see kg.probability.triple_classification). Which relation a statement has tells much by itself:
+accuracy of the commoner answer of its relation is given beside. Results: classification_<folder>.json.
 """
 
 import argparse
@@ -15,8 +15,8 @@ import report
 import torch
 
 from kg.bundle import Bundle
-from kg.evaluation.judged import classify
 from kg.graph.dataset import Dataset
+from kg.probability.triple_classification import classify
 
 SEED = 0
 PUBLISHED = {"rescal": {"accuracy": 0.843, "f1": 0.852}}  # the paper's best on codex-s

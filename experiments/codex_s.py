@@ -24,8 +24,8 @@ from kg.models.scorer import Scorer
 from kg.models.structured import StructuredEmbedding
 from kg.models.transe import TransE
 from kg.models.tucker import TuckER
-from kg.training.als import ALS
-from kg.training.mining import Mining
+from kg.training.algorithms.als import ALS
+from kg.training.algorithms.mining import Mining
 from kg.training.objectives import OneVsAll, RelationPrediction
 from kg.training.regularizers import N3
 from kg.training.run import Plateau, Run

@@ -11,7 +11,7 @@ Counted are those with 1 to 100 hard answers, that need a fact held out:
 
 They are answered from train alone. Rank of each hard answer among the entities that are no other answer, ties count
 half; MRR is the mean over a question's hard answers, then over questions. The search is the same for all
-(kg.query.answers); the truth of a single fact is
+(kg.query.complex.cqd); the truth of a single fact is
 
     calibrated   the model's probability, whose calibration is fitted on the valid facts
     softmax      softmax(scores / temperature) over the entities, with the model's temperature
@@ -38,12 +38,12 @@ import torch
 from torch import Tensor
 
 from kg.bundle import Bundle
-from kg.evaluation.calibration import calibrate
 from kg.evaluation.ranking import ranks
 from kg.graph.graph import with_inverses
 from kg.models.scorer import Queries
-from kg.query.answers import BEAM, Norm, Probabilities, Reasoner
-from kg.query.conjunction import SHAPES, Shape
+from kg.probability.calibration import calibrate
+from kg.query.complex.conjunctive_query import SHAPES, Shape
+from kg.query.complex.cqd import BEAM, Norm, Probabilities, Reasoner
 from kg.query.predictor import Predictor
 
 MOST_HARD = 100

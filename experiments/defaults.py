@@ -23,7 +23,7 @@ FIGURES = ("mrr", "hits_at_1", "hits_at_10", "mean_rank", "amri", "perplexity", 
 
 def kg(*arguments: str) -> dict[str, Any]:
     """What a command prints with --json."""
-    command = [sys.executable, "-m", "kg.cli", *arguments, "--json"]
+    command = [sys.executable, "-m", "kg", *arguments, "--json"]
     answer: dict[str, Any] = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
     return answer
 

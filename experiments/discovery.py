@@ -23,10 +23,10 @@ import report
 import torch
 
 from kg.bundle import Bundle
-from kg.evaluation.calibration import Calibration
-from kg.query.candidate import Candidates
+from kg.probability.calibration import Calibration
+from kg.query.candidates.candidate import Candidates
 from kg.query.predictor import Predictor
-from kg.query.types import CONSTRAINTS
+from kg.search.type_constraints import CONSTRAINTS
 
 COUNTS = (100, 1_000, 10_000)
 PAIRS = 100

@@ -14,7 +14,7 @@ from pathlib import Path
 import report
 import torch
 
-from kg.query.evidence import Evidence, explain
+from kg.query.explain.evidence import Evidence, explain
 from kg.query.predictor import Predictor
 
 

@@ -22,7 +22,7 @@ from where_attention_wins import SHOWN, Groups, compared, picture, ranked, table
 from kg.bundle import Bundle
 from kg.evaluation.bootstrap import in_order
 from kg.evaluation.ranking import Ranking
-from kg.training.provenance import digest
+from kg.studies.provenance import digest
 
 MANY = 1.5
 FEWEST = 20  # ranks of a relation that somebody may win: 10 facts, both directions

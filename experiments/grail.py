@@ -39,6 +39,4 @@ def wn18rr_v1() -> Run:
         hidden_dropout=0.1,
         output_dropout=0.1,
     )
-    return Run(
-        scorer, partial(Adam, lr=0.003), OneVsAll(), schedule=WarmUp(), batch_size=256, epochs=30, hide="exact"
-    )
+    return Run(scorer, partial(Adam, lr=0.003), OneVsAll(), schedule=WarmUp(), batch_size=256, epochs=30, hide="exact")

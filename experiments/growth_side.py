@@ -16,7 +16,7 @@ from training_side import new_fit, queries_so_far, sampling
 from kg.evaluation.ranking import evaluate
 from kg.graph.dataset import Dataset
 from kg.models.complex import ComplEx
-from kg.training.fit import Fit
+from kg.training.gradient_descent import Fit
 from kg.training.objectives import OneVsAll
 
 

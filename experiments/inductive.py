@@ -26,7 +26,7 @@ from torch import Tensor
 
 from kg.bundle import Bundle
 from kg.evaluation.ranking import Ranking, ranks
-from kg.evaluation.sampled import sampled_ranks
+from kg.evaluation.sampled_ranking import sampled_ranks
 from kg.graph.dataset import Dataset
 from kg.graph.graph import Graph, with_inverses
 from kg.graph.known import KnownAnswers

@@ -32,7 +32,7 @@ from kg.evaluation.ranking import evaluate
 from kg.graph.dataset import Dataset
 from kg.models.complex import ComplEx
 from kg.models.scorer import Queries
-from kg.training.defaults import defaults
+from kg.training.recipes.defaults import defaults
 
 ROOT = Path(__file__).parents[1]
 HERE = Path(__file__).parent

@@ -1,6 +1,6 @@
 """Presets that read the graph itself, similarity, path ranking and rules, as `kg train` has them on umls and codex-s.
 
-    kg bench ../shared/datasets/codex-s --presets experiments/observed.py --seeds 1 --out bench/observed
+kg bench ../shared/datasets/codex-s --presets experiments/observed.py --seeds 1 --out bench/observed
 """
 
 from functools import partial
@@ -9,9 +9,9 @@ from kg.models.frequency import Frequency
 from kg.models.path_ranking import PathRanking
 from kg.models.rules import RuleScorer
 from kg.models.similarity import AdamicAdar, CommonNeighbours, Katz, PageRank, PreferentialAttachment
-from kg.training.counting import Counting
-from kg.training.logistic import Logistic
-from kg.training.mining import Mining
+from kg.training.algorithms.counting import Counting
+from kg.training.algorithms.mining import Mining
+from kg.training.algorithms.path_regression import Logistic
 from kg.training.run import Procedure, Run
 
 

@@ -24,7 +24,7 @@ from kg.bundle import Bundle
 from kg.graph.dataset import Dataset
 from kg.graph.vocabulary import Vocabulary
 from kg.models.complex import ComplEx
-from kg.query.evidence import explain
+from kg.query.explain.evidence import explain
 from kg.query.predictor import Predictor
 
 P, Q, GIVES = 0, 1, 2

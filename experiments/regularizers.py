@@ -20,7 +20,7 @@ from torch.optim import Adagrad
 from kg.evaluation.ranking import evaluate
 from kg.graph.dataset import Dataset
 from kg.models.complex import ComplEx
-from kg.training.fit import Fit
+from kg.training.gradient_descent import Fit
 from kg.training.objectives import OneVsAll
 from kg.training.regularizers import REGULARIZERS
 from kg.training.run import Run

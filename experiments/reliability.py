@@ -3,8 +3,8 @@
     kg calibrate models/codex-s-complex
     python experiments/reliability.py models/codex-s-complex [MODEL ...]
 
-Candidates are sampled (see kg.evaluation.pool), so each model is measured with several seeds; the diagram is of the
-first. Results: reliability_<model>.json and .png.
+Candidates are sampled (see kg.probability.candidate_sample), so each model is measured with several seeds; the diagram
+is of the first. Results: reliability_<model>.json and .png.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from pathlib import Path
 import report
 
 from kg.bundle import Bundle
-from kg.evaluation import reliability
+from kg.probability import reliability
 
 SEEDS = (2, 3, 4)  # with 0 and 1 the candidates were drawn that calibrations are fitted on
 

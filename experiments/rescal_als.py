@@ -28,10 +28,10 @@ import report
 import torch
 from torch import Tensor
 
-from kg.evaluation.classification import average_precision
+from kg.evaluation.average_precision import average_precision
 from kg.graph.dataset import Dataset
 from kg.models.rescal import RESCAL
-from kg.training.als import ALS
+from kg.training.algorithms.als import ALS
 from kg.training.run import Run
 from kg.training.train import fitting
 

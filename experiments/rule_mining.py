@@ -17,8 +17,8 @@ import torch
 
 from kg.graph.dataset import Dataset
 from kg.rules.mining import mine
-from kg.training.mining import Mining
-from kg.training.presets import preset
+from kg.studies.presets import preset
+from kg.training.algorithms.mining import Mining
 
 
 def peak_mb() -> int:

@@ -17,7 +17,7 @@ from sides import peak_mb, serve
 
 from kg.graph.dataset import Dataset
 from kg.models.complex import ComplEx
-from kg.training.fit import Epoch, Fit
+from kg.training.gradient_descent import Epoch, Fit
 from kg.training.memory import keep_freed_memory
 from kg.training.objectives import NegativeSampling, Objective, OneVsAll
 from kg.training.regularizers import N3

@@ -15,8 +15,8 @@ from kg.models.distmult import DistMult
 from kg.models.rescal import RESCAL
 from kg.models.rules import RuleScorer
 from kg.models.transe import TransE
-from kg.training.als import ALS
-from kg.training.mining import Mining
+from kg.training.algorithms.als import ALS
+from kg.training.algorithms.mining import Mining
 from kg.training.objectives import OneVsAll
 from kg.training.regularizers import N3
 from kg.training.run import Plateau, Run

@@ -27,7 +27,7 @@ from torch import Tensor
 from kg.bundle import Bundle
 from kg.evaluation.bootstrap import difference, in_order, part
 from kg.evaluation.ranking import Ranking, evaluate
-from kg.training.provenance import digest
+from kg.studies.provenance import digest
 
 BOUNDS = (0, 2, 5, 10, 30, 100)  # the largest degree of each bucket but the last
 BUCKETS = ("0", "1-2", "3-5", "6-10", "11-30", "31-100", ">100")

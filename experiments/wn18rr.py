@@ -21,7 +21,7 @@ from kg.models.rotate import RotatE
 from kg.models.rules import RuleScorer
 from kg.models.transe import TransE
 from kg.models.tucker import TuckER
-from kg.training.mining import Mining
+from kg.training.algorithms.mining import Mining
 from kg.training.objectives import KvsAll, NegativeSampling, OneVsAll, RelationPrediction
 from kg.training.regularizers import N3
 from kg.training.run import Plateau, Run

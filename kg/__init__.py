@@ -10,9 +10,9 @@ if TYPE_CHECKING:
     from kg.graph.graph import Graph
     from kg.graph.vocabulary import Vocabulary
     from kg.query.predictor import Predictor
-    from kg.query.scored import ScoredStore
+    from kg.query.sparql.scored import ScoredStore
     from kg.store.store import Store
-    from kg.training.fit import Fit
+    from kg.training.gradient_descent import Fit
     from kg.training.run import Run
 
 __version__ = "0.1.0"
@@ -21,11 +21,11 @@ __version__ = "0.1.0"
 _HOMES = {
     "Bundle": "kg.bundle",
     "Dataset": "kg.graph.dataset",
-    "Fit": "kg.training.fit",
+    "Fit": "kg.training.gradient_descent",
     "Graph": "kg.graph.graph",
     "Predictor": "kg.query.predictor",
     "Run": "kg.training.run",
-    "ScoredStore": "kg.query.scored",
+    "ScoredStore": "kg.query.sparql.scored",
     "Store": "kg.store.store",
     "Vocabulary": "kg.graph.vocabulary",
 }

@@ -16,12 +16,12 @@ from torch import Tensor
 import kg
 from kg import generations
 from kg.errors import UserError
-from kg.evaluation.calibration import Calibration
 from kg.graph.dataset import PARTS, Dataset
 from kg.graph.schema import Schema
 from kg.graph.vocabulary import Vocabulary
 from kg.models import from_description
 from kg.models.scorer import Scorer
+from kg.probability.calibration import Calibration
 
 FORMAT = 1
 _CONSTANT = ("vocabulary.json", "schema.json", "dataset.safetensors")  # the same in every generation of a training

@@ -13,11 +13,11 @@ from kg import bundle as bundles
 from kg.errors import UserError
 from kg.evaluation.ranking import evaluate
 from kg.graph.dataset import Dataset
-from kg.query.candidate import Candidates
-from kg.query.evidence import Evidence, explain
+from kg.query.candidates.candidate import Candidates
+from kg.query.explain.evidence import Evidence, explain
 from kg.query.predictor import Predictor
 from kg.store.store import Store
-from kg.training.defaults import defaults
+from kg.training.recipes.defaults import defaults
 from kg.training.train import train
 
 WORLD = Path(__file__).parents[1] / "data" / "world.ttl"
@@ -45,7 +45,7 @@ def run_demo(folder: Path, out: Console, err: Console) -> None:
     reasons = [explain(predictor, each.subject, each.predicate, each.object) for each in candidates]
     _print_facts(candidates, reasons, best, out)
     written = _write(candidates, reasons, folder / "candidates.jsonl")
-    out.print(f"written to {written}; ask more with: kg ask {folder / best} \"(Germany, borders, ?)\"", soft_wrap=True)
+    out.print(f'written to {written}; ask more with: kg ask {folder / best} "(Germany, borders, ?)"', soft_wrap=True)
 
 
 def _trained(name: str, dataset: Dataset, folder: Path, err: Console) -> dict[str, float]:

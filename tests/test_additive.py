@@ -15,8 +15,8 @@ from kg.graph.dataset import Dataset
 from kg.graph.vocabulary import Vocabulary
 from kg.models.are import ARE
 from kg.models.rescal import RESCAL
-from kg.training.additive import Additive
-from kg.training.fit import Fit
+from kg.training.algorithms.additive import Additive
+from kg.training.gradient_descent import Fit
 from kg.training.objectives import OneVsAll
 from kg.training.run import Run
 from kg.training.train import fitting, resume, train

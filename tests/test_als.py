@@ -20,8 +20,8 @@ from kg.graph.dataset import Dataset
 from kg.graph.vocabulary import Vocabulary
 from kg.models.complex import ComplEx
 from kg.models.rescal import RESCAL
-from kg.training import als
-from kg.training.als import (
+from kg.training.algorithms import als
+from kg.training.algorithms.als import (
     ALS,
     Slices,
     Sweeps,
@@ -30,7 +30,7 @@ from kg.training.als import (
     moved_entities,
     squared_error,
 )
-from kg.training.fit import Fitting
+from kg.training.gradient_descent import Fitting
 from kg.training.regularizers import N3
 from kg.training.run import Run
 from kg.training.train import fitting, resume, train

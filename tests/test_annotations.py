@@ -6,8 +6,8 @@ from pathlib import Path
 import pyoxigraph as ox
 import pytest
 
-from kg.query.annotations import KG, PREFIXES, Origin, annotations, fact, node, read_annotations
-from kg.query.candidate import Candidate, Candidates
+from kg.query.candidates.annotations import KG, PREFIXES, Origin, annotations, fact, node, read_annotations
+from kg.query.candidates.candidate import Candidate, Candidates
 
 VOCABULARY = Path(__file__).parents[1] / "data" / "vocabulary.ttl"
 EX = "http://example.org/"
@@ -41,9 +41,7 @@ def said(rdf11: bool = False, origin: Origin = ORIGIN, found: Candidates = FOUND
 def about(quads: list[ox.Quad], ending: str) -> dict[str, str]:
     """predicate -> object, both short, of the one node whose IRI ends so."""
     return {
-        each.predicate.value.removeprefix(KG): str(each.object)
-        for each in quads
-        if each.subject.value.endswith(ending)
+        each.predicate.value.removeprefix(KG): str(each.object) for each in quads if each.subject.value.endswith(ending)
     }
 
 

@@ -19,9 +19,9 @@ from kg.evaluation.ranking import evaluate
 from kg.graph.dataset import Dataset
 from kg.models.distmult import DistMult
 from kg.models.transe import TransE
-from kg.training.bench import Results, _epoch_seconds, _seconds_to, bench, leaderboard, markdown, plot, plot_cost
-from kg.training.fit import Fit
-from kg.training.provenance import digest
+from kg.studies.bench import Results, _epoch_seconds, _seconds_to, bench, leaderboard, markdown, plot, plot_cost
+from kg.studies.provenance import digest
+from kg.training.gradient_descent import Fit
 from kg.training.run import Run
 from kg.training.train import Interrupted
 
@@ -35,7 +35,7 @@ SHIFT = replace(SMALL, scorer=partial(TransE, dim=4))
 def unplotted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Empty pictures: to draw them takes longer than these trainings, and one test does."""
     for name in ("plot", "plot_cost"):
-        monkeypatch.setattr(f"kg.training.bench.{name}", lambda results, file: file.write_bytes(b""))
+        monkeypatch.setattr(f"kg.studies.bench.{name}", lambda results, file: file.write_bytes(b""))
 
 
 @pytest.fixture

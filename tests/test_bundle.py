@@ -17,14 +17,14 @@ from kg import bundle
 from kg.attention.performer import Performer
 from kg.bundle import Bundle
 from kg.errors import UserError
-from kg.evaluation.calibration import Calibration
 from kg.graph.dataset import Dataset
 from kg.graph.schema import Schema
 from kg.graph.vocabulary import Vocabulary
 from kg.models.complex import ComplEx
 from kg.models.gated import Gated
 from kg.models.neighbourhood import NeighbourhoodTransformer
-from kg.training.fit import Fit
+from kg.probability.calibration import Calibration
+from kg.training.gradient_descent import Fit
 from kg.training.run import Plateau, Run
 
 RUN = Run(partial(ComplEx, dim=2, tied=True), partial(Adagrad, lr=0.1), schedule=Plateau(), batch_size=4, epochs=2)

@@ -12,14 +12,14 @@ import torch
 from tabled import Tabled
 from torch import Tensor
 
-from kg.evaluation import calibration as module
-from kg.evaluation.asking import Rows
-from kg.evaluation.calibration import SHAPES, Calibration, asking, calibrate, loops
-from kg.evaluation.pool import Pool, features, sample_pool
 from kg.graph.dataset import Dataset
 from kg.graph.vocabulary import Vocabulary
 from kg.models.complex import ComplEx
 from kg.models.scorer import WORST, Scorer
+from kg.probability import calibration as module
+from kg.probability.calibration import SHAPES, Calibration, asking, calibrate, loops
+from kg.probability.candidate_sample import Pool, features, sample_pool
+from kg.probability.query_scores import Rows
 
 R = 4
 NONE = torch.zeros(0, 3, dtype=torch.long)

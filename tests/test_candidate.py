@@ -1,6 +1,6 @@
 """Candidates as a table: for a terminal, for a notebook."""
 
-from kg.query.candidate import Candidate, Candidates
+from kg.query.candidates.candidate import Candidate, Candidates
 
 FOUND = Candidates(
     (

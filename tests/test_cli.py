@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from kg.cli import app
-from kg.query.candidate import Candidate
-from kg.query.candidate_files import read_candidates
+from kg.cli.app import app
+from kg.query.candidates.candidate import Candidate
+from kg.query.candidates.files import read_candidates
 
 ROOT = Path(__file__).parents[1]
 EX = "http://example.org/"
@@ -32,7 +32,7 @@ ex:borders a owl:SymmetricProperty ; rdfs:label "borders" .
 
 
 def kg(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "kg.cli", *map(str, arguments)]
+    command = [sys.executable, "-m", "kg", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=300)
 
 
@@ -254,7 +254,7 @@ def test_ask_says_where_it_looked_with_json_too(model: Path, store: Path) -> Non
 
 
 def test_names_of_a_table_are_asked_as_they_were_written(tmp_path: Path) -> None:
-    facts = [f"/m/{i}\t/film/genre\tAn odd, \"näme\" [{i % 3}]" for i in range(9)]
+    facts = [f'/m/{i}\t/film/genre\tAn odd, "näme" [{i % 3}]' for i in range(9)]
     (tmp_path / "facts.tsv").write_text("\n".join(facts), encoding="utf-8")
     assert kg("load", tmp_path / "t.kg", tmp_path / "facts.tsv").returncode == 0
     assert kg("train", tmp_path / "t.kg", tmp_path / "m", "--dim", 4, "--epochs", 1).returncode == 0
@@ -281,7 +281,7 @@ def test_export(model: Path, tmp_path: Path) -> None:
 
 def interrupted(seconds: float, *arguments: str | Path) -> tuple[int, str]:
     """Exit code and stderr of a training that gets SIGINT so many seconds after it said what it trains on."""
-    command = [sys.executable, "-m", "kg.cli", *map(str, arguments)]
+    command = [sys.executable, "-m", "kg", *map(str, arguments)]
     training = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         assert training.stderr is not None and "entities" in training.stderr.readline()
@@ -553,7 +553,7 @@ def test_a_named_graph_by_its_prefix(store: Path, tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux only")
 def test_an_output_that_cannot_be_written(store: Path) -> None:
-    command = [sys.executable, "-m", "kg.cli", "info", str(store), "--json"]
+    command = [sys.executable, "-m", "kg", "info", str(store), "--json"]
     with Path("/dev/full").open("w") as full:
         result = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=300)
     assert result.returncode == 1 and result.stderr == "error: No space left on device\n"

@@ -19,8 +19,8 @@ from kg.models.distmult import DistMult
 from kg.models.frequency import Frequency
 from kg.models.scorer import Queries
 from kg.query.predictor import Predictor
-from kg.training.counting import Counting
-from kg.training.defaults import defaults
+from kg.training.algorithms.counting import Counting
+from kg.training.recipes.defaults import defaults
 from kg.training.regularizers import N3
 from kg.training.run import Run
 from kg.training.train import fitting, resume, train

@@ -10,9 +10,9 @@ from kg.errors import UserError
 from kg.graph.dataset import Dataset
 from kg.graph.vocabulary import Vocabulary
 from kg.models import SCORERS
-from kg.training.defaults import defaults
-from kg.training.fit import Fit
+from kg.training.gradient_descent import Fit
 from kg.training.objectives import KvsAll, OneVsAll
+from kg.training.recipes.defaults import defaults
 from kg.training.regularizers import N3
 from kg.training.run import Run, WarmUp
 

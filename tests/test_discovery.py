@@ -16,7 +16,6 @@ from torch import Tensor
 
 from kg.bundle import Bundle
 from kg.errors import UserError
-from kg.evaluation.calibration import calibrate
 from kg.graph.dataset import Dataset
 from kg.graph.schema import Schema
 from kg.graph.vocabulary import Vocabulary
@@ -27,10 +26,11 @@ from kg.models.neighbourhood import NeighbourhoodTransformer
 from kg.models.rescal import RESCAL
 from kg.models.scorer import WORST, Scorer
 from kg.models.transe import TransE
-from kg.query import discovery
-from kg.query.candidate import Candidates
-from kg.query.discovery import Search, best_new_facts
+from kg.probability.calibration import calibrate
+from kg.query.candidates.candidate import Candidates
 from kg.query.predictor import Predictor
+from kg.search import discovery
+from kg.search.discovery import Search, best_new_facts
 
 N, R = 12, 3
 SCHEMA = Schema(
@@ -188,7 +188,9 @@ def test_some_are_probable_and_some_are_not() -> None:
     of_all = best_new_facts(given, SEARCHES["all there are"])
     probable = best_new_facts(given, SEARCHES["probable"])
     assert 0 < len(probable) < len(of_all)
-    assert {type(given.scorer.form(0)) for given in (predictor("complex"), predictor("rescal-tied"))} == {Tensor}
+    assert {type(given.scorer.bilinear_form(0)) for given in (predictor("complex"), predictor("rescal-tied"))} == {
+        Tensor
+    }
 
 
 def test_nothing_is_left() -> None:
@@ -244,7 +246,7 @@ def test_a_functional_predicate_has_a_note() -> None:
 @pytest.mark.parametrize("kind", ["folded", "both ways"])
 def test_no_matrix_of_all_pairs(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of 400 entities, each of which is a known head and a known tail: no tensor of 400 x 400 scores."""
-    from kg.evaluation import asking
+    from kg.probability import query_scores as asking
 
     monkeypatch.setattr(discovery, "_HEADS", 16)
     monkeypatch.setattr(discovery, "_PAIRS", 16 * 400)
@@ -312,7 +314,7 @@ from pathlib import Path
 import torch
 torch.set_num_threads(1)
 import test_discovery as here
-from kg.query import discovery
+from kg.search import discovery
 
 discovery._SAVE_EVERY_SECONDS = 0.0
 discovery._HEADS, discovery._PAIRS = 3, 36

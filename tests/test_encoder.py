@@ -22,7 +22,7 @@ from kg.models.encoder import GraphEncoder
 from kg.models.neighbourhood import NeighbourhoodTransformer
 from kg.models.rgcn import RGCN
 from kg.models.scorer import WORST, Queries, Scorer
-from kg.training.fit import Fit
+from kg.training.gradient_descent import Fit
 from kg.training.objectives import Batch, KvsAll, NegativeSampling, Objective, OneVsAll
 from kg.training.run import Run
 

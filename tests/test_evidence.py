@@ -18,7 +18,6 @@ from paper import fill, no_facts
 import kg.rules.evidence
 from kg.bundle import Bundle
 from kg.errors import UserError
-from kg.evaluation.calibration import Calibration
 from kg.graph.dataset import Dataset
 from kg.graph.schema import Schema
 from kg.graph.vocabulary import Vocabulary
@@ -29,13 +28,14 @@ from kg.models.frequency import Frequency
 from kg.models.neighbourhood import NeighbourhoodTransformer
 from kg.models.rules import RuleScorer
 from kg.models.scorer import Queries, Scorer
-from kg.query.evidence import explain
+from kg.probability.calibration import Calibration
+from kg.query.explain.evidence import explain
 from kg.query.predictor import Predictor
-from kg.rules.edges import edges_of
 from kg.rules.evidence import evidence, joining_rules
 from kg.rules.mining import mine
 from kg.rules.prediction import answers, index_of
 from kg.rules.rule import Atom, Rule, Rules
+from kg.walks.edges import edges_of
 
 NEXT, IN = 0, 1  # 2 and 3 are their inverses
 FACTS = [(0, NEXT, 1), (0, NEXT, 2), (0, NEXT, 3), (1, IN, 5), (2, IN, 5), (3, IN, 5), (0, IN, 5), (4, NEXT, 4)]
@@ -472,7 +472,7 @@ def test_what_the_model_attended_to_but_for_the_fact_itself() -> None:
     scorer = partial(NeighbourhoodTransformer, dim=2, width=8, init=0.5)
     predictor = predictor_of(TWICE + RESTATED["all"], scorer, names, inverse=INVERSE)
     asked = torch.tensor([[0, 20], [GIVES, GIVES + 4]])
-    looks = predictor.scorer.looks(Queries(asked[0], asked[1], predictor.graph))
+    looks = predictor.scorer.attention_weights(Queries(asked[0], asked[1], predictor.graph))
     assert looks is not None and torch.bincount(looks.row, looks.share).tolist() == pytest.approx([1.0, 1.0])
     found = explain(predictor, "e0", "gives", "e20")
     assert {(look.fact, look.end) for look in found.attended} == {
@@ -511,8 +511,6 @@ def test_a_type_that_does_not_fit() -> None:
     said = "e0 has no type that fits Person, which the subject of r is declared to be"
     assert explain(predictor, "e0", "r", "e1").against == (said,)
     assert explain(predictor, "e2", "r", "e1").against == ()
-
-
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,12 @@ import torch
 
 from kg.bundle import Bundle
 from kg.errors import UserError
-from kg.evaluation.calibration import Calibration
 from kg.graph.dataset import Dataset
 from kg.models.distmult import DistMult
 from kg.models.scorer import Queries
-from kg.query.functions import Calls, Rows
+from kg.probability.calibration import Calibration
 from kg.query.predictor import Predictor
+from kg.query.sparql.functions import Calls, Rows
 from kg.store.sparql import VOCABULARY, Term
 from kg.store.store import Store
 
@@ -95,9 +95,7 @@ def test_a_probability_by_hand(rows: Rows) -> None:
 def test_a_probability_is_that_of_the_predictor(rows: Rows) -> None:
     names = rows.predictor.vocabulary
     facts = [(s, p, o) for s in "abc" for p in ("likes", "knows") for o in "abc"]
-    ids = [
-        (names.entity_ids[EX + s], names.relation_ids[EX + p], names.entity_ids[EX + o]) for s, p, o in facts
-    ]
+    ids = [(names.entity_ids[EX + s], names.relation_ids[EX + p], names.entity_ids[EX + o]) for s, p, o in facts]
     expected = rows.predictor.fact_probabilities(torch.tensor(ids)).tolist()
     assert [rows.probability(*each) for each in ids] == pytest.approx(expected, abs=1e-6)
 

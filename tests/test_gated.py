@@ -19,7 +19,7 @@ from kg.models.distmult import DistMult
 from kg.models.gated import Gated
 from kg.models.neighbourhood import NeighbourhoodTransformer
 from kg.models.scorer import WORST, Queries, Scorer
-from kg.training.fit import Fit
+from kg.training.gradient_descent import Fit
 from kg.training.regularizers import N3
 from kg.training.run import Run
 

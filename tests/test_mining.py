@@ -17,8 +17,8 @@ from kg.models.distmult import DistMult
 from kg.rules import mining
 from kg.rules.mining import mine
 from kg.rules.rule import SMOOTHING, Rules
-from kg.training.defaults import defaults
-from kg.training.mining import Mining
+from kg.training.algorithms.mining import Mining
+from kg.training.recipes.defaults import defaults
 from kg.training.train import fitting
 
 

@@ -34,7 +34,7 @@ from kg.models.rescal import RESCAL
 from kg.models.scorer import WORST, DotScorer, Queries, Scorer
 from kg.models.transe import TransE
 from kg.rules.mining import mine
-from kg.training.fit import Fit
+from kg.training.gradient_descent import Fit
 from kg.training.run import Run
 from kg.training.train import train
 
@@ -56,8 +56,8 @@ class Made:
         return argument in signature(scorer_class(self.name)).parameters
 
     @property
-    def looks_at_graph(self) -> bool:
-        return self().looks_at_graph
+    def reads_graph(self) -> bool:
+        return self().reads_graph
 
     def __call__(self, entities: int = N, relations: int = R, **arguments: Any) -> Scorer:
         torch.manual_seed(0)
@@ -136,7 +136,7 @@ every_scorer = pytest.mark.parametrize("make", VARIANTS, ids=str)
 WEIGHTED = [made for made in VARIANTS if made.name not in COUNTED]
 every_weighted_scorer = pytest.mark.parametrize("make", WEIGHTED, ids=str)
 # What looks at the graph has vectors for entities beyond the table as well: tests/test_encoder.py.
-every_blind_scorer = pytest.mark.parametrize("make", [made for made in WEIGHTED if not made.looks_at_graph], ids=str)
+every_blind_scorer = pytest.mark.parametrize("make", [made for made in WEIGHTED if not made.reads_graph], ids=str)
 tieable = pytest.mark.parametrize("make", [made for made in VARIANTS if "tied" in made.arguments], ids=str)
 
 
@@ -190,13 +190,13 @@ def test_relations_are_scored_as_facts_are(make: Made) -> None:
 @every_scorer
 def test_where_a_relation_is_one_form_the_scores_are_those_of_the_form(make: Made) -> None:
     scorer = make()
-    found = scorer.form(0) if isinstance(scorer, DotScorer) else None
+    found = scorer.bilinear_form(0) if isinstance(scorer, DotScorer) else None
     assert (found is not None) == (make.name in ("distmult", "complex", "rescal"))
     if not isinstance(scorer, DotScorer) or found is None:
         return
     every = torch.arange(N)
     for relation in range(2 * R):
-        form = scorer.form(relation)
+        form = scorer.bilinear_form(relation)
         assert form is not None
         vectors = scorer.entities(graph())
         close(vectors @ form @ vectors.T, scorer.score_tails(Queries(every, torch.full((N,), relation), graph())))
@@ -344,11 +344,11 @@ def tiny(facts: list[list[int]]) -> Dataset:
 
 @every_weighted_scorer
 def test_a_tiny_graph_is_learned(make: Made) -> None:
-    data = tiny(TWICE if make.looks_at_graph else LEARNABLE.get(make.name, RING + MIRROR))
+    data = tiny(TWICE if make.reads_graph else LEARNABLE.get(make.name, RING + MIRROR))
     arguments = {"dim": 16, **make.arguments} if make.takes("dim") else make.arguments
     scorer = partial(scorer_class(make.name), **arguments)
-    run = Run(scorer, partial(Adam, lr=0.05), batch_size=16, epochs=150, hide="exact" if make.looks_at_graph else None)
-    if make.looks_at_graph:  # most of the graph must be left
+    run = Run(scorer, partial(Adam, lr=0.05), batch_size=16, epochs=150, hide="exact" if make.reads_graph else None)
+    if make.reads_graph:  # most of the graph must be left
         run = replace(run, optimizer=partial(Adam, lr=0.02), batch_size=4, epochs=20)
     fit = Fit(run.new_scorer(6, 2), data, run)
     losses = [epoch.loss for epoch in fit]

@@ -26,7 +26,7 @@ from kg.graph.vocabulary import Vocabulary
 from kg.models.complex import ComplEx
 from kg.models.neighbourhood import Answer, NeighbourhoodTransformer, Tokens
 from kg.models.scorer import WORST, Queries, Scorer
-from kg.training.fit import Fit
+from kg.training.gradient_descent import Fit
 from kg.training.objectives import Batch, Objective, OneVsAll
 from kg.training.run import Run
 
@@ -139,7 +139,7 @@ def test_looks_by_hand() -> None:
     """The same question: with e = exp(2 sqrt 2), e / (2 e + 1) for the first and third token, else 1 / (2 e + 1)."""
     where = Graph.from_triples(torch.tensor([[0, 1, 1], [0, 1, 2], [1, 0, 0], [0, 0, 3]]), 4, 2)
     scorer = by_hand("both")
-    looks = scorer.looks(asked(where, [0], [0]))
+    looks = scorer.attention_weights(asked(where, [0], [0]))
     assert looks is not None
     edges = dict(zip(zip(looks.relation.tolist(), looks.tail.tolist(), strict=True), looks.share.tolist(), strict=True))
     e = exp(2 * sqrt(2))
@@ -147,7 +147,7 @@ def test_looks_by_hand() -> None:
     assert edges == pytest.approx(expected, rel=1e-4)
     fill(scorer.token.weight, [[-1.0, 0.0], [0.0, -1.0]])  # 0 -1-> 2 is what the query token wants now, and alone
     fill(scorer.shift.weight, [[0.0, 0.0], [0.0, 0.0], [-10.0, 0.0], [0.0, 0.0]])
-    decisive = scorer.looks(asked(where, [0], [0]))
+    decisive = scorer.attention_weights(asked(where, [0], [0]))
     assert decisive is not None and int(decisive.tail[decisive.share.argmax()]) == 2
 
 
@@ -155,7 +155,7 @@ def test_looks_by_hand() -> None:
 def test_looks_are_shares_of_one_and_change_no_answer(name: str) -> None:
     scorer, where = new(name).eval(), graph()
     before = scorer.score_tails(some(where))
-    looks = scorer.looks(some(where))
+    looks = scorer.attention_weights(some(where))
     assert looks is not None and bool((looks.share >= 0).all())
     assert_close(torch.zeros(6).index_add(0, looks.row, looks.share), torch.tensor([1.0, 0.0, 1.0, 1.0, 1.0, 1.0]))  # 9
     heads, relations = some(where).head, some(where).relation
@@ -166,9 +166,9 @@ def test_looks_are_shares_of_one_and_change_no_answer(name: str) -> None:
 
 
 def test_without_attention_nothing_is_looked_at() -> None:
-    assert new(num_layers=0).looks(some(graph())) is None
-    assert new("star", context=False).looks(some(graph())).row.tolist() == []  # type: ignore[union-attr]
-    assert ComplEx(N, R, dim=2).looks(some(graph())) is None
+    assert new(num_layers=0).attention_weights(some(graph())) is None
+    assert new("star", context=False).attention_weights(some(graph())).row.tolist() == []  # type: ignore[union-attr]
+    assert ComplEx(N, R, dim=2).attention_weights(some(graph())) is None
 
 
 def test_votes_of_two_edges_by_hand() -> None:

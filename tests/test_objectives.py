@@ -21,7 +21,7 @@ from kg.models.gated import Gated
 from kg.models.neighbourhood import NeighbourhoodTransformer
 from kg.models.scorer import Queries, Scorer
 from kg.training import objectives
-from kg.training.fit import Fit
+from kg.training.gradient_descent import Fit
 from kg.training.objectives import (
     Batch,
     KvsAll,

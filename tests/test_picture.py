@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from kg.errors import UserError
-from kg.query.evidence import Evidence, Reason
-from kg.query.picture import svg, write_svg
+from kg.query.explain.evidence import Evidence, Reason
+from kg.query.explain.picture import svg, write_svg
 
 FACT = ("a", "r", "b")
 

@@ -12,11 +12,11 @@ import torch
 
 from kg.bundle import Bundle
 from kg.errors import UserError
-from kg.evaluation.calibration import Calibration
 from kg.graph.dataset import Dataset
 from kg.graph.vocabulary import Vocabulary
 from kg.models import SCORERS, scorer_class
 from kg.models.complex import ComplEx
+from kg.probability.calibration import Calibration
 from kg.query.pattern import parse
 from kg.query.predictor import Predictor
 from kg.store.store import Store
@@ -261,7 +261,7 @@ def test_types_of_those_who_answer(store: Path, tmp_path: Path) -> None:
 
 
 def test_a_predicate_of_one_value(store: Path, tmp_path: Path) -> None:
-    functional = "ex:knows a <http://www.w3.org/2002/07/owl#FunctionalProperty> ; rdfs:label \"knows\" ."
+    functional = 'ex:knows a <http://www.w3.org/2002/07/owl#FunctionalProperty> ; rdfs:label "knows" .'
     (tmp_path / "more.ttl").write_text(TURTLE + functional)
     with Store(store) as opened:
         opened.load(tmp_path / "more.ttl")

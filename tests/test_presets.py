@@ -19,12 +19,12 @@ from kg.models.distmult import DistMult
 from kg.models.frequency import Frequency
 from kg.models.gated import Gated
 from kg.models.neighbourhood import NeighbourhoodTransformer
-from kg.training.defaults import defaults
+from kg.studies.presets import preset, presets, written
+from kg.training.ensembles.stacking import Stacking
 from kg.training.objectives import MaskedEntity, NegativeSampling
-from kg.training.presets import preset, presets, written
+from kg.training.recipes.defaults import defaults
 from kg.training.regularizers import N3
 from kg.training.run import Plateau, Run
-from kg.training.stacking import Stacking
 
 UMLS = Path(__file__).parents[1] / "experiments" / "umls.py"
 
@@ -34,7 +34,7 @@ from functools import partial
 from torch.optim import Adam
 from kg.errors import UserError
 from kg.models.distmult import DistMult
-from kg.training.defaults import defaults
+from kg.training.recipes.defaults import defaults
 from kg.training.run import Run
 
 @dataclass

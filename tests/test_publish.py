@@ -12,16 +12,16 @@ from typer.testing import CliRunner
 
 from kg import bundle as bundles
 from kg.bundle import Bundle
-from kg.cli import app
+from kg.cli.app import app
 from kg.errors import UserError
 from kg.graph.dataset import Dataset
 from kg.graph.schema import Schema
 from kg.models.distmult import DistMult
-from kg.query.annotations import KG, Origin
-from kg.query.candidate import Candidate, Candidates
-from kg.query.candidate_files import read_with_origin, write_candidates
+from kg.query.candidates.annotations import KG, Origin
+from kg.query.candidates.candidate import Candidate, Candidates
+from kg.query.candidates.files import read_with_origin, write_candidates
+from kg.query.candidates.publish import publish, retract
 from kg.query.predictor import Predictor
-from kg.query.publish import publish, retract
 from kg.store.facts import PREDICTIONS
 from kg.store.sparql import Solutions
 from kg.store.store import Store
@@ -201,7 +201,11 @@ def test_a_file_is_published(tmp_path: Path, store: Store, model: Path, suffix: 
     write_candidates(FOUND, file, origin)
     told = run("publish", model, file)
     assert told == {
-        "store": str(store.path.resolve()), "graph": PREDICTIONS, "candidates": 3, "replaced": 0, "generation": 2
+        "store": str(store.path.resolve()),
+        "graph": PREDICTIONS,
+        "candidates": 3,
+        "replaced": 0,
+        "generation": 2,
     }
     with Store(store.path) as now:
         assert selected(now) == rows_of(FOUND)

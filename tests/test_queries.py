@@ -11,9 +11,9 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from kg.cli import app
-from kg.query.results import print_answer
-from kg.query.scored import ScoredStore
+from kg.cli.app import app
+from kg.query.sparql.results import print_answer
+from kg.query.sparql.scored import ScoredStore
 from kg.store.facts import PREDICTIONS
 from kg.store.sparql import VOCABULARY, Answer
 from kg.store.store import Store

@@ -68,7 +68,7 @@ def test_a_candidate_without_a_vector_ties_last() -> None:
     for weight in ([0.5, 0.5], [1.0, 0.0]):
         scores = of_ranks([2.0, 1.0, 1.0], [5.0, 5.0, 5.0], weight=weight).score_tails(ask([0], 5))[0]
         odds = torch.tensor([1, 2.5, 2.5]).pow(-weight[0]) * torch.tensor(2.0).pow(-weight[1])
-        beyond = 2 * 4.5 ** -1.0
+        beyond = 2 * 4.5**-1.0
         torch.testing.assert_close(scores[:3].exp(), odds / (odds.sum() + beyond))
         assert bool((scores[3:] == WORST).all())
     everything = of_ranks([2.0, 1.0, WORST], [5.0, 4.0, WORST], weight=[0.0, 1.0]).score_tails(ask([0], 3))[0]

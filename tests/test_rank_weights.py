@@ -22,11 +22,11 @@ from kg.models.distmult import DistMult
 from kg.models.frequency import Frequency
 from kg.models.rank_ensemble import RankEnsemble
 from kg.models.scorer import Queries
-from kg.training.combination import combination
-from kg.training.rank_weights import RankWeighing, mixtures, sharpest
+from kg.training.ensembles.combination import combination
+from kg.training.ensembles.fitting import Evidence, Gathering
+from kg.training.ensembles.rank_weights import RankWeighing, mixtures, sharpest
 from kg.training.run import Run
 from kg.training.train import fitting, resume, train
-from kg.training.weighing import Evidence, Gathering
 
 
 def test_mixtures() -> None:
@@ -194,7 +194,7 @@ def test_every_question_is_asked_once() -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scorer, "opinions", spied)
-        patch.setattr("kg.training.weighing._BATCH", 16)
+        patch.setattr("kg.training.ensembles.fitting._BATCH", 16)
         fit = fitting(scorer, data, run)
         list(fit)
         fit.valid_ranking(data, 1.0)

@@ -9,14 +9,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from kg.evaluation import reliability as measuring
-from kg.evaluation.calibration import Calibration, calibrate
-from kg.evaluation.reliability import Reliability, bins, plot, reliability
 from kg.graph.dataset import Dataset
 from kg.graph.graph import Graph
 from kg.graph.vocabulary import Vocabulary
 from kg.models.complex import ComplEx
 from kg.models.scorer import Queries, Scorer, State, Tails
+from kg.probability import reliability as measuring
+from kg.probability.calibration import Calibration, calibrate
+from kg.probability.reliability import Reliability, bins, plot, reliability
 
 
 def told(
@@ -190,8 +190,8 @@ def test_a_calibration_sees_that_it_was_too_sure(monkeypatch: pytest.MonkeyPatch
 
     def skill(*pulls: float) -> float:
         with monkeypatch.context() as patched:
-            patched.setattr("kg.evaluation.calibration._PULLS", pulls)
-            patched.setattr("kg.evaluation.pool._DRAWN", 16)
+            patched.setattr("kg.probability.calibration._PULLS", pulls)
+            patched.setattr("kg.probability.candidate_sample._DRAWN", 16)
             calibration = calibrate(scorer, data, None)
         assert calibration is not None
         found = measuring.evaluate(calibration, scorer, data, "test", None).brier_skill

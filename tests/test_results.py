@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from kg.errors import UserError
-from kg.query.results import Format, print_answer, written
+from kg.query.sparql.results import Format, print_answer, written
 from kg.store.sparql import Answer, Solutions
 
 EX = "http://example.org/"

@@ -19,12 +19,12 @@ from kg.graph.schema import Schema
 from kg.graph.vocabulary import Vocabulary
 from kg.models.rules import NEVER, RuleScorer, noisy_or
 from kg.models.scorer import Queries
-from kg.query.rules import COLUMNS, RuleNames, ranked, write_rules
-from kg.rules.edges import edges_of
+from kg.query.explain.rules import COLUMNS, RuleNames, ranked, write_rules
 from kg.rules.prediction import answers, index_of, lexicographic
 from kg.rules.rule import Rule, Rules, inverse_bodies
-from kg.training.defaults import defaults
+from kg.training.recipes.defaults import defaults
 from kg.training.train import train
+from kg.walks.edges import edges_of
 
 BORDERS, MEMBER = 0, 1  # 2 and 3 are their inverses
 EU, ANN, BEN = 0, 1, 2

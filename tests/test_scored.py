@@ -10,11 +10,11 @@ from pyoxigraph import Literal, NamedNode, Quad
 from test_sandbox import gone
 from typer.testing import CliRunner
 
-from kg.cli import app
+from kg.cli.app import app
 from kg.errors import UserError
 from kg.query.pattern import parse
 from kg.query.predictor import Predictor
-from kg.query.scored import ScoredStore
+from kg.query.sparql.scored import ScoredStore
 from kg.store import sandbox
 from kg.store.sparql import Solutions
 from kg.store.store import Store
@@ -81,7 +81,7 @@ def test_the_command_says_what_had_no_value(paths: tuple[Path, Path]) -> None:
     arguments = ["sparql", str(paths[0]), query, "--model", str(paths[1]), "--format", "tsv"]
     result = CliRunner().invoke(app, arguments)
     assert (result.exit_code, result.stdout) == (0, "?known\ntrue\n\n")
-    said = "1 call named a term the model does not know, and had no value: the first, \"e1\"\n"
+    said = '1 call named a term the model does not know, and had no value: the first, "e1"\n'
     assert result.stderr == said
 
 

@@ -21,11 +21,11 @@ from kg.graph.graph import Graph
 from kg.models.scorer import Queries, Scorer
 from kg.models.similarity import AdamicAdar, CommonNeighbours, Katz, PageRank, PreferentialAttachment, Similarity
 from kg.query.predictor import Predictor
-from kg.rules import similarity
-from kg.rules.similarity import Walks, adamic_adar, by_similarity, common_neighbours, katz, pagerank, shared_edges
-from kg.training.counting import Counting
-from kg.training.defaults import defaults
+from kg.training.algorithms.counting import Counting
+from kg.training.recipes.defaults import defaults
 from kg.training.train import fitting, resume, train
+from kg.walks import similarity
+from kg.walks.similarity import Walks, adamic_adar, by_similarity, common_neighbours, katz, pagerank, shared_edges
 
 INDICES: dict[str, tuple[Callable[[Graph], Walks], Callable[..., Similarity]]] = {
     "common_neighbours": (common_neighbours, CommonNeighbours),

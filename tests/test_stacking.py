@@ -27,14 +27,14 @@ from kg.models.distmult import DistMult
 from kg.models.frequency import Frequency
 from kg.models.scorer import Queries, Scorer
 from kg.query.predictor import Predictor
-from kg.training import stacking
-from kg.training.combination import combination
-from kg.training.counting import Counting
+from kg.training.algorithms.counting import Counting
+from kg.training.ensembles import stacking
+from kg.training.ensembles.combination import combination
+from kg.training.ensembles.fitting import Evidence, derivatives, fitted, ranked
+from kg.training.ensembles.stacking import Stacked, Stacking, of_relations
 from kg.training.regularizers import N3
 from kg.training.run import Run
-from kg.training.stacking import Stacked, Stacking, of_relations
 from kg.training.train import fitting, resume, train
-from kg.training.weighing import Evidence, derivatives, fitted, ranked
 
 # One question with two rivals, the second of which stands for three candidates, and two answers; one part.
 EVIDENCE = Evidence(
@@ -97,7 +97,7 @@ def test_newton_finds_the_minimum() -> None:
 def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     evidence, weights = random_evidence(30, 7, 4), torch.randn(4).double()
     whole = [*derivatives(evidence, weights), *ranked(evidence, weights)]
-    monkeypatch.setattr("kg.training.weighing._ROWS", 7)
+    monkeypatch.setattr("kg.training.ensembles.fitting._ROWS", 7)
     for one, other in zip(whole, [*derivatives(evidence, weights), *ranked(evidence, weights)], strict=True):
         torch.testing.assert_close(one, other)
 
@@ -299,7 +299,7 @@ def test_a_paused_training_goes_on(
     planted: tuple[Dataset, list[Path]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data, parts = planted
-    monkeypatch.setattr("kg.training.weighing._BATCH", 16)
+    monkeypatch.setattr("kg.training.ensembles.fitting._BATCH", 16)
     whole = stack(data, parts, tmp_path / "whole", candidates=10)
     run = replace(combination([str(part) for part in parts], "", quiet=True)(data), procedure=Stacking(10))
     with monkeypatch.context() as patch:
@@ -342,7 +342,7 @@ def test_parts_are_named_or_trained_first(random_dataset: Dataset, tmp_path: Pat
     assert Bundle.load(f"{out}-frequency").run["seed"] == 3
     assert f"frequency: trained first, in {out}-frequency" in said.file.getvalue()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("kg.training.combination.train", None)
+        patch.setattr("kg.training.ensembles.combination.train", None)
         assert combination(["frequency"], out)(random_dataset).parts == made.parts  # as it is
         with pytest.raises(UserError, match="out-frequency was trained on other facts: it cannot be the part here"):
             combination(["frequency"], out)(replace(random_dataset, test=random_dataset.test[1:]))

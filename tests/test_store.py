@@ -446,6 +446,7 @@ def test_select_ask_construct(store: Store, turtle: Path) -> None:
 
 def test_predictions_answer_where_they_are_asked_for(store: Store) -> None:
     predictions = NamedNode(PREDICTIONS)
+
     def asked(query: str, with_predictions: bool = False) -> Results:
         return store.sparql(f"PREFIX ex: <{EX}> {query}", with_predictions=with_predictions)
 

@@ -30,7 +30,7 @@ from kg.models.gated import Gated
 from kg.models.neighbourhood import NeighbourhoodTransformer
 from kg.models.scorer import Scorer
 from kg.training import train as training
-from kg.training.fit import Fit
+from kg.training.gradient_descent import Fit
 from kg.training.objectives import NegativeSampling, OneVsAll
 from kg.training.run import Plateau, Run, WarmUp
 from kg.training.train import Interrupted, resume, train
@@ -410,9 +410,7 @@ def test_a_base_that_does_not_fit(random_dataset: Dataset, model: Path, tmp_path
     assert not model.exists()
 
 
-def test_a_base_of_other_facts_or_another_shape(
-    random_dataset: Dataset, model: Path, base: Path
-) -> None:
+def test_a_base_of_other_facts_or_another_shape(random_dataset: Dataset, model: Path, base: Path) -> None:
     other = replace(random_dataset, test=random_dataset.test[1:])
     declared = "is not what the base is declared as: "
     for data, run, message in (

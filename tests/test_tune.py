@@ -18,16 +18,16 @@ from kg.errors import UserError
 from kg.evaluation import ranking
 from kg.graph.dataset import Dataset
 from kg.models import SCORERS, scorer_class
-from kg.models.space import AGAINST_ALL, COMMON, NUCLEAR, Choice, Real, Space
-from kg.training import tune as tuning
-from kg.training.defaults import defaults
-from kg.training.fit import Fit
-from kg.training.presets import preset
-from kg.training.rank_weights import RankWeighing
+from kg.studies import tune as tuning
+from kg.studies.presets import preset
+from kg.studies.tune import Tuned, space, tune
+from kg.training.ensembles.rank_weights import RankWeighing
+from kg.training.ensembles.stacking import Stacking
+from kg.training.gradient_descent import Fit
+from kg.training.recipes.defaults import defaults
+from kg.training.recipes.space import AGAINST_ALL, COMMON, NUCLEAR, Choice, Real, Space
 from kg.training.run import Run
-from kg.training.stacking import Stacking
 from kg.training.train import Interrupted
-from kg.training.tune import Tuned, space, tune
 
 
 def trials(folder: Path) -> list[FrozenTrial]:
@@ -159,9 +159,7 @@ def test_a_trial_that_diverges_is_counted(
     assert "2 of 3, trial 1: the loss is nan at step 3" in shown.err
 
 
-def test_no_trial_came_to_its_end(
-    random_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_trial_came_to_its_end(random_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def mrr(self: object, trial: object, run: object) -> float:
         raise UserError("the loss is nan")
 

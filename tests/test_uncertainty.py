@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kg.evaluation.uncertainty import entropies
+from kg.probability.uncertainty import entropies
 
 LOG_2 = math.log(2)
 

@@ -17,6 +17,7 @@ import os
 import platform
 import sys
 import tempfile
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -40,14 +41,16 @@ QUERIES = {
     "construct": "CONSTRUCT { ?a world:near ?b } { ?a world:borders ?b }",
     "ask": "ASK { world:Germany world:borders world:France }",
 }
-SCORED = """SELECT ?c (kg:score(?c, world:memberOf, world:NATO) AS ?s) (kg:probability(?c, world:memberOf, world:NATO) AS ?p)
-(kg:known(?c, world:memberOf, world:NATO) AS ?k) { ?c world:continent world:Europe } ORDER BY ?c"""
+SCORED = """SELECT ?c (kg:score(?c, world:memberOf, world:NATO) AS ?s)
+(kg:probability(?c, world:memberOf, world:NATO) AS ?p) (kg:known(?c, world:memberOf, world:NATO) AS ?k)
+{ ?c world:continent world:Europe } ORDER BY ?c"""
 
 
 def answered(*arguments: str | Path) -> str:
     """What a command prints on stdout."""
-    from kg.cli import app
     from typer.testing import CliRunner
+
+    app = import_module("kg.cli.app" if (ROOT / "kg" / "cli").is_dir() else "kg.cli").app
 
     result = CliRunner().invoke(app, [str(each) for each in arguments])
     if result.exit_code:
@@ -102,7 +105,9 @@ class Recorder:
             for command, words in commands.items():
                 self.keep(f"{data}-{name}-{command}", answered(*words))
             if data == "world":
-                self.keep(f"{data}-{name}-sparql", answered("sparql", source, SCORED, "--model", model, "--format", "json"))
+                self.keep(
+                    f"{data}-{name}-sparql", answered("sparql", source, SCORED, "--model", model, "--format", "json")
+                )
 
     def store(self, store: Path) -> None:
         import kg
@@ -117,8 +122,9 @@ class Recorder:
 
 
 def record(out: Path, datasets: Path, folder: Path) -> None:
-    import kg
     import torch
+
+    import kg
 
     torch.set_num_threads(1)
     recorder = Recorder(folder)

@@ -23,9 +23,7 @@ _FILTERS = {"train": ("train",), "valid": ("train", "valid"), "test": ("train", 
 Progress = Callable[[int, int], None]  # (ranks so far, ranks in all)
 
 
-def ranks(
-    scores: Float[Tensor, "B N"], tail: Int[Tensor, "B T"], known: Int[Tensor, "2 K"]
-) -> Float[Tensor, "B T"]:
+def ranks(scores: Float[Tensor, "B N"], tail: Int[Tensor, "B T"], known: Int[Tensor, "2 K"]) -> Float[Tensor, "B T"]:
     """Filtered ranks of T targets a row: rank 1 is best, ties count half.
 
     rank = 1 + greater + ties / 2 = 1 + N - (count(s_c < s_target) + count(s_c <= s_target)) / 2, over the N candidates

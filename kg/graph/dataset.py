@@ -133,9 +133,7 @@ class Dataset:
             raise UserError(f"{folder}: no train.tsv or train.txt (or .gz) here, and no store either")
         entity_ids: dict[str, int] = {}
         relation_ids: dict[str, int] = {}
-        ids = {
-            name: _ids(_lines(file) if file else (), entity_ids, relation_ids) for name, file in parts.items()
-        }
+        ids = {name: _ids(_lines(file) if file else (), entity_ids, relation_ids) for name, file in parts.items()}
         if not len(ids["train"]):
             raise UserError(f"{parts['train']}: the file is empty")
         vocabulary = Vocabulary(entity_ids, relation_ids)
@@ -336,6 +334,7 @@ def _restriction_facts(spo: _Triples, terms: list[str]) -> Int[np.ndarray, "C 3"
 
 
 # From a folder
+
 
 def _part_file(folder: Path, name: str) -> Path | None:
     for suffix in (".tsv", ".txt"):

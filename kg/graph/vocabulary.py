@@ -35,9 +35,7 @@ class Vocabulary:
         return Vocabulary(self.entities + tuple(fresh), self.relations)
 
     def __eq__(self, other: object) -> bool:
-        return (
-            isinstance(other, Vocabulary) and self.entities == other.entities and self.relations == other.relations
-        )
+        return isinstance(other, Vocabulary) and self.entities == other.entities and self.relations == other.relations
 
     def __hash__(self) -> int:
         return hash((self.entities, self.relations))

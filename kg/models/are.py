@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from kg.models.path_ranking import Ends, check_path_shape
 from kg.models.rescal import RESCAL
 from kg.models.scorer import WORST, Queries, QueryVectors, Scorer, Tails
-from kg.models.space import AGAINST_ALL, COMMON, Choice, Space
-from kg.rules.edges import Edges, check_questions
-from kg.rules.paths import ends, slopes, walkable
+from kg.rules.path_features import ends, slopes, walkable
+from kg.training.recipes.space import AGAINST_ALL, COMMON, Choice, Space
+from kg.walks.edges import Edges, check_questions
 
 SPACE = Space({**COMMON, "dim": Choice((32, 64, 128)), "num_paths": Choice((8, 16, 32))}, objective=AGAINST_ALL)
 
@@ -33,7 +33,7 @@ class ARE(Scorer):
     weights of both are fitted together; without any, and of entities without a vector, one of the two terms is left.
     """
 
-    looks_at_graph = True
+    reads_graph = True
     paths: Int[Tensor, "R2 P L"]  # filled up with -1
 
     def __init__(

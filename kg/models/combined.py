@@ -9,7 +9,7 @@ from torch import Tensor
 
 from kg.models.ensemble import Ensemble
 from kg.models.scorer import WORST, Scorer
-from kg.models.space import Space
+from kg.training.recipes.space import Space
 
 SPACE = Space({})  # its parts have settings, it has none
 
@@ -20,16 +20,14 @@ class Combined(Ensemble):
 
     The level is what part p scores, reached is 1 where that is above the lowest score of the row and 0 where it is the
     lowest, as of all candidates that no rule leads to: see `level_and_reach`. A linear stack of scorers (Wolpert, 1992;
-    Dong et al., 2014, fuse extractors so), fitted by kg.training.stacking; until then every part counts once.
+    Dong et al., 2014, fuse extractors so), fitted by kg.training.ensembles.stacking; until then every part counts once.
     """
 
     num_features: ClassVar[int] = 2
     weight: Float[Tensor, "R2 P"]
     reach: Float[Tensor, "R2 P"]
 
-    def __init__(
-        self, num_entities: int, num_relations: int, parts: Sequence[Callable[[int, int], Scorer]]
-    ) -> None:
+    def __init__(self, num_entities: int, num_relations: int, parts: Sequence[Callable[[int, int], Scorer]]) -> None:
         super().__init__(num_entities, num_relations, parts)
         self.register_buffer("weight", torch.ones(2 * num_relations, len(parts)))
         self.register_buffer("reach", torch.zeros(2 * num_relations, len(parts)))

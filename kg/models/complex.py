@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from kg.graph.graph import Graph
 from kg.models.scorer import DotScorer, Queries, QueryVectors, dropout, tied_relation
-from kg.models.space import AGAINST_ALL, BATCH, COMMON, NUCLEAR, Space
+from kg.training.recipes.space import AGAINST_ALL, BATCH, COMMON, NUCLEAR, Space
 
 SPACE = Space(COMMON, objective=AGAINST_ALL, regularizer=NUCLEAR, batch_size=BATCH)
 
@@ -50,7 +50,7 @@ class ComplEx(DotScorer):
         re, im = self.diagonal(forward).chunk(2, dim=1)
         return torch.cat([re, torch.where(inverse[:, None], -im, im)], 1)
 
-    def form(self, relation: int) -> Float[Tensor, "D D"]:
+    def bilinear_form(self, relation: int) -> Float[Tensor, "D D"]:
         re, im = self._diagonals(torch.tensor([relation], device=self.device))[0].chunk(2)
         return torch.cat([torch.cat([re.diag(), im.diag()], 1), torch.cat([-im.diag(), re.diag()], 1)])
 

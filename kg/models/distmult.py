@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from kg.graph.graph import Graph
 from kg.models.scorer import DotScorer, Queries, QueryVectors, dropout, tied_relation
-from kg.models.space import AGAINST_ALL, BATCH, COMMON, NUCLEAR, Space
+from kg.training.recipes.space import AGAINST_ALL, BATCH, COMMON, NUCLEAR, Space
 
 SPACE = Space(COMMON, objective=AGAINST_ALL, regularizer=NUCLEAR, batch_size=BATCH)
 
@@ -46,7 +46,7 @@ class DistMult(DotScorer):
         found: Tensor = self.diagonal(tied_relation(relation, self.num_relations)[0] if self.tied else relation)
         return found
 
-    def form(self, relation: int) -> Float[Tensor, "D D"]:
+    def bilinear_form(self, relation: int) -> Float[Tensor, "D D"]:
         return self._diagonals(torch.tensor([relation], device=self.device))[0].diag()
 
     def score_relations(self, head: Int[Tensor, " B"], tail: Int[Tensor, " B"], graph: Graph) -> Float[Tensor, "B R2"]:

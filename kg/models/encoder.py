@@ -63,7 +63,7 @@ class GraphEncoder(DotScorer, ABC):
     init: the standard deviation of the vectors that the first layer sees.
     """
 
-    looks_at_graph: ClassVar[bool] = True
+    reads_graph: ClassVar[bool] = True
 
     def __init__(
         self,

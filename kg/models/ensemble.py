@@ -26,12 +26,10 @@ class Ensemble(Scorer, ABC):
     num_features: numbers made of what a part says of a candidate.
     """
 
-    looks_at_graph: ClassVar[bool] = True  # a part may; and to hide what nobody looks at changes nothing
+    reads_graph: ClassVar[bool] = True  # a part may; and to hide what nobody looks at changes nothing
     num_features: ClassVar[int]
 
-    def __init__(
-        self, num_entities: int, num_relations: int, parts: Sequence[Callable[[int, int], Scorer]]
-    ) -> None:
+    def __init__(self, num_entities: int, num_relations: int, parts: Sequence[Callable[[int, int], Scorer]]) -> None:
         super().__init__(num_entities, num_relations)
         if not parts:
             raise UserError("a combination needs at least one part")
@@ -51,9 +49,9 @@ class Ensemble(Scorer, ABC):
         queries = replace(queries, generator=None)
         is_known = queries.head < self.num_entities
         asked = replace(queries, head=queries.head.where(is_known, 0))
-        somebody_looks = any(part.looks_at_graph for part in self.scorers())
+        somebody_looks = any(part.reads_graph for part in self.scorers())
         for part in self.scorers():
-            if part.looks_at_graph or not somebody_looks:  # then the first part says what it lacks
+            if part.reads_graph or not somebody_looks:  # then the first part says what it lacks
                 yield part.score_tails(queries)
             else:
                 yield part.score_tails(asked).masked_fill(~is_known[:, None], WORST)

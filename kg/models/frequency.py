@@ -8,14 +8,14 @@ from torch import Tensor, nn
 
 from kg.graph.graph import Graph
 from kg.models.scorer import Queries, Scorer, Tails
-from kg.models.space import Space
+from kg.training.recipes.space import Space
 
 SPACE = Space({})  # it has no settings
 
 
 @final
 class Frequency(Scorer):
-    """score(h, r, t) = log(1 + number of training facts (., r, t)), counted by kg.training.counting.
+    """score(h, r, t) = log(1 + number of training facts (., r, t)), counted by kg.training.algorithms.counting.
 
     The softmax of a row is then p(t | r), with add-one (Laplace) smoothing. An entity that came after the training has
     answered nothing so far: as a candidate it scores log 1, like one that training knows but never saw answer r; as a

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from kg.models.scorer import WORST, Queries, Scorer, Tails
-from kg.models.space import DROPOUT, Space
+from kg.training.recipes.space import DROPOUT, Space
 
 SPACE = Space({"base_dropout": DROPOUT})
 
@@ -29,7 +29,7 @@ class Gated(Scorer):
     trained model it is. base_dropout: the share of questions in training whose answer the own score must find alone.
     """
 
-    looks_at_graph: ClassVar[bool] = True  # the own score may; and to hide what nobody looks at changes nothing
+    reads_graph: ClassVar[bool] = True  # the own score may; and to hide what nobody looks at changes nothing
 
     def __init__(
         self,

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from kg.errors import UserError
 from kg.graph.graph import Graph
 from kg.models.scorer import Queries, Scorer, Tails
-from kg.models.space import Real, Space
+from kg.training.recipes.space import Real, Space
 
 SPACE = Space({"smoothing": Real(0.001, 1.0, log=True)})
 
@@ -25,7 +25,7 @@ class NaiveBayes(Scorer):
     smoothing: what is added to every count (Laplace); 0.01 is good on the valid part of GraIL's fb237-v1.
     """
 
-    looks_at_graph = True
+    reads_graph = True
     weight: Float[Tensor, "R2 R2"]  # of relation r and of an edge s of the candidate
 
     def __init__(self, num_entities: int, num_relations: int, smoothing: float = 0.01) -> None:

@@ -14,8 +14,8 @@ from kg.graph.graph import Graph, Neighbours
 from kg.graph.known import spans
 from kg.models.complex import moduli, product
 from kg.models.encoder import Encoded, GraphEncoder, Vectors, chosen
-from kg.models.scorer import Looks, Queries, QueryVectors, Scorer, Tails, dropout
-from kg.models.space import COMMON, DROPOUT, Choice, Space
+from kg.models.scorer import AttentionWeights, Queries, QueryVectors, Scorer, Tails, dropout
+from kg.training.recipes.space import COMMON, DROPOUT, Choice, Space
 
 SPACE = Space(
     {
@@ -138,9 +138,7 @@ class NeighbourhoodTransformer(GraphEncoder):
         said: Tensor = self.answer(y)
         return said
 
-    def identify(
-        self, ids: Int[Tensor, " B"], graph: Graph, generator: torch.Generator | None
-    ) -> Float[Tensor, "B N"]:
+    def identify(self, ids: Int[Tensor, " B"], graph: Graph, generator: torch.Generator | None) -> Float[Tensor, "B N"]:
         """Scores of all rows of the table for being the entities that have these neighbours."""
         x = nn.functional.pad(self.table.weight, (0, 0, 0, graph.num_entities - self.num_entities))
         return self._identity(ids, x, graph, generator) @ self.table.weight.T
@@ -181,7 +179,7 @@ class NeighbourhoodTransformer(GraphEncoder):
         return x, composed, asked, tokens
 
     @torch.no_grad()
-    def looks(self, queries: Queries) -> Looks | None:
+    def attention_weights(self, queries: Queries) -> AttentionWeights | None:
         """The weights with which the query token reads its edges' tokens in the last block, the mean of its heads.
 
         With an `attention` these tokens have looked at each other before, and tell of other edges too.
@@ -195,7 +193,7 @@ class NeighbourhoodTransformer(GraphEncoder):
             asked = block(asked, vector, offsets, queries.generator)
         assert isinstance(last, _ReadingBlock)
         _, weights = last.weights(asked, vector, offsets)
-        return Looks(tokens.row, tokens.relation, tokens.tail, weights.mean(1))
+        return AttentionWeights(tokens.row, tokens.relation, tokens.tail, weights.mean(1))
 
     def compare(self, state: QueryVectors, tails: Tails = None) -> Float[Tensor, "B K"]:
         assert isinstance(state, Answer)
@@ -231,9 +229,7 @@ class NeighbourhoodTransformer(GraphEncoder):
         found = graph.neighbours(ids, None if generator is None else self.num_neighbours, generator)
         return torch.repeat_interleave(torch.arange(len(ids), device=ids.device), found.offsets.diff()), found
 
-    def _tokens(
-        self, ids: Int[Tensor, " B"], graph: Graph, generator: torch.Generator | None
-    ) -> "Tokens":
+    def _tokens(self, ids: Int[Tensor, " B"], graph: Graph, generator: torch.Generator | None) -> "Tokens":
         """The edges of these entities in one order: by relation, falling degree, id; without vectors yet."""
         row, found = self._edges(ids, graph, generator)
         tokens = Tokens(row, found.relation, found.tail, self.scale.weight.new_zeros(len(row), 0))

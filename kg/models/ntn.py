@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from kg.models.bilinear import products
 from kg.models.scorer import EmbeddingScorer, Queries, QueryVectors, dropout, tied_relation
-from kg.models.space import BATCH, COMMON, Choice, Space
+from kg.training.recipes.space import BATCH, COMMON, Choice, Space
 
 SPACE = Space({**COMMON, "dim": Choice((16, 32, 64)), "slices": Choice((2, 4, 8))}, batch_size=BATCH)
 

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from kg.errors import UserError
 from kg.models.scorer import Queries, Scorer, Tails
-from kg.models.space import Choice, Space
-from kg.rules.edges import check_questions
-from kg.rules.paths import ends, walkable
+from kg.rules.path_features import ends, walkable
+from kg.training.recipes.space import Choice, Space
+from kg.walks.edges import check_questions
 
 SPACE = Space({"num_paths": Choice((16, 32, 64))})
 
@@ -47,12 +47,13 @@ class PathRanking(Scorer):
     """score(h, r, t) = bias_r + sum_k w_rk P(t | h, path k): the path ranking algorithm (Lao and Cohen, 2010).
 
     Path k of directed relation r is a sequence of at most max_length directed relations, and P the probability that a
-    random walk from h along them ends at t (kg.rules.paths.ends). Of each r there are at most num_paths. The walks go
-    through the graph of the question, so that entities that came later are answered for; what no walk reaches scores
-    bias_r. sigmoid(score) tells true from false among the examples of kg.training.logistic, which fits the weights.
+    random walk from h along them ends at t (kg.rules.path_features.ends). Of each r there are at most num_paths. The
+    walks go through the graph of the question, so that entities that came later are answered for; what no walk reaches
+    scores bias_r. sigmoid(score) tells true from false among the examples of kg.training.algorithms.path_regression,
+    which fits the weights.
     """
 
-    looks_at_graph = True
+    reads_graph = True
     paths: Int[Tensor, "R2 P L"]  # filled up with -1
     weight: Float[Tensor, "R2 P"]
     bias: Float[Tensor, " R2"]
@@ -69,9 +70,7 @@ class PathRanking(Scorer):
         """How many paths a relation may have, and how long they may be."""
         return self.paths.shape[1], self.paths.shape[2]
 
-    def learn(
-        self, relation: int, paths: Int[np.ndarray, "P L"], weight: Float[np.ndarray, " P"], bias: float
-    ) -> None:
+    def learn(self, relation: int, paths: Int[np.ndarray, "P L"], weight: Float[np.ndarray, " P"], bias: float) -> None:
         """Answer by these from now on."""
         self.paths[relation] = torch.from_numpy(paths)
         self.weight[relation] = torch.from_numpy(weight)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from kg.models.ensemble import Ensemble
 from kg.models.scorer import Scorer
-from kg.models.space import Space
+from kg.training.recipes.space import Space
 
 SPACE = Space({})  # its parts have settings, it has none
 
@@ -21,16 +21,14 @@ class RankEnsemble(Ensemble):
     rank_p: where part p ranks t among all candidates, known answers included, since nobody can leave out those he is
     asked for: see `mean_ranks`. A part that says nothing in a row ranks all the same. Weights, one a part whatever the
     relation, sum to 1. After Meilicke et al. (2021), who found that such sums work well for rules and embeddings;
-    fitted by kg.training.rank_weights, until then every part counts the same.
+    fitted by kg.training.ensembles.rank_weights, until then every part counts the same.
     """
 
     num_features: ClassVar[int] = 1
     weight: Float[Tensor, " P"]
     sharpness: Float[Tensor, ""]
 
-    def __init__(
-        self, num_entities: int, num_relations: int, parts: Sequence[Callable[[int, int], Scorer]]
-    ) -> None:
+    def __init__(self, num_entities: int, num_relations: int, parts: Sequence[Callable[[int, int], Scorer]]) -> None:
         super().__init__(num_entities, num_relations, parts)
         self.register_buffer("weight", torch.full((len(parts),), 1 / len(parts)))
         self.register_buffer("sharpness", torch.ones(()))

@@ -9,11 +9,9 @@ from torch import Tensor, nn
 from kg.graph.graph import Graph
 from kg.models.bilinear import forms, products
 from kg.models.scorer import DotScorer, Queries, QueryVectors, dropout, tied_relation
-from kg.models.space import AGAINST_ALL, BATCH, COMMON, NUCLEAR, Choice, Space
+from kg.training.recipes.space import AGAINST_ALL, BATCH, COMMON, NUCLEAR, Choice, Space
 
-SPACE = Space(
-    {**COMMON, "dim": Choice((32, 64, 128))}, objective=AGAINST_ALL, regularizer=NUCLEAR, batch_size=BATCH
-)
+SPACE = Space({**COMMON, "dim": Choice((32, 64, 128))}, objective=AGAINST_ALL, regularizer=NUCLEAR, batch_size=BATCH)
 
 
 @final
@@ -56,7 +54,7 @@ class RESCAL(DotScorer):
         matrix = self.matrix.index_select(0, forward)
         return torch.where(inverse[:, None, None], matrix.transpose(1, 2), matrix)
 
-    def form(self, relation: int) -> Float[Tensor, "D D"]:
+    def bilinear_form(self, relation: int) -> Float[Tensor, "D D"]:
         return self._matrices(torch.tensor([relation], device=self.device))[0]
 
     def score_relations(self, head: Int[Tensor, " B"], tail: Int[Tensor, " B"], graph: Graph) -> Float[Tensor, "B R2"]:

@@ -11,7 +11,7 @@ from torch.autograd.function import once_differentiable
 
 from kg.models.complex import moduli
 from kg.models.scorer import EmbeddingScorer, Queries, QueryVectors, tied_relation
-from kg.models.space import BATCH, DROPOUT, INIT, SAMPLED, Choice, Space
+from kg.training.recipes.space import BATCH, DROPOUT, INIT, SAMPLED, Choice, Space
 
 SPACE = Space(
     {"dim": Choice((32, 64, 128)), "entity_dropout": DROPOUT, "init": INIT}, objective=SAMPLED, batch_size=BATCH

@@ -13,10 +13,10 @@ from kg.errors import UserError, check_choice
 from kg.graph.graph import Graph
 from kg.graph.known import spans
 from kg.models.scorer import Queries, Scorer, Tails
-from kg.models.space import Choice, Space
-from kg.rules.edges import check_questions, edges_of
 from kg.rules.prediction import Index, answers, index_of, lexicographic
 from kg.rules.rule import Rules
+from kg.training.recipes.space import Choice, Space
+from kg.walks.edges import check_questions, edges_of
 
 NEVER = math.log(1e-7)
 
@@ -52,10 +52,10 @@ class RuleScorer(Scorer):
 
     (Meilicke et al., 2019.) What no rule gives scores log 10^-7. The rules are followed in the graph of the question,
     hence they answer for entities that came after the mining; only a rule with a constant is about that one entity. Its
-    numbers are those of kg.rules.rule.Rules, mined by kg.training.mining.
+    numbers are those of kg.rules.rule.Rules, mined by kg.training.algorithms.mining.
     """
 
-    looks_at_graph = True
+    reads_graph = True
 
     def __init__(
         self,

@@ -39,7 +39,7 @@ class Queries:
         return replace(self, head=self.head[rows], relation=self.relation[rows])
 
 
-class Looks(NamedTuple):
+class AttentionWeights(NamedTuple):
     """M edges that B questions looked at: edge i of question row[i], with its share of 1 for all of that question."""
 
     row: Int[Tensor, " M"]
@@ -51,10 +51,10 @@ class Looks(NamedTuple):
 class Scorer(nn.Module, ABC):
     """Scores of tails for (head, relation, ?). Encode once, compare with candidates as often as needed.
 
-    looks_at_graph: whether scores depend on the edges of `queries.graph`. Training must then hide the answers.
+    reads_graph: whether scores depend on the edges of `queries.graph`. Training must then hide the answers.
     """
 
-    looks_at_graph: ClassVar[bool] = False
+    reads_graph: ClassVar[bool] = False
 
     def __init__(self, num_entities: int, num_relations: int) -> None:
         super().__init__()
@@ -102,7 +102,7 @@ class Scorer(nn.Module, ABC):
         queries = Queries(head.repeat_interleave(num), relation, graph)
         return self.score_hrt(queries, tail.repeat_interleave(num)).view(rows, num)
 
-    def looks(self, queries: Queries) -> Looks | None:
+    def attention_weights(self, queries: Queries) -> AttentionWeights | None:
         """Which edges of their heads the questions attend to; None: the scorer weighs no edges by attention."""
         return None
 
@@ -202,7 +202,7 @@ class EmbeddingScorer(Scorer):
 class DotScorer(EmbeddingScorer, ABC):
     """score = query vector . candidate vector."""
 
-    def form(self, relation: int) -> Float[Tensor, "D D"] | None:
+    def bilinear_form(self, relation: int) -> Float[Tensor, "D D"] | None:
         """M with score(h, r, t) = h^T M t for the rows h, t of `entities`, without dropout; None where there is none.
 
         The relation is directed, 0 ... 2R - 1. With it both directions of all facts of a relation are one product.

@@ -10,8 +10,8 @@ from torch import Tensor
 from kg.errors import UserError
 from kg.graph.graph import Graph
 from kg.models.scorer import Queries, Scorer, Tails
-from kg.models.space import Space
-from kg.rules.similarity import (
+from kg.training.recipes.space import Space
+from kg.walks.similarity import (
     Rows,
     Walks,
     adamic_adar,
@@ -35,7 +35,7 @@ class Similarity(Scorer, ABC):
     they count. It is computed on the CPU. An entity without an edge has no evidence, and as a head gives none.
     """
 
-    looks_at_graph = True
+    reads_graph = True
 
     @property
     def device(self) -> torch.device:

@@ -38,9 +38,7 @@ def write_embeddings(bundle: Bundle, out: Path | str) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _write_tsv(
-    path: Path, entities: tuple[str, ...], relations: tuple[str, ...], parameters: dict[str, Any]
-) -> None:
+def _write_tsv(path: Path, entities: tuple[str, ...], relations: tuple[str, ...], parameters: dict[str, Any]) -> None:
     with path.open("w", encoding="utf-8") as file:
         for name, rows in parameters.items():
             # Embeddings, and the matrices of relations; all else is layers, whatever the number of their rows.

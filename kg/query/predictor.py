@@ -13,19 +13,19 @@ from torch import Tensor
 
 from kg.bundle import Bundle
 from kg.errors import UserError
-from kg.evaluation.asking import Asking, Rows
-from kg.evaluation.calibration import Calibration
-from kg.evaluation.uncertainty import entropies
 from kg.graph.dataset import entity_facts
 from kg.graph.graph import Graph
 from kg.graph.known import KnownAnswers
 from kg.graph.schema import Schema
 from kg.graph.vocabulary import Vocabulary
 from kg.models.scorer import Queries
-from kg.query.candidate import Candidate, Candidates
-from kg.query.clashes import Clashes
+from kg.probability.calibration import Calibration
+from kg.probability.query_scores import Asking, Rows
+from kg.probability.uncertainty import entropies
+from kg.query.candidates.candidate import Candidate, Candidates
+from kg.query.consistency import Clashes
 from kg.query.pattern import Names, Pattern
-from kg.query.types import Constraint, ObservedTypes, observed_line
+from kg.search.type_constraints import Constraint, ObservedTypes, observed_line
 from kg.store.store import Store
 
 _BATCH = 256
@@ -142,12 +142,10 @@ class Predictor:
 
     # Questions
 
-    def ask(
-        self, pattern: Pattern, top: int = 10, new_only: bool = False, types: Constraint = "off"
-    ) -> Candidates:
+    def ask(self, pattern: Pattern, top: int = 10, new_only: bool = False, types: Constraint = "off") -> Candidates:
         """The best answers to a pattern with one '?', by the score of the direction asked, as evaluation ranks them.
 
-        types: which entities may answer, see kg.query.types.
+        types: which entities may answer, see kg.search.type_constraints.
         """
         return self.ask_all([pattern], top, new_only, types)[0]
 
@@ -216,8 +214,8 @@ class Predictor:
         checkpoint: Path | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> Candidates:
-        """The most probable new facts of the whole graph: see kg.query.discovery."""
-        from kg.query.discovery import Search, best_new_facts
+        """The most probable new facts of the whole graph: see kg.search.discovery."""
+        from kg.search.discovery import Search, best_new_facts
 
         search = Search(
             top,
@@ -373,7 +371,7 @@ class Predictor:
         return low
 
     def fact_probabilities(self, hrt: Int[Tensor, "F 3"]) -> Float[Tensor, " F"]:
-        """Of facts, known or not: see kg.evaluation.calibration. O(F (answers of their relations)) scores.
+        """Of facts, known or not: see kg.probability.calibration. O(F (answers of their relations)) scores.
 
         A relation may be given in either direction. UserError for an entity that the model cannot be asked about, and
         where the model tells no probabilities.

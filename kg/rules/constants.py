@@ -5,8 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int
 
-from kg.rules.compiled import compiled, longer
-from kg.rules.edges import Edges, leads_to, span
+from kg.walks.compiled import compiled, longer
+from kg.walks.edges import Edges, leads_to, span
 
 
 class Features(NamedTuple):

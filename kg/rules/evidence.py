@@ -6,13 +6,13 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from kg.graph.graph import Graph
-from kg.rules.compiled import compiled
-from kg.rules.connections import bodies, check_codes, codes_of, supported
 from kg.rules.constants import holds_open
-from kg.rules.edges import Edges, check_questions, edges_of, leads_to, span
-from kg.rules.grounding import is_new
 from kg.rules.mining import BODY_BUDGET, scaled_counts
 from kg.rules.rule import Atom, Rule, Rules, confidence
+from kg.walks.compiled import compiled
+from kg.walks.connections import bodies, check_codes, codes_of, supported
+from kg.walks.edges import Edges, check_questions, edges_of, leads_to, span
+from kg.walks.grounding import is_new
 
 Grounding = tuple[Atom, ...]  # a rule's atoms with entities in the place of variables: facts of the graph
 
@@ -24,9 +24,7 @@ _TRIED, _TRIAL_BUDGET = 8192, 10_000  # bodies that are measured roughly, by so 
 _MEASURED = 64  # the surest of these, which are measured as mining does
 
 
-def joining_rules(
-    graph: Graph, head: int, relation: int, tail: int, held: Rules | None = None
-) -> tuple[Rules, bool]:
+def joining_rules(graph: Graph, head: int, relation: int, tail: int, held: Rules | None = None) -> tuple[Rules, bool]:
     """The closed rules for this relation (below R) whose bodies, of at most LONGEST atoms, lead from head to tail.
 
     They are measured on the graph, as if (head, relation, tail) were unknown: it must not be among the edges, and does
@@ -158,9 +156,7 @@ def holding_for(edges: Edges, rules: Int[np.ndarray, "K 4"], x: int) -> Bool[np.
 
 
 @compiled
-def holding(
-    edges: Edges, bodies: Int[np.ndarray, "C L"], head: int, tail: int, most: int
-) -> Int[np.ndarray, " K"]:
+def holding(edges: Edges, bodies: Int[np.ndarray, "C L"], head: int, tail: int, most: int) -> Int[np.ndarray, " K"]:
     """Which are the first `most` bodies that lead from head to tail."""
     found, count = np.zeros(min(most, len(bodies)), np.int64), 0
     for i in range(len(bodies)):

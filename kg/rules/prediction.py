@@ -5,11 +5,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from kg.rules.compiled import compiled, longer
 from kg.rules.constants import holds_open
-from kg.rules.edges import Edges, span
-from kg.rules.grounding import reached
 from kg.rules.rule import Rules, inverse_bodies
+from kg.walks.compiled import compiled, longer
+from kg.walks.edges import Edges, span
+from kg.walks.grounding import reached
 
 
 class Index(NamedTuple):
@@ -221,9 +221,7 @@ def _give(
 
 
 @compiled
-def lexicographic(
-    offsets: Int[np.ndarray, " B1"], confidences: Float[np.ndarray, "M K"]
-) -> Float[np.ndarray, " M"]:
+def lexicographic(offsets: Int[np.ndarray, " B1"], confidences: Float[np.ndarray, "M K"]) -> Float[np.ndarray, " M"]:
     """One number an answer that has the order of its confidences: by the first, then by the second, and so on.
 
     It is the log-odds of the first, raised by as many units in the last place as the order takes: by none for a row of

@@ -44,8 +44,8 @@ class Loaded:
 class Store:
     """The published generation of the store at `path`: it stays the same until this object writes.
 
-    The graph PREDICTIONS holds what models said (kg.query.publish). match() and dump() read it as any other; what is
-    learnt from does not: facts(), entity_pairs() and texts().
+    The graph PREDICTIONS holds what models said (kg.query.candidates.publish). match() and dump() read it as any other;
+    what is learnt from does not: facts(), entity_pairs() and texts().
 
     `create`: a path where nothing is yet is an empty store, made by the first write. Without it, and for a path that
     holds something else, UserError. Any number of readers; one writer at a time, in whatever process (UserError "the

@@ -117,9 +117,7 @@ def sampled_softmax(positive: Float[Tensor, " B"], negative: Float[Tensor, "B K"
     return torch.logaddexp(positive, torch.logsumexp(negative, 1)) - positive
 
 
-def margin_ranking(
-    positive: Float[Tensor, " B"], negative: Float[Tensor, "B K"], margin: float
-) -> Float[Tensor, " B"]:
+def margin_ranking(positive: Float[Tensor, " B"], negative: Float[Tensor, "B K"], margin: float) -> Float[Tensor, " B"]:
     """Mean over the negatives of max(0, margin - positive + negative) (Bordes et al., 2013)."""
     return functional.relu(margin - positive[:, None] + negative).mean(1)
 

@@ -110,9 +110,7 @@ class KvsAll(Objective):
         return _cross_entropy(scorer, batch, weight, self.label_smoothing)
 
 
-def _cross_entropy(
-    scorer: Scorer, batch: Batch, weight: Float[Tensor, " P"], smoothing: float
-) -> Float[Tensor, ""]:
+def _cross_entropy(scorer: Scorer, batch: Batch, weight: Float[Tensor, " P"], smoothing: float) -> Float[Tensor, ""]:
     queries = batch.queries
     size, num_entities = len(queries), queries.graph.num_entities
     if size * num_entities <= _MOST_SCORES:
@@ -226,6 +224,8 @@ OBJECTIVES: dict[str, type[Objective]] = {
     "k_vs_all": KvsAll,
     "negative_sampling": NegativeSampling,
 }
+
+
 @runtime_checkable
 class Identifies(Protocol):
     """A scorer that can tell an entity by its neighbours."""

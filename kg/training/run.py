@@ -19,7 +19,7 @@ from kg.training.objectives import AUXILIARIES, OBJECTIVES, MaskedEntity, Object
 from kg.training.regularizers import REGULARIZERS, Regularizer
 
 if TYPE_CHECKING:
-    from kg.training.fit import Fitting
+    from kg.training.gradient_descent import Fitting
 
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adam": torch.optim.Adam,
@@ -76,13 +76,13 @@ class Procedure(ABC):
 
 
 PROCEDURES: dict[str, str] = {
-    "additive": "kg.training.additive:Additive",
-    "als": "kg.training.als:ALS",
-    "counting": "kg.training.counting:Counting",
-    "logistic": "kg.training.logistic:Logistic",
-    "mine": "kg.training.mining:Mining",
-    "stack": "kg.training.stacking:Stacking",
-    "weigh_ranks": "kg.training.rank_weights:RankWeighing",
+    "additive": "kg.training.algorithms.additive:Additive",
+    "als": "kg.training.algorithms.als:ALS",
+    "counting": "kg.training.algorithms.counting:Counting",
+    "logistic": "kg.training.algorithms.path_regression:Logistic",
+    "mine": "kg.training.algorithms.mining:Mining",
+    "stack": "kg.training.ensembles.stacking:Stacking",
+    "weigh_ranks": "kg.training.ensembles.rank_weights:RankWeighing",
 }
 
 
@@ -131,7 +131,7 @@ class Run:
         check_choice("hide", self.hide, (None, "exact", "pair"))
         check_choice("precision", self.precision, ("fp32", "bf16"))
         _check_arguments(self.scorer, "num_entities", "num_relations")
-        if getattr(self.scorer.func, "looks_at_graph", False):
+        if getattr(self.scorer.func, "reads_graph", False):
             name = self.scorer.func.__name__
             if self.hide is None:
                 raise UserError(f"{name} looks at the graph, where the answers stand: hide must be exact or pair")

@@ -19,15 +19,15 @@ from torch import Tensor
 from kg import bundle
 from kg.bundle import Bundle
 from kg.errors import UserError
-from kg.evaluation.calibration import Calibration, calibrate
 from kg.evaluation.temperature import fit_temperature
 from kg.graph.dataset import Dataset
 from kg.models.ensemble import Ensemble
 from kg.models.gated import Gated
 from kg.models.scorer import Scorer
-from kg.training.fit import Epoch, Fit, Fitting
+from kg.probability.calibration import Calibration, calibrate
+from kg.studies.provenance import digest
+from kg.training.gradient_descent import Epoch, Fit, Fitting
 from kg.training.memory import keep_freed_memory
-from kg.training.provenance import digest
 from kg.training.run import Run, WarmUp
 
 _SAVE_EVERY_SECONDS = 60.0

@@ -1,0 +1,184 @@
+"""How good are the probabilities: among all candidates that are told p, are a share of p held-out facts?
+
+Nearly all candidates are told almost 0, and that is nearly always right: what they are told weighs nothing beside how
+many they are. So the candidates are put in order of probability and cut where the sum of the probabilities, the number
+of facts to be expected, grows by a bin's part of it: each bin should hold as many facts as any other, the last one
+among a few candidates and the first among millions. Bins of equal width, or of as many candidates each, would put all
+that is ever asked for into a corner of the last.
+"""
+
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from kg.evaluation.average_precision import average_precision
+from kg.graph.dataset import PARTS, Dataset
+from kg.models.scorer import Scorer
+from kg.probability.calibration import Calibration, asking, loops
+from kg.probability.candidate_sample import sample_pool
+
+_BINS = 15
+_NEVER = 1e-12  # a probability of 0 counts as this one in the log-loss
+
+
+@dataclass(frozen=True)
+class Bin:
+    """predicted: the mean probability of these candidates. observed: the share of them that are facts."""
+
+    predicted: float
+    observed: float
+    candidates: float
+    facts: float
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """Figures over all candidates. None: there is nothing to measure it by.
+
+    facts: of the candidates, those that were held out. brier: mean (p - fact)^2. ece: the expected calibration error,
+    sum over bins of |observed - predicted| candidates / all candidates; a fact: the same for each fact there is, so
+    that 0.1 means that every tenth is expected in the wrong place. log_loss: in nats. skill: 1 - loss / loss of the
+    base rate, told of every candidate. precision, recall: of the candidates with p >= threshold.
+    """
+
+    candidates: float
+    facts: float
+    negatives_a_fact: float
+    brier: float
+    brier_skill: float | None
+    log_loss: float
+    log_loss_skill: float | None
+    ece: float
+    ece_a_fact: float
+    pr_auc: float
+    threshold: float
+    precision: float | None
+    recall: float
+    bins: tuple[Bin, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def evaluate(
+    calibration: Calibration,
+    scorer: Scorer,
+    dataset: Dataset,
+    part: str,
+    temperature: float | None,
+    threshold: float = 0.5,
+    seed: int = 2,
+) -> Reliability:
+    """Over all candidates that training did not see, sampled and weighed back (see kg.probability.candidate_sample).
+
+    'test': a fact of test stands for its share of all that was held out, which is what a probability is of; facts of
+    valid are no candidates. 'valid': test is not looked at, its facts are candidates like any other, and measured is
+    the probability of being in valid: the held-out ones times valid's share of them. The threshold is still that of p.
+    The seed is none that kg.probability.calibration draws by: those candidates have been fitted on.
+    """
+    known = dataset.known(*(PARTS if part == "test" else ("train", "valid"))).to(scorer.device)
+    facts = dataset.part(part).to(scorer.device)
+    pool = sample_pool(asking(scorer, dataset, temperature), facts, loops(dataset), known, seed)
+    share = len(facts) / (len(dataset.valid) + len(dataset.test))
+    probability = calibration.of_pool(pool)
+    if part == "test":
+        weight = torch.where(pool.is_true, pool.weight / share, pool.weight)
+        return reliability(probability, pool.is_true, weight, threshold)
+    found = reliability(probability * share, pool.is_true, pool.weight, threshold * share)
+    return replace(found, threshold=threshold)
+
+
+def reliability(
+    probability: Float[Tensor, " P"], is_true: Bool[Tensor, " P"], weight: Float[Tensor, " P"], threshold: float = 0.5
+) -> Reliability:
+    """Of P candidates that each stand for `weight` of them. ValueError where none is true."""
+    weight, label = weight.double(), is_true.double()
+    total = weight.sum().item()
+    facts = (weight * label).sum().item()
+
+    def mean(values: Float[Tensor, " P"]) -> float:
+        return ((weight * values).sum() / total).item()
+
+    def log_loss(p: Float[Tensor, " P"]) -> float:
+        said = torch.where(is_true, p, 1 - p)
+        return mean(-said.clamp(min=_NEVER).log())
+
+    base_rate = torch.full_like(probability, facts / total)
+    brier, brier_of_base = (mean((each - label) ** 2) for each in (probability, base_rate))
+    loss, loss_of_base = log_loss(probability), log_loss(base_rate)
+    found = bins(probability, is_true, weight)
+    missed = sum(abs(each.observed - each.predicted) * each.candidates for each in found)
+    above = probability >= threshold
+    chosen, hits = (weight * above).sum().item(), (weight * above * label).sum().item()
+    return Reliability(
+        candidates=total,
+        facts=facts,
+        negatives_a_fact=(total - facts) / facts if facts else 0.0,
+        brier=brier,
+        brier_skill=1 - brier / brier_of_base if brier_of_base else None,
+        log_loss=loss,
+        log_loss_skill=1 - loss / loss_of_base if loss_of_base else None,
+        ece=missed / total,
+        ece_a_fact=missed / facts if facts else 0.0,
+        pr_auc=average_precision(probability, is_true, weight),
+        threshold=threshold,
+        precision=hits / chosen if chosen else None,
+        recall=hits / facts if facts else 0.0,
+        bins=found,
+    )
+
+
+def bins(
+    probability: Float[Tensor, " P"], is_true: Bool[Tensor, " P"], weight: Float[Tensor, " P"], most: int = _BINS
+) -> tuple[Bin, ...]:
+    """From the lowest probability up, as many facts to be expected in each; what is told alike stays together."""
+    values, told = torch.unique(probability, return_inverse=True)
+    expected = torch.zeros_like(values).index_add_(0, told, weight * probability)
+    middle = (expected.cumsum(0) - expected / 2) / expected.sum().clamp(min=_NEVER)
+    place = (middle * most).long().clamp(max=most - 1)[told]
+    candidates, predicted, facts = (
+        torch.bincount(place, weight * each, minlength=most).tolist()
+        for each in (torch.ones_like(weight), probability, is_true)
+    )
+    rows = zip(candidates, predicted, facts, strict=True)
+    return tuple(Bin(mean / count, true / count, count, true) for count, mean, true in rows if count)
+
+
+def plot(found: Reliability, file: Path, title: str) -> None:
+    """A reliability diagram: predicted against observed, both as log-odds, and below how many candidates a bin has."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 7), layout="constrained")
+    axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    predicted, candidates, facts = (
+        [getattr(each, name) for each in found.bins] for name in ("predicted", "candidates", "facts")
+    )
+    least = min([each.observed for each in found.bins if each.observed] + [each for each in predicted if each])
+    low, high = least / 3, 0.999
+    # A bin without any fact, or with nothing else, has no log-odds: it stands at the edge.
+    predicted, observed = (
+        [min(max(value, low), high) for value in values]
+        for values in (predicted, [each.observed for each in found.bins])
+    )
+    axes.plot([low, high], [low, high], color="0.6", label="perfect")
+    axes.plot(predicted, observed, "o-", label="a bin of candidates")
+    axes.set(xscale="logit", yscale="logit", xlim=(low, high), ylim=(low, high), ylabel="observed share of facts")
+    axes.set_title(f"{title}\nBrier skill {_told(found.brier_skill)}, ECE a fact {found.ece_a_fact:.3f}")
+    axes.legend()
+    below.plot(predicted, candidates, "s-", color="C1", label="candidates")
+    below.plot(predicted, facts, "o-", color="C0", label="facts")
+    below.set(xscale="logit", yscale="log", xlabel="predicted probability")
+    below.legend()
+    for each in (axes, below):
+        each.grid(alpha=0.3)
+        each.minorticks_off()
+    below.tick_params(axis="x", labelrotation=45)
+    figure.savefig(file, dpi=120)
+
+
+def _told(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

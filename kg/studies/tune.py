@@ -1,0 +1,314 @@
+"""tune(): a search for settings, by the MRR on valid, in a folder that a later call goes on with."""
+
+import importlib
+import inspect
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+import torch
+from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+from optuna.trial import BaseTrial, FrozenTrial, Trial, TrialState
+from rich.console import Console
+from sqlalchemy import URL
+from sqlalchemy.exc import DatabaseError
+
+from kg.errors import UserError
+from kg.evaluation.ranking import evaluate
+from kg.graph.dataset import Dataset
+from kg.models import SCORERS, scorer_class
+from kg.studies.presets import written
+from kg.studies.provenance import check_same, digest
+from kg.training.memory import keep_freed_memory
+from kg.training.recipes.defaults import defaults
+from kg.training.recipes.space import COMMON, Choice, Options, Range, Space
+from kg.training.run import Run
+from kg.training.train import Interrupted, fitting, threads_for
+
+_STUDY = "study.db"
+_BEFORE_PRUNING = 5  # trials that run to their end before any is compared with their median
+_TELLING = 20  # trials from which on the report tells which settings mattered
+_ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """best: the Run with the highest MRR on valid, from trial number `trial`; preset: where it lies, as FILE:name.
+
+    complete, pruned: how many trials came to their end, and how many were given up.
+    """
+
+    best: Run
+    valid_mrr: float
+    trial: int
+    complete: int
+    pruned: int
+    preset: str
+
+    def to_json(self) -> dict[str, Any]:
+        plain = {name: getattr(self, name) for name in ("valid_mrr", "trial", "complete", "pruned", "preset")}
+        return {**plain, "best": self.best.to_json()}
+
+
+def space(model: str) -> Space:
+    """What to try for a model: the SPACE beside its scorer; else of the arguments most scorers have those it takes."""
+    made = scorer_class(model)
+    module = importlib.import_module(SCORERS[model].partition(":")[0])
+    takes = inspect.signature(made).parameters
+    found: Space = vars(module).get("SPACE") or Space({name: each for name, each in COMMON.items() if name in takes})
+    return found
+
+
+def tune(
+    dataset: Dataset,
+    model: str,
+    out: Path | str,
+    *,
+    trials: int = 50,
+    timeout_seconds: float | None = None,
+    epochs: int | None = None,
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+    console: Console | None = None,
+    quiet: bool = False,
+) -> Tuned:
+    """Look for the settings of a model with the best MRR on valid; test facts are never looked at.
+
+    Each trial varies the model's default Run within space(model), at a place that a tree-structured Parzen estimator
+    chooses (Bergstra et al., 2011). One that stays below the median of those before it is given up; one that diverges
+    counts as given up, with the reason. `trials` are counted in all: the same call goes on with `out` until there are
+    so many, and makes the same trials as if it had not been interrupted. No trial begins after timeout_seconds.
+
+    Writes out/study.db, and at the end best.py (a preset) and report.md. SIGINT raises Interrupted; the trial under way
+    is tried again. UserError where `out` was begun with other facts or settings, or holds something else, there are no
+    valid facts, or no trial came to its end.
+    """
+    base = replace(defaults(model)(dataset), seed=seed)
+    base = base if epochs is None else replace(base, epochs=epochs)
+    if trials < 1:
+        raise UserError(f"trials must be at least 1: got {trials}")
+    if not len(dataset.valid):
+        raise UserError("there are no valid facts: nothing to choose settings by")
+    search = _Search(dataset, base, space(model), torch.device(device), console or Console(stderr=True), quiet)
+    folder = Path(out)
+    began = time.monotonic()
+    keep_freed_memory()
+    with _study(folder, search.begun(), base) as study:
+        while (ended := len(study.get_trials(False, _ENDED))) < trials:
+            if timeout_seconds is not None and time.monotonic() - began >= timeout_seconds:
+                break
+            # A function of (seed, trials ended), so that a study that goes on draws what it would have drawn.
+            mixed = int(np.random.SeedSequence((seed, ended)).generate_state(1)[0])
+            study.sampler = optuna.samplers.TPESampler(seed=mixed)
+            search.attempt(study, ended + 1, trials)
+        return _report(folder, study, search)
+
+
+@contextmanager
+def _study(folder: Path, begun: dict[str, Any], base: Run) -> Iterator[optuna.Study]:
+    """The study in this folder. A trial that a killed process left under way is failed, and waits to be tried again."""
+    if folder.exists() and any(folder.iterdir()) and not (folder / _STUDY).exists():
+        raise UserError(f"{folder} holds other files, and no {_STUDY}: choose an empty folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        storage = optuna.storages.RDBStorage(URL.create("sqlite", database=str(folder / _STUDY)).render_as_string())
+    except DatabaseError as error:
+        raise UserError(f"{folder / _STUDY} cannot be read: {error.orig}") from error
+    try:
+        pruner = optuna.pruners.MedianPruner(_BEFORE_PRUNING, n_warmup_steps=2 * base.valid_every)
+        study = optuna.create_study(
+            storage=storage, study_name="tune", direction="maximize", pruner=pruner, load_if_exists=True
+        )
+        check_same(f"{folder}: what is tuned", study.user_attrs.get("begun", begun), begun)
+        study.set_user_attr("begun", begun)
+        for trial in study.get_trials(False, (TrialState.RUNNING,)):
+            _try_again(study, trial)
+        yield study
+    finally:
+        storage.remove_session()
+        storage.engine.dispose()
+        optuna.logging.set_verbosity(before)
+
+
+def _try_again(study: optuna.Study, trial: BaseTrial) -> None:
+    """Once more: settings whose second try ends so as well (for want of memory, say) are given up."""
+    if trial.user_attrs.get("again"):
+        study.tell(trial.number, state=TrialState.PRUNED)
+        return
+    study.tell(trial.number, state=TrialState.FAIL)
+    study.enqueue_trial(trial.params, user_attrs={"again": True})
+
+
+@dataclass(frozen=True, eq=False)
+class _Search:
+    """What the trials of a study have in common."""
+
+    dataset: Dataset
+    base: Run
+    space: Space
+    device: torch.device
+    console: Console
+    quiet: bool
+
+    def begun(self) -> dict[str, Any]:
+        return {"facts": digest(self.dataset), "base": self.base.to_json(), "space": asdict(self.space)}
+
+    def attempt(self, study: optuna.Study, turn: int, turns: int) -> None:
+        """One trial, told to the study however it ends."""
+        trial = study.ask()
+        try:
+            study.tell(trial, self._mrr(trial, self.run(trial)))
+        except optuna.TrialPruned:
+            study.tell(trial, state=TrialState.PRUNED)
+        except UserError as error:  # it diverged, or its settings do not go together: the sampler keeps away from there
+            trial.set_user_attr("error", str(error))
+            study.tell(trial, state=TrialState.PRUNED)
+        except (torch.OutOfMemoryError, MemoryError) as error:
+            trial.set_user_attr("error", str(error).splitlines()[0])
+            study.tell(trial, state=TrialState.PRUNED)
+        except KeyboardInterrupt:
+            _try_again(study, trial)
+            raise Interrupted from None
+        if not self.quiet:
+            told = study.trials[trial.number]
+            line = f"{turn} of {turns}, trial {trial.number}: {_outcome(told)}"
+            self.console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    def run(self, trial: BaseTrial) -> Run:
+        """The default Run with what the trial suggests in its place."""
+        found = self.base.to_json()
+        found["scorer"] = {
+            "name": found["scorer"]["name"],
+            "arguments": found["scorer"]["arguments"] | _suggested(trial, "scorer", self.space.scorer),
+        }
+        if not self.base.procedure:  # which has no use for the rest
+            parts = (self.space.optimizer, self.space.objective, self.space.regularizer)
+            for part, options in zip(("optimizer", "objective", "regularizer"), parts, strict=True):
+                if options:
+                    found[part] = _part(trial, part, options, found[part])
+            if self.space.batch_size:
+                found["batch_size"] = _value(trial, "batch_size", self.space.batch_size)
+        return Run.from_json(found)
+
+    def _mrr(self, trial: Trial, run: Run) -> float:
+        """The best MRR on valid; TrialPruned where it stays below what others had by then."""
+        fit = fitting(
+            run.new_scorer(self.dataset.num_entities, self.dataset.num_relations), self.dataset, run, self.device
+        )
+        with threads_for(self.dataset, run), self.console.status("", spinner="line") as status:
+            for epoch in fit:
+                if not epoch.complete or (epoch.number % run.valid_every and epoch.number < run.epochs):
+                    continue
+                mrr = evaluate(fit.scorer, self.dataset, "valid", temperature=None).metrics().mrr
+                fit.report(mrr)
+                trial.report(mrr, epoch.number)
+                status.update(f"epoch {epoch.number} of {run.epochs}: valid MRR {mrr:.4f}")
+                if epoch.number < run.epochs and trial.should_prune():
+                    raise optuna.TrialPruned
+        assert fit.best_mrr is not None, "the last epoch is validated"
+        return fit.best_mrr
+
+
+def _part(trial: BaseTrial, part: str, options: Options, before: dict[str, Any] | None) -> Any:
+    """{name, arguments} as a Run stores it, or None."""
+    name = _value(trial, part, Choice(tuple(options)))
+    if name == "none":
+        return None
+    kept = before["arguments"] if before and before["name"] == name else {}
+    return {"name": name, "arguments": kept | _suggested(trial, f"{part}.{name}", options[name])}
+
+
+def _suggested(trial: BaseTrial, part: str, ranges: Any) -> dict[str, Any]:
+    return {name: _value(trial, f"{part}.{name}", each) for name, each in ranges.items()}
+
+
+def _value(trial: BaseTrial, name: str, allowed: Range) -> Any:
+    if isinstance(allowed, Choice):
+        return allowed.values[0] if len(allowed.values) == 1 else trial.suggest_categorical(name, allowed.values)
+    # Three digits are as many as matter, and as a person writes down.
+    return float(f"{trial.suggest_float(name, allowed.low, allowed.high, log=allowed.log):.3g}")
+
+
+# The report
+
+
+def _report(folder: Path, study: optuna.Study, search: _Search) -> Tuned:
+    complete, pruned = (study.get_trials(False, (state,)) for state in _ENDED)
+    if not complete:
+        told = next((trial.user_attrs["error"] for trial in reversed(pruned) if "error" in trial.user_attrs), "")
+        raise UserError(f"none of {len(pruned)} trials came to its end{told and f'; the last error: {told}'}")
+    best = study.best_trial
+    run = search.run(best)
+    about = f"{search.dataset.describe()}: valid MRR {best.value:.4f}, the best of {len(complete) + len(pruned)} trials"
+    (folder / "best.py").write_text(written(run, "best", about), encoding="utf-8")
+    (folder / "report.md").write_text(_markdown(study, search.dataset.describe()), encoding="utf-8")
+    assert best.value is not None
+    return Tuned(run, best.value, best.number, len(complete), len(pruned), f"{folder / 'best.py'}:best")
+
+
+def _outcome(trial: FrozenTrial) -> str:
+    """How a trial ended, its settings last."""
+    if "error" in trial.user_attrs:
+        return f"{trial.user_attrs['error']}; {_settings(trial)}"
+    how = "given up at" if trial.state == TrialState.PRUNED else "valid MRR"
+    return f"{how} {trial.value:.4f}, {_epochs(trial)} epochs, {_seconds(trial):.0f} s; {_settings(trial)}"
+
+
+def _settings(trial: FrozenTrial) -> str:
+    """Each by the last part of its name: the parts before it stand in front of it."""
+    return ", ".join(
+        f"{name.rpartition('.')[2]} {f'{value:.3g}' if isinstance(value, float) else value}"
+        for name, value in trial.params.items()
+    )
+
+
+def _epochs(trial: FrozenTrial) -> int:
+    return max(trial.intermediate_values, default=0)
+
+
+def _seconds(trial: FrozenTrial) -> float:
+    return trial.duration.total_seconds() if trial.duration else 0.0
+
+
+def _markdown(study: optuna.Study, described: str) -> str:
+    complete, pruned = (study.get_trials(False, (state,)) for state in _ENDED)
+    best = sorted(complete, key=lambda trial: -(trial.value or 0))[:10]
+    rows = "\n".join(
+        f"| {trial.number} | {trial.value:.4f} | {_epochs(trial)} | {_seconds(trial):.1f} | {_settings(trial)} |"
+        for trial in best
+    )
+    errors = [trial.user_attrs["error"] for trial in pruned if "error" in trial.user_attrs]
+    return f"""# Settings tried
+
+{described}
+
+{len(complete)} trials came to their end, {len(pruned)} were given up, {len(errors)} of these with an error. The best:
+
+| trial | valid MRR | epochs | seconds | settings |
+| --- | --- | --- | --- | --- |
+{rows}
+{_importance(study, complete)}"""
+
+
+def _importance(study: optuna.Study, complete: list[FrozenTrial]) -> str:
+    """How much each setting mattered, where there are different trials enough to tell."""
+    if len({trial.value for trial in complete}) < max(_TELLING, len(complete) // 2):
+        return ""
+    everywhere = [name for name in complete[0].params if all(name in trial.params for trial in complete)]
+    best_quarter = PedAnovaImportanceEvaluator(target_quantile=0.25)
+    shares = get_param_importances(study, evaluator=best_quarter, params=everywhere)
+    rows = "\n".join(f"| {name} | {share:.2f} |" for name, share in shares.items())
+    return f"""
+What sets the best quarter apart from the others (PED-ANOVA; Watanabe et al., 2023):
+
+| setting | share |
+| --- | --- |
+{rows}
+"""

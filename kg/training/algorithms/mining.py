@@ -1,0 +1,113 @@
+"""Mining: the whole training of a scorer that answers by rules."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, final
+
+import torch
+
+from kg.errors import UserError
+from kg.graph.dataset import Dataset
+from kg.graph.graph import Graph, with_inverses
+from kg.models.rules import RuleScorer
+from kg.models.scorer import Queries, Scorer
+from kg.rules.mining import MOST_ATOMS, Progress, mine
+from kg.rules.rule import Rules
+from kg.training.gradient_descent import Epoch, Fitting
+from kg.training.run import Procedure, Run
+
+_SAMPLE = 500  # facts
+
+
+@final
+@dataclass(frozen=True)
+class Mining(Procedure):
+    """Rules of the training facts: see `mine`, whose arguments these are."""
+
+    max_length: int = 3
+    min_support: int = 2
+    min_constant_support: int = 2
+    min_confidence: float = 0.001
+    seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.max_length <= MOST_ATOMS:
+            raise UserError(f"max_length must be from 1 to {MOST_ATOMS}: got {self.max_length}")
+        for name in ("min_support", "min_constant_support"):
+            if getattr(self, name) < 1:
+                raise UserError(f"{name} must be at least 1: got {getattr(self, name)}")
+        if not 0 <= self.min_confidence < 1:
+            raise UserError(f"min_confidence must be at least 0 and below 1: got {self.min_confidence}")
+        if self.seconds is not None and not self.seconds > 0:
+            raise UserError(f"seconds must be above 0: got {self.seconds}")
+
+    def rules(self, graph: Graph, progress: Progress | None = None) -> Rules:
+        """What is mined."""
+        return mine(
+            graph,
+            self.max_length,
+            self.min_support,
+            self.min_constant_support,
+            self.min_confidence,
+            self.seconds,
+            progress,
+        )
+
+    def fit(self, scorer: Scorer, dataset: Dataset, run: Run, device: torch.device | str) -> Fitting:
+        """UserError for what does not answer by rules, and for parts of a run that descend a gradient."""
+        if not isinstance(scorer, RuleScorer):
+            raise UserError(f"mining is for RuleScorer, not {type(scorer).__name__}")
+        self.check_unused(run)
+        if run.hide == "pair":
+            raise UserError("of a fact, mining leaves its own edge alone out of account: hide must be exact")
+        return Mine(scorer, dataset, run, device, self)
+
+
+@final
+class Mine(Fitting):
+    """One pass; a second one would find the same. Its steps are pieces of the mining.
+
+    Half a mining is none: pause() waits for its end. (A second Ctrl-C ends it, after the pieces under way, unsaved.)
+
+    loss: the share of the ends of 500 training facts, drawn by the seed, that no rule with a body gives as an answer.
+    """
+
+    def __init__(
+        self, scorer: RuleScorer, dataset: Dataset, run: Run, device: torch.device | str, mining: Mining
+    ) -> None:
+        super().__init__(scorer, dataset, run, device)
+        self._answering = scorer
+        self._mining = mining
+        self._graph = dataset.graph()
+        self._facts = dataset.train
+        self._loss = 1.0
+        self.num_queries = 2 * len(dataset.train)
+        self.num_steps = 1
+
+    def loss(self) -> float:
+        return self._loss
+
+    def __iter__(self) -> Iterator[Epoch]:
+        while not self.finished:
+            self._answering.learn(self._mining.rules(self._graph, self._note))
+            self._loss = self._unexplained()
+            self.step, self.num_steps = 0, 1
+            self.epoch += 1
+            yield Epoch(self.epoch, self._loss, self.num_queries, complete=True)
+
+    def _note(self, done: int, known: int) -> None:
+        self.step, self.num_steps = done, known
+
+    def _unexplained(self) -> float:
+        drawn = torch.randperm(len(self._facts), generator=torch.Generator().manual_seed(self.run.seed))[:_SAMPLE]
+        head, relation, tail = with_inverses(self._facts[drawn], self._graph.num_relations).unbind(1)
+        given = self._answering.encode(Queries(head, relation, self._graph)).given
+        explained = int((given.entity == tail[given.row]).sum())
+        return 1 - explained / max(1, len(tail))
+
+    def state_dict(self) -> dict[str, Any]:
+        """The rules are in the scorer, and those of a graph may be many: they are stored once."""
+        return {**super().state_dict(), "scorer": {}, "best_weights": {}}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        super().load_state_dict({**state, "scorer": self.scorer.state_dict()})

@@ -1,0 +1,175 @@
+"""The pool of candidates: taken whole by hand, then in parts that must stand for the whole."""
+
+import math
+from itertools import product
+
+import pytest
+import torch
+from tabled import Tabled
+from torch import Tensor
+
+from kg.graph.graph import Graph
+from kg.graph.known import KnownAnswers
+from kg.probability import candidate_sample as module
+from kg.probability.candidate_sample import Pool, features, sample_pool
+from kg.probability.query_scores import Asking
+
+Fact = tuple[int, int, int]
+NONE: list[Fact] = []
+
+
+def tensor(facts: list[Fact]) -> Tensor:
+    return torch.tensor(facts, dtype=torch.long).reshape(-1, 3)
+
+
+def asking(known: list[Fact], entities: int, relations: int) -> Asking:
+    """Both directions score a fact (h, r, t) by its number, (r N + h) N + t, which so tells it apart."""
+    number = torch.arange(relations * entities**2).float().view(relations, entities, entities)
+    scorer = Tabled(torch.cat([number, number.transpose(1, 2)]))
+    graph = Graph.from_triples(tensor(known), entities, relations)
+    return Asking(scorer, graph, KnownAnswers.from_triples(tensor(known), relations), 1.0)
+
+
+def facts_of(pool: Pool, entities: int) -> list[Fact]:
+    numbers = [round(number) for number in pool.features[:, 0].tolist()]
+    return [(n // entities**2, n // entities % entities, n % entities) for n in numbers]
+
+
+def turned(facts: list[Fact]) -> set[Fact]:
+    return {(r, h, t) for h, r, t in facts}
+
+
+def candidates(entities: int, relations: int, left_out: list[Fact], loops: list[bool]) -> set[Fact]:
+    every = product(range(relations), range(entities), range(entities))
+    return {(r, h, t) for r, h, t in every if h != t or loops[r]} - turned(left_out)
+
+
+KNOWN = [(0, 0, 1), (0, 0, 2), (3, 0, 3), (4, 1, 2)]
+TRUE = [(0, 0, 3), (1, 1, 0)]
+LOOPS = [True, False]
+
+
+def test_a_small_graph_is_taken_whole() -> None:
+    """Of 5 x 5 x 2 = 50 triples 4 are known, and 5 are loops of a relation that has none: 41, two of them true."""
+    pool = sample_pool(asking(KNOWN, 5, 2), tensor(TRUE), torch.tensor(LOOPS))
+    found = facts_of(pool, 5)
+    assert len(found) == len(set(found)) == 41 == pool.size
+    assert set(found) == candidates(5, 2, KNOWN, LOOPS)
+    assert pool.weight.tolist() == [1] * 41
+    true = {fact for fact, is_true in zip(found, pool.is_true.tolist(), strict=True) if is_true}
+    assert true == turned(TRUE)
+    assert pool.relation.tolist() == [relation for relation, _, _ in found]
+
+
+def test_what_else_is_left_out() -> None:
+    others = [(2, 0, 0), (0, 1, 4), (0, 0, 1)]  # one of them is known besides
+    pool = sample_pool(
+        asking(KNOWN, 5, 2), tensor(TRUE), torch.tensor(LOOPS), others=KnownAnswers.from_triples(tensor(others), 2)
+    )
+    assert set(facts_of(pool, 5)) == candidates(5, 2, KNOWN + others, LOOPS) and pool.size == 39
+
+
+def test_a_true_fact_that_is_no_candidate_is_none() -> None:
+    """One that training had as well, and a loop of a relation that has none; nor is one counted twice."""
+    pool = sample_pool(asking(KNOWN, 5, 2), tensor([(0, 0, 1), (2, 1, 2), (2, 0, 2)]), torch.tensor(LOOPS))
+    found = facts_of(pool, 5)
+    assert len(found) == len(set(found)) == pool.size == 41
+    assert [fact for fact, is_true in zip(found, pool.is_true.tolist(), strict=True) if is_true] == [(0, 2, 2)]
+
+
+def test_nothing_known_and_everything_known() -> None:
+    pool = sample_pool(asking(NONE, 3, 1), tensor([(0, 0, 1)]), torch.tensor([False]))
+    assert pool.size == 6 and pool.is_true.sum() == 1
+    every = [(h, 0, t) for h, t in product(range(3), range(3)) if h != t]
+    pool = sample_pool(asking(every[1:], 3, 1), tensor(every[:1]), torch.tensor([False]))
+    assert pool.size == 1 and pool.is_true.tolist() == [True]
+
+
+def test_features_by_hand() -> None:
+    """The fact (1, 0, 0) of three entities: numbers are h 3 + t, of the known facts (0, 0, 1), (0, 0, 2), (1, 0, 2)."""
+    asked = asking([(0, 0, 1), (0, 0, 2), (1, 0, 2)], 3, 1)
+    asked.scorer.scores[1] += 1  # of the other direction
+    forward = asked.rows(0, torch.tensor([2, 1]), torch.tensor([0]))
+    backward = asked.rows(1, torch.tensor([0]), torch.tensor([2, 1]))
+    (found,) = features(forward, backward, torch.tensor([1]), torch.tensor([0])).tolist()
+    # (1, 0, ?) scores 3 0, 4 and 5 of which 4 and 5 answer the relation; (0, 1, ?) scores 1, 4, 7, of which 1 and 4 do.
+    there = 3 - math.log(math.exp(4) + math.exp(5))
+    back = 4 - math.log(math.exp(1) + math.exp(4))
+    assert found == pytest.approx([3.5, there, back, math.log(2), 0, 1, 0])
+
+
+def test_of_many_true_facts_some_are_looked_at_and_none_is_taken_for_false(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_TRUE", 2)
+    true = [(h, 0, (h + 3) % 5) for h in range(5)] + [(1, 1, 0)]
+    pool = sample_pool(asking(KNOWN, 5, 2), tensor(true), torch.tensor(LOOPS))
+    assert pool.weight[pool.is_true].tolist() == [3, 3]
+    false = {fact for fact, is_true in zip(facts_of(pool, 5), pool.is_true.tolist(), strict=True) if not is_true}
+    assert false == candidates(5, 2, KNOWN + true, LOOPS)
+    assert pool.size == len(candidates(5, 2, KNOWN, LOOPS))
+
+
+def test_parts_stand_for_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """24 heads and tails of 40, and 60 + 60 of their pairs: on average the sums over all candidates come out."""
+    monkeypatch.setattr(module, "_QUESTIONS", 96)
+    monkeypatch.setattr(module, "_ROWS", 240)
+    generator = torch.Generator().manual_seed(0)
+    facts = torch.unique(torch.stack([torch.randint(0, n, (260,), generator=generator) for n in (30, 2, 20)], 1), dim=0)
+    facts = facts[torch.randperm(len(facts), generator=generator)]
+    triples = [(h, r, t) for h, r, t in facts.tolist()]
+    known, true = triples[20:], triples[:20]
+    loops = [True, False]
+    true = [(h, r, t) for h, r, t in true if h != t or loops[r]]
+    asked = asking(known, 40, 2)
+    every = candidates(40, 2, known, loops)
+
+    def values(found: list[Fact]) -> Tensor:
+        rows = torch.tensor(found, dtype=torch.float64)
+        ones = torch.ones(len(rows), dtype=torch.float64)
+        return torch.stack([ones, rows[:, 0], (rows[:, 1] < 10), (rows[:, 2] - 20).abs(), (rows[:, 1] == 35)], 1)
+
+    sums = []
+    for seed in range(100):
+        pool = sample_pool(asked, tensor(true), torch.tensor(loops), seed=seed)
+        found = facts_of(pool, 40)
+        assert len(found) == len(set(found)) <= 2 * (60 + 60) + len(true) and set(found) <= every
+        assert pool.is_true.sum() == len(true) and (pool.weight[pool.is_true] == 1).all()
+        sums.append(pool.weight.double() @ values(found))
+    drawn = torch.stack(sums)
+    exact = values(sorted(every)).sum(0)
+    error = drawn.std(0) / len(drawn) ** 0.5
+    assert bool(((drawn.mean(0) - exact).abs() < 4 * error).all()), (drawn.mean(0), exact, error)
+    assert bool((error < 0.1 * exact).all())  # so that the line above says something
+
+
+def test_a_function_of_the_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_ROWS", 16)
+    asked = asking(KNOWN, 5, 2)
+    first, again, other = (sample_pool(asked, tensor(TRUE), torch.tensor(LOOPS), seed=seed) for seed in (1, 1, 2))
+    assert torch.equal(first.features, again.features) and torch.equal(first.weight, again.weight)
+    assert sorted(facts_of(first, 5)) != sorted(facts_of(other, 5))
+
+
+def test_the_most_plausible_are_always_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here those with the highest numbers are, but for what normalises them: the best of each relation stays."""
+    monkeypatch.setattr(module, "_ROWS", 16)
+    for seed in range(5):
+        pool = sample_pool(asking(NONE, 5, 2), tensor(TRUE), torch.tensor([False, False]), seed=seed)
+        found = dict(zip(facts_of(pool, 5), pool.weight.tolist(), strict=True))
+        assert all(found[fact] == 1 for fact in [(0, 4, 3), (0, 4, 2), (1, 4, 3), (1, 4, 2)])
+        assert pool.size == pytest.approx(40)
+
+
+def test_no_entity_that_the_model_lacks() -> None:
+    """Two entities came later, and one of them is known as an answer."""
+    before = asking(KNOWN, 5, 2)
+    facts = tensor([*KNOWN, (0, 0, 6), (5, 1, 0)])
+    later = Asking(before.scorer, Graph.from_triples(facts, 7, 2), KnownAnswers.from_triples(facts, 2), 1.0)
+    pool = sample_pool(later, tensor(TRUE), torch.tensor(LOOPS))
+    assert set(facts_of(pool, 5)) == candidates(5, 2, KNOWN, LOOPS) and pool.size == 41
+
+
+def test_a_part_of_it() -> None:
+    pool = sample_pool(asking(KNOWN, 5, 2), tensor(TRUE), torch.tensor(LOOPS))
+    part = pool.of(pool.relation == 1, weight=2.0)
+    assert len(part.weight) == len(part.features) == 19 and part.weight.sum() == 38 and part.size == pool.size
+    assert part.is_true.sum() == 1 and bool((part.relation == 1).all())

@@ -1,0 +1,166 @@
+"""Telling facts from negatives: thresholds by hand, and a model whose scores are known."""
+
+import gzip
+from pathlib import Path
+from typing import final
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from kg.errors import UserError
+from kg.graph.dataset import Dataset
+from kg.graph.vocabulary import Vocabulary
+from kg.models.scorer import Queries, Scorer, State, Tails
+from kg.probability.calibration import asking
+from kg.probability.triple_classification import classify, judged, margins, thresholds
+
+
+def found(scores: list[float], labels: list[int], relation: list[int], num: int = 2) -> list[float]:
+    is_true = torch.tensor(labels, dtype=torch.bool)
+    return thresholds(torch.tensor(scores), is_true, torch.tensor(relation), num).tolist()
+
+
+def test_thresholds_by_hand() -> None:
+    """Relation 0 is best cut at 2.5 (all right), relation 1 at 7.5; of both together 7.5 gets 6 of 8, 2.5 gets 6."""
+    scores, labels = [1.0, 2.0, 3.0, 4.0, 5.0, 7.0, 8.0, 9.0], [0, 0, 1, 1, 0, 0, 1, 1]
+    assert found(scores, labels, [0, 0, 0, 0, 1, 1, 1, 1]) == [2.5, 7.5]
+
+
+def test_without_rows_the_threshold_is_that_of_all() -> None:
+    assert found([1.0, 2.0, 3.0, 4.0], [0, 0, 1, 1], [0, 0, 0, 0]) == [2.5, 2.5]
+
+
+def test_where_its_rows_leave_it_open_all_decide() -> None:
+    """The only row of relation 1 is true at 5.5: any cut below will do, and that of all is 2.5."""
+    scores, labels = [1.0, 2.0, 3.0, 4.0, 5.5], [0, 0, 1, 1, 1]
+    assert found(scores, labels, [0, 0, 0, 0, 1]) == [2.5, 2.5]
+
+
+def test_what_scores_alike_stands_on_one_side() -> None:
+    cut, _ = found([1.0, 1.0, 1.0, 2.0], [1, 0, 0, 1], [0, 0, 0, 0])
+    assert cut == 1.5
+
+
+N = 12
+
+
+@final
+class Table(Scorer):
+    """scores[r][h, t]; the inverse answers with three times as much."""
+
+    def __init__(self, scores: Tensor) -> None:
+        super().__init__(N, len(scores))
+        self.scores = nn.Parameter(scores)
+
+    def encode(self, queries: Queries) -> State:
+        num = len(self.scores)
+        every = torch.cat([self.scores, 3 * self.scores.transpose(1, 2)])
+        assert int(queries.relation.max()) < 2 * num
+        return every[queries.relation, queries.head]
+
+    def compare(self, state: Tensor, tails: Tails = None) -> Tensor:
+        return state[:, tails]
+
+    def factors(self, queries: Queries, tail: Tensor) -> tuple[Tensor, ...]:
+        raise NotImplementedError
+
+
+@pytest.fixture
+def told(tmp_path: Path) -> tuple[Table, Dataset, Path]:
+    """Facts of relation 0 score above 2, those of relation 1 above -2; negatives below."""
+    generator = torch.Generator().manual_seed(0)
+    scores = torch.randn(2, N, N, generator=generator)
+    off = (~torch.eye(N, dtype=torch.bool)).flatten().nonzero()[:, 0]  # the diagonal is what training knows
+    pairs = off[torch.randperm(len(off), generator=generator)[: 8 * 14]].reshape(8, 14)
+    parts = []
+    for group, pair in enumerate(pairs):
+        relation, is_true = group % 2, group < 4
+        hrt = torch.stack([pair // N, torch.full_like(pair, relation), pair % N], 1)
+        middle = (2.0, -2.0)[relation]
+        scores[relation, hrt[:, 0], hrt[:, 2]] = middle + (0.5 if is_true else -0.5) * (
+            1 + torch.rand(len(hrt), generator=generator)
+        )
+        parts.append(hrt)
+    valid, test, *negatives = (torch.cat(parts[start : start + 2]) for start in (0, 2, 4, 6))
+    names = Vocabulary([f"e{i}" for i in range(N)], ["r0", "r1"])
+    train = torch.stack([torch.arange(N), torch.arange(N) % 2, torch.arange(N)], 1)
+    for part, rows in zip(("valid", "test"), negatives, strict=True):
+        lines = "".join(f"e{h}\tr{r}\te{t}\n" for h, r, t in rows.tolist())
+        (tmp_path / f"{part}_negatives.txt.gz").write_bytes(gzip.compress(lines.encode()))
+    return Table(scores), Dataset(train, valid, test, names), tmp_path
+
+
+def test_a_model_that_knows(told: tuple[Table, Dataset, Path]) -> None:
+    scorer, data, folder = told
+    result = classify(scorer, data, folder, None, None)
+    assert (result.facts, result.negatives) == (28, 28)
+    assert set(result.inputs) == {"score", "mean_score", "softmax", "regression"}  # no logit: no calibration
+    score = result.inputs["score"]
+    assert (score.accuracy, score.f1) == (1, 1)
+    assert score.pr_auc < 1  # one list of both relations: facts of relation 1 are below negatives of relation 0
+    assert result.inputs["regression"].accuracy > 0.8
+    assert result.inputs[result.chosen].valid_accuracy == max(each.valid_accuracy for each in result.inputs.values())
+    assert result == classify(scorer, data, folder, None, None)
+
+
+def test_what_is_fitted_on_valid_and_cross_fitted(told: tuple[Table, Dataset, Path]) -> None:
+    """Of scores at random, a threshold keeps nothing of what it seemed to be worth on the rows that it was made of."""
+    _, data, folder = told
+    scorer = Table(torch.randn(2, N, N, generator=torch.Generator().manual_seed(1)))
+    score = classify(scorer, data, folder, None, None).inputs["score"]
+    valid, test = (
+        judged(asking(scorer, data, None), data.part(part), data.facts_named(folder, f"{part}_negatives"), None)
+        for part in ("valid", "test")
+    )
+    on_itself = ((margins("score", valid, valid, 2) >= 0) == valid.pool.is_true).double().mean().item()
+    on_test = ((margins("score", valid, test, 2) >= 0) == test.pool.is_true).double().mean().item()
+    of_itself = ((margins("score", test, test, 2) >= 0) == test.pool.is_true).double().mean().item()
+    assert score.accuracy == on_test < of_itself
+    assert 0.2 < score.valid_accuracy < on_itself - 0.05
+
+
+def test_test_chooses_nothing(told: tuple[Table, Dataset, Path]) -> None:
+    scorer, data, folder = told
+    before = classify(scorer, data, folder, None, None)
+    _, test = ((folder / f"{part}_negatives.txt.gz") for part in ("valid", "test"))
+    test.write_bytes(gzip.compress(b"e0\tr0\te1\n"))
+    after = classify(scorer, data, folder, None, None)
+    assert after.negatives == 1
+    assert [each.valid_accuracy for each in after.inputs.values()] == [
+        each.valid_accuracy for each in before.inputs.values()
+    ]
+
+
+def test_what_is_told_by(told: tuple[Table, Dataset, Path]) -> None:
+    scorer, data, _ = told
+    rows = judged(asking(scorer, data, 2.0), data.valid, data.test, None)
+    assert rows.pool.relation.tolist() == sorted(rows.pool.relation.tolist())
+    assert rows.inputs["mean_score"].tolist() == pytest.approx((2 * rows.inputs["score"]).tolist())  # (1 + 3) / 2
+    assert int(rows.pool.is_true.sum()) == len(data.valid)
+    hrt = torch.cat([data.valid, data.test])
+    hrt = hrt[hrt[:, 1].argsort(stable=True)]
+    assert rows.inputs["score"].tolist() == pytest.approx((scorer.scores[*hrt[:, [1, 0, 2]].T] / 2).tolist())
+    part = rows.rows(rows.pool.relation == 1)
+    assert len(part.pool.weight) == len(part.inputs["score"]) == 28
+    assert len(margins("score", part, rows, 2)) == 56
+
+
+def test_the_users_errors(told: tuple[Table, Dataset, Path]) -> None:
+    scorer, data, folder = told
+    with pytest.raises(UserError, match=r"no valid_negatives\.tsv or"):
+        classify(scorer, data, folder / "nowhere", None, None)
+    file = folder / "valid_negatives.tsv"
+    file.write_text("e0\tr0\te99\n")
+    with pytest.raises(UserError, match="e99 is not among the names"):
+        classify(scorer, data, folder, None, None)
+    file.write_text("")
+    with pytest.raises(UserError, match="no negatives in valid_negatives"):
+        classify(scorer, data, folder, None, None)
+    head, relation, tail = data.test[0].tolist()
+    file.write_text(f"e{head}\tr{relation}\te{tail}\n")
+    with pytest.raises(UserError, match=rf"1 negatives of valid are facts.*\(e{head}, r{relation}, e{tail}\)"):
+        classify(scorer, data, folder, None, None)
+    bare = Dataset(data.train, data.valid[:0], data.test, data.vocabulary)
+    with pytest.raises(UserError, match="without valid facts"):
+        classify(scorer, bare, folder, None, None)
