@@ -32,7 +32,7 @@ from kg.evaluation.ranking import evaluate
 from kg.graph.dataset import Dataset
 from kg.models.complex import ComplEx
 from kg.models.scorer import Queries
-from kg.training.recipes.defaults import defaults
+from kg.training.recipes import default_run
 
 ROOT = Path(__file__).parents[1]
 HERE = Path(__file__).parent
@@ -91,7 +91,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     dataset = Dataset.from_folder(arguments.folder)
-    regularizer = defaults("complex")(dataset).regularizer
+    regularizer = default_run("complex")(dataset).regularizer
     assert regularizer
     rows: dict[str, list[dict[str, float]]] = {}
     with tempfile.TemporaryDirectory() as temporary:

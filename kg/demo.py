@@ -17,7 +17,7 @@ from kg.query.candidates.candidate import Candidates
 from kg.query.explain.evidence import Evidence, explain
 from kg.query.predictor import Predictor
 from kg.store.store import Store
-from kg.training.recipes.defaults import defaults
+from kg.training.recipes import default_run
 from kg.training.train import train
 
 WORLD = Path(__file__).parents[1] / "data" / "world.ttl"
@@ -52,7 +52,7 @@ def _trained(name: str, dataset: Dataset, folder: Path, err: Console) -> dict[st
     if bundles.exists(folder):  # UserError where the folder holds something else
         shutil.rmtree(folder)
     began = time.perf_counter()
-    bundle = train(dataset, defaults(name)(dataset), folder, console=err)
+    bundle = train(dataset, default_run(name)(dataset), folder, console=err)
     seconds = time.perf_counter() - began
     test = evaluate(bundle.scorer, dataset, "test", temperature=bundle.temperature).metrics()
     return {

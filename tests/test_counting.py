@@ -20,7 +20,7 @@ from kg.models.frequency import Frequency
 from kg.models.scorer import Queries
 from kg.query.predictor import Predictor
 from kg.training.algorithms.counting import Counting
-from kg.training.recipes.defaults import defaults
+from kg.training.recipes import default_run
 from kg.training.regularizers import N3
 from kg.training.run import Run
 from kg.training.train import fitting, resume, train
@@ -34,7 +34,7 @@ def small() -> Dataset:
 
 
 def run(dataset: Dataset) -> Run:
-    return defaults("frequency")(dataset)
+    return default_run("frequency")(dataset)
 
 
 def test_counts_by_hand(small: Dataset) -> None:
@@ -73,13 +73,13 @@ def test_what_counting_cannot_use_is_an_error(small: Dataset) -> None:
     gradient = replace(run(small), optimizer=partial(Adam, lr=0.1), regularizer=N3(0.1))
     with pytest.raises(UserError, match="no use for this run's optimizer and regularizer: leave them out"):
         fitting(Frequency(4, 2), small, gradient)
-    naive = defaults("naive_bayes")(small)
+    naive = default_run("naive_bayes")(small)
     with pytest.raises(UserError, match="hide must be exact"):
         fitting(naive.new_scorer(4, 2), small, replace(naive, hide="pair"))
 
 
 def test_the_loss_of_naive_bayes_is_that_of_its_scores(small: Dataset) -> None:
-    naive = defaults("naive_bayes")(small)
+    naive = default_run("naive_bayes")(small)
     fit = fitting(naive.new_scorer(4, 2), small, naive)
     (epoch,) = fit
     entropy = []

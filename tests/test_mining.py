@@ -18,7 +18,7 @@ from kg.rules import mining
 from kg.rules.mining import mine
 from kg.rules.rule import SMOOTHING, Rules
 from kg.training.algorithms.mining import Mining
-from kg.training.recipes.defaults import defaults
+from kg.training.recipes import default_run
 from kg.training.train import fitting
 
 
@@ -234,7 +234,7 @@ def test_what_cannot_be_mined_is_an_error(setting: dict[str, float], said: str) 
 
 
 def test_what_mining_cannot_use_is_an_error(random_dataset: Dataset) -> None:
-    run = defaults("rules")(random_dataset)
+    run = default_run("rules")(random_dataset)
     with pytest.raises(UserError, match="mining is for RuleScorer, not DistMult"):
         fitting(DistMult(50, 3, dim=2), random_dataset, replace(run, scorer=partial(DistMult, dim=2)))
     with pytest.raises(UserError, match="no use for this run's optimizer"):

@@ -19,7 +19,7 @@ from kg.models.distmult import DistMult
 from kg.models.path_ranking import PathRanking
 from kg.rules.path_features import Examples
 from kg.training.algorithms.path_regression import Logistic, regression
-from kg.training.recipes.defaults import defaults
+from kg.training.recipes import default_run
 from kg.training.run import Run
 from kg.training.train import fitting, train
 
@@ -109,7 +109,7 @@ def test_fitted_twice_it_is_the_same(random_dataset: Dataset) -> None:
 
 
 def test_a_trained_model_is_stored_as_numbers(random_dataset: Dataset, tmp_path: Path) -> None:
-    trained = train(random_dataset, defaults("path_ranking")(random_dataset), tmp_path / "model", quiet=True)
+    trained = train(random_dataset, default_run("path_ranking")(random_dataset), tmp_path / "model", quiet=True)
     stored = Bundle.load(tmp_path / "model")
     assert stored.run["procedure"]["name"] == "logistic"
     assert torch.equal(

@@ -22,7 +22,7 @@ from kg.models.neighbourhood import NeighbourhoodTransformer
 from kg.studies.presets import preset, presets, written
 from kg.training.ensembles.stacking import Stacking
 from kg.training.objectives import MaskedEntity, NegativeSampling
-from kg.training.recipes.defaults import defaults
+from kg.training.recipes import default_run
 from kg.training.regularizers import N3
 from kg.training.run import Plateau, Run
 
@@ -34,7 +34,7 @@ from functools import partial
 from torch.optim import Adam
 from kg.errors import UserError
 from kg.models.distmult import DistMult
-from kg.training.recipes.defaults import defaults
+from kg.training.recipes import default_run
 from kg.training.run import Run
 
 @dataclass
@@ -152,7 +152,7 @@ def test_the_model_file_gives_the_defaults(model: str) -> None:
     facts = torch.zeros(5216, 3, dtype=torch.long)
     names = Vocabulary([f"e{i}" for i in range(135)], [f"r{i}" for i in range(46)])
     umls = Dataset(facts, facts[:0], facts[:0], names)
-    assert preset(f"{UMLS}:{model}").to_json() == defaults(model)(umls).to_json()
+    assert preset(f"{UMLS}:{model}").to_json() == default_run(model)(umls).to_json()
     assert replace(preset(f"{UMLS}:{model}"), seed=1).seed == 1
 
 

@@ -22,7 +22,7 @@ from kg.models.scorer import Queries
 from kg.query.explain.rules import COLUMNS, RuleNames, ranked, write_rules
 from kg.rules.prediction import answers, index_of, lexicographic
 from kg.rules.rule import Rule, Rules, inverse_bodies
-from kg.training.recipes.defaults import defaults
+from kg.training.recipes import default_run
 from kg.training.train import train
 from kg.walks.edges import edges_of
 
@@ -337,7 +337,7 @@ def test_no_rules_and_no_facts() -> None:
 
 
 def test_rules_are_trained_and_stored(tmp_path: Path, random_dataset: Dataset) -> None:
-    run = defaults("rules")(random_dataset)
+    run = default_run("rules")(random_dataset)
     trained = train(random_dataset, run, tmp_path / "model", quiet=True)
     stored = Bundle.load(tmp_path / "model")
     assert stored.run["procedure"]["name"] == "mine" and isinstance(stored.scorer, RuleScorer)

@@ -22,7 +22,7 @@ from kg.models.scorer import Queries, Scorer
 from kg.models.similarity import AdamicAdar, CommonNeighbours, Katz, PageRank, PreferentialAttachment, Similarity
 from kg.query.predictor import Predictor
 from kg.training.algorithms.counting import Counting
-from kg.training.recipes.defaults import defaults
+from kg.training.recipes import default_run
 from kg.training.train import fitting, resume, train
 from kg.walks import similarity
 from kg.walks.similarity import Walks, adamic_adar, by_similarity, common_neighbours, katz, pagerank, shared_edges
@@ -287,7 +287,7 @@ def test_there_is_nothing_to_learn(made: Callable[..., Similarity], random_datas
 
 
 def test_the_loss_is_that_of_some_training_facts(random_dataset: Dataset) -> None:
-    run = defaults("adamic_adar")(random_dataset)
+    run = default_run("adamic_adar")(random_dataset)
     small = Dataset(random_dataset.train[:100], *[random_dataset.train[:0]] * 2, random_dataset.vocabulary)
     fit = fitting(run.new_scorer(50, 3), small, run)
     (epoch,) = fit
@@ -301,15 +301,15 @@ def test_the_loss_is_that_of_some_training_facts(random_dataset: Dataset) -> Non
 
 def test_few_facts_an_entity_make_known_answers_weigh_more(random_dataset: Dataset) -> None:
     few = replace(random_dataset, train=random_dataset.train[:100])
-    weights = [defaults("katz")(data).scorer.keywords["known_weight"] for data in (random_dataset, few)]
+    weights = [default_run("katz")(data).scorer.keywords["known_weight"] for data in (random_dataset, few)]
     assert weights == [0.01, 1.0]
 
 
 def test_it_is_trained_stored_and_asked(tmp_path: Path, random_dataset: Dataset) -> None:
     for model in ("katz", "preferential_attachment"):
-        trained = train(random_dataset, defaults(model)(random_dataset), tmp_path / model, quiet=True)
+        trained = train(random_dataset, default_run(model)(random_dataset), tmp_path / model, quiet=True)
         stored = Bundle.load(tmp_path / model)
-        assert defaults(model)(random_dataset).procedure == Counting() and stored.run["hide"] == "exact"
+        assert default_run(model)(random_dataset).procedure == Counting() and stored.run["hide"] == "exact"
         assert stored.temperature is not None and stored.metrics["valid"]["mrr"] > 0
         ranks = [evaluate(bundle.scorer, random_dataset, "test").rank for bundle in (trained, stored)]
         assert torch.equal(*ranks) and len(ranks[0]) == 2 * len(random_dataset.test)
@@ -320,7 +320,7 @@ def test_it_is_trained_stored_and_asked(tmp_path: Path, random_dataset: Dataset)
 def test_a_graph_far_from_where_it_learned(tmp_path: Path, random_dataset: Dataset) -> None:
     """What it was trained on is of no account: asked of another graph, it answers from that one."""
     scorer = Bundle.load(
-        train(random_dataset, defaults("pagerank")(random_dataset), tmp_path / "model", quiet=True).path
+        train(random_dataset, default_run("pagerank")(random_dataset), tmp_path / "model", quiet=True).path
     ).scorer
     other = Graph.from_triples(random_dataset.test + torch.tensor([50, 0, 50]), 100, 3)
     fresh = PageRank(100, 3, known_weight=0.01)

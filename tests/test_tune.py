@@ -1,7 +1,6 @@
 """tune(): what is tried, what is given up, what is tried again, and what lies in the folder at the end."""
 
 import sqlite3
-import sys
 from dataclasses import replace
 from functools import partial
 from itertools import count
@@ -20,11 +19,12 @@ from kg.graph.dataset import Dataset
 from kg.models import SCORERS, scorer_class
 from kg.studies import tune as tuning
 from kg.studies.presets import preset
-from kg.studies.tune import Tuned, space, tune
+from kg.studies.tune import Tuned, tune
 from kg.training.ensembles.rank_weights import RankWeighing
 from kg.training.ensembles.stacking import Stacking
 from kg.training.gradient_descent import Fit
-from kg.training.recipes.defaults import defaults
+from kg.training.recipes import FAMILIES, bilinear, default_run, recipe
+from kg.training.recipes.recipe import Recipe
 from kg.training.recipes.space import AGAINST_ALL, COMMON, NUCLEAR, Choice, Real, Space
 from kg.training.run import Run
 from kg.training.train import Interrupted
@@ -46,7 +46,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     found = Space(
         {"dim": Choice((2, 4)), "init": Real(0.01, 0.1, log=True)}, objective=AGAINST_ALL, regularizer=NUCLEAR
     )
-    monkeypatch.setattr("kg.models.distmult.SPACE", found)
+    monkeypatch.setitem(bilinear.RECIPES, "distmult", replace(recipe("distmult"), space=found))
     monkeypatch.setattr(tuning, "_BEFORE_PRUNING", 2)
 
 
@@ -215,7 +215,8 @@ def test_what_is_never_mixed(random_dataset: Dataset, tmp_path: Path, monkeypatc
         tuned(random_dataset, out, 2, seed=1)
     with pytest.raises(UserError, match=r"\(facts "):
         tuned(replace(random_dataset, train=random_dataset.train[1:]), out, 2)
-    monkeypatch.setattr("kg.models.distmult.SPACE", Space({"dim": Choice((2, 8))}))
+    wider = replace(recipe("distmult"), space=Space({"dim": Choice((2, 8))}))
+    monkeypatch.setitem(bilinear.RECIPES, "distmult", wider)
     with pytest.raises(UserError, match=r"\(space\.scorer\.dim\.values \[2, 4\] -> \[2, 8\]\)"):
         tuned(random_dataset, out, 2)
     assert len(trials(out)) == 1
@@ -240,11 +241,11 @@ def test_what_is_refused(random_dataset: Dataset, tmp_path: Path) -> None:
 
 
 def test_a_space_of_its_own_or_the_common_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert space("distmult").scorer["dim"] == Choice((2, 4))
-    monkeypatch.delattr("kg.models.distmult.SPACE")
-    assert space("distmult") == Space(COMMON)
+    assert recipe("distmult").space.scorer["dim"] == Choice((2, 4))
+    monkeypatch.delitem(FAMILIES, "distmult")
+    assert recipe("distmult") == Recipe(Space(COMMON))
     monkeypatch.setitem(SCORERS, "fixed", f"{__name__}:Fixed")
-    assert space("fixed") == Space({"init": COMMON["init"]})
+    assert recipe("fixed") == Recipe(Space({"init": COMMON["init"]}))
 
 
 class Fixed:
@@ -265,7 +266,7 @@ def gated(dataset: Dataset) -> Run:
     """It has no defaults: of what parts, is for the caller to say."""
     parts = partial(scorer_class("neighbourhood"), dim=4, width=8), partial(scorer_class("complex"), dim=4)
     made = partial(scorer_class("gated"), own=parts[0], base=parts[1])
-    return replace(defaults("neighbourhood")(dataset), scorer=made)
+    return replace(default_run("neighbourhood")(dataset), scorer=made)
 
 
 def combined(dataset: Dataset) -> Run:
@@ -283,13 +284,14 @@ def ranks_combined(dataset: Dataset) -> Run:
 @pytest.mark.parametrize("model", SCORERS)
 def test_every_space_gives_runs(model: str, random_dataset: Dataset) -> None:
     """Whatever is drawn can be built, stored, and takes no argument that is unknown."""
-    assert "SPACE" in vars(sys.modules[scorer_class(model).__module__]), "each scorer states its own"
-    settings = {"gated": gated, "combine": combined, "rank_ensemble": ranks_combined}.get(model) or defaults(model)
+    assert model in FAMILIES, "each scorer has its own"
+    space = recipe(model).space
+    settings = {"gated": gated, "combine": combined, "rank_ensemble": ranks_combined}.get(model) or default_run(model)
     base = settings(random_dataset)
-    search = tuning._Search(random_dataset, base, space(model), torch.device("cpu"), Console(), True)
+    search = tuning._Search(random_dataset, base, space, torch.device("cpu"), Console(), True)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     drawn = [search.run(study.ask()) for _ in range(20)]
-    assert len({str(run.to_json()) for run in drawn}) > 1 or not space(model).scorer  # a frequency is what it is
+    assert len({str(run.to_json()) for run in drawn}) > 1 or not space.scorer  # a frequency is what it is
     for run in drawn[:3]:
         assert run.to_json()["scorer"]["name"] == model
         run.new_scorer(50, 3)
@@ -298,7 +300,7 @@ def test_every_space_gives_runs(model: str, random_dataset: Dataset) -> None:
 
 
 def test_a_part_that_keeps_its_name_keeps_its_arguments(random_dataset: Dataset) -> None:
-    base = defaults("transe")(random_dataset)
+    base = default_run("transe")(random_dataset)
     search = tuning._Search(random_dataset, base, Space({}), torch.device("cpu"), Console(), True)
     trial = optuna.trial.FixedTrial({"optimizer": "adam", "optimizer.adam.lr": 0.0012345})
     run = search.run(trial)

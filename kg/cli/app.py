@@ -793,9 +793,9 @@ class _Asked:
             made = combination(parts, model_out, self.model, seed=seed, device=device, console=err, quiet=quiet)
             return made, seed
         if self.preset is None:
-            from kg.training.recipes.defaults import defaults
+            from kg.training.recipes import default_run
 
-            return defaults(self.model or "complex"), self.seed or 0
+            return default_run(self.model or "complex"), self.seed or 0
         from kg.studies.presets import preset
 
         if self.model is not None:

@@ -12,10 +12,7 @@ from kg.models.path_ranking import Ends, check_path_shape
 from kg.models.rescal import RESCAL
 from kg.models.scorer import WORST, Queries, QueryVectors, Scorer, Tails
 from kg.rules.path_features import ends, slopes, walkable
-from kg.training.recipes.space import AGAINST_ALL, COMMON, Choice, Space
 from kg.walks.edges import Edges, check_questions
-
-SPACE = Space({**COMMON, "dim": Choice((32, 64, 128)), "num_paths": Choice((8, 16, 32))}, objective=AGAINST_ALL)
 
 
 class _Answers(NamedTuple):

@@ -14,11 +14,6 @@ from kg.errors import check_choice
 from kg.graph.graph import Graph, Neighbours
 from kg.models.encoder import GraphEncoder, Messages, Vectors, receivers
 from kg.models.scorer import dropout
-from kg.training.recipes.space import COMMON, DROPOUT, Choice, Space
-
-SPACE = Space(
-    {**COMMON, "num_layers": Choice((1, 2)), "composition": Choice(("mult", "sub", "corr")), "hidden_dropout": DROPOUT}
-)
 
 
 @final

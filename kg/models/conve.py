@@ -10,12 +10,6 @@ from torch import Tensor, nn
 from kg.errors import UserError
 from kg.models.batch_norm import BatchNorm
 from kg.models.scorer import DotScorer, Queries, QueryVectors, dropout
-from kg.training.recipes.space import BATCH, COMMON, DROPOUT, Choice, Space
-
-SPACE = Space(
-    {**COMMON, "dim": Choice((100, 200)), "feature_map_dropout": DROPOUT, "projection_dropout": DROPOUT},
-    batch_size=BATCH,
-)
 
 
 @final

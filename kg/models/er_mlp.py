@@ -8,9 +8,6 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from kg.models.scorer import EmbeddingScorer, Queries, QueryVectors, dropout
-from kg.training.recipes.space import BATCH, COMMON, Choice, Space
-
-SPACE = Space({**COMMON, "dim": Choice((32, 64, 128))}, batch_size=BATCH)
 
 
 @final

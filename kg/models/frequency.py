@@ -8,9 +8,6 @@ from torch import Tensor, nn
 
 from kg.graph.graph import Graph
 from kg.models.scorer import Queries, Scorer, Tails
-from kg.training.recipes.space import Space
-
-SPACE = Space({})  # it has no settings
 
 
 @final

@@ -9,9 +9,6 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from kg.models.scorer import WORST, Queries, Scorer, Tails
-from kg.training.recipes.space import DROPOUT, Space
-
-SPACE = Space({"base_dropout": DROPOUT})
 
 
 class _Answers(NamedTuple):

@@ -8,9 +8,6 @@ from torch import Tensor, nn
 
 from kg.graph.graph import Graph
 from kg.models.scorer import DotScorer, Queries, QueryVectors, dropout, tied_relation
-from kg.training.recipes.space import AGAINST_ALL, BATCH, COMMON, NUCLEAR, Space
-
-SPACE = Space(COMMON, objective=AGAINST_ALL, regularizer=NUCLEAR, batch_size=BATCH)
 
 
 @final

@@ -10,9 +10,6 @@ from torch import Tensor, nn
 from kg.errors import UserError
 from kg.graph.graph import Graph
 from kg.models.scorer import Queries, Scorer, Tails
-from kg.training.recipes.space import Real, Space
-
-SPACE = Space({"smoothing": Real(0.001, 1.0, log=True)})
 
 
 @final

@@ -15,20 +15,7 @@ from kg.graph.known import spans
 from kg.models.complex import moduli, product
 from kg.models.encoder import Encoded, GraphEncoder, Vectors, chosen
 from kg.models.scorer import AttentionWeights, Queries, QueryVectors, Scorer, Tails, dropout
-from kg.training.recipes.space import COMMON, DROPOUT, Choice, Space
 
-SPACE = Space(
-    {
-        **COMMON,
-        "width": Choice((32, 64, 128)),
-        "num_layers": Choice((1, 2, 3)),
-        "readout": Choice(("votes", "vector", "both")),
-        "neighbour_dropout": DROPOUT,
-        "token_dropout": DROPOUT,
-        "hidden_dropout": DROPOUT,
-        "output_dropout": DROPOUT,
-    }
-)
 _MOST_TOKENS = 1 << 16  # padded tokens that attend to each other at once
 _MOST_READ = 1 << 20  # tokens read at once for the scores of all relations, beyond one pair of entities
 

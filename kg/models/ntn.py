@@ -9,9 +9,6 @@ from torch import Tensor, nn
 
 from kg.models.bilinear import products
 from kg.models.scorer import EmbeddingScorer, Queries, QueryVectors, dropout, tied_relation
-from kg.training.recipes.space import BATCH, COMMON, Choice, Space
-
-SPACE = Space({**COMMON, "dim": Choice((16, 32, 64)), "slices": Choice((2, 4, 8))}, batch_size=BATCH)
 
 _CACHE = 1 << 16  # numbers computed at once: they stay in a core's second-level cache
 

@@ -10,10 +10,7 @@ from torch import Tensor
 from kg.errors import UserError
 from kg.models.scorer import Queries, Scorer, Tails
 from kg.rules.path_features import ends, walkable
-from kg.training.recipes.space import Choice, Space
 from kg.walks.edges import check_questions
-
-SPACE = Space({"num_paths": Choice((16, 32, 64))})
 
 
 class Ends(NamedTuple):

@@ -9,9 +9,6 @@ from torch import Tensor
 
 from kg.models.ensemble import Ensemble
 from kg.models.scorer import Scorer
-from kg.training.recipes.space import Space
-
-SPACE = Space({})  # its parts have settings, it has none
 
 
 @final

@@ -9,9 +9,6 @@ from torch import Tensor, nn
 from kg.graph.graph import Graph
 from kg.models.bilinear import forms, products
 from kg.models.scorer import DotScorer, Queries, QueryVectors, dropout, tied_relation
-from kg.training.recipes.space import AGAINST_ALL, BATCH, COMMON, NUCLEAR, Choice, Space
-
-SPACE = Space({**COMMON, "dim": Choice((32, 64, 128))}, objective=AGAINST_ALL, regularizer=NUCLEAR, batch_size=BATCH)
 
 
 @final

@@ -11,9 +11,6 @@ from torch_geometric.nn import MessagePassing
 from kg.graph.graph import Graph
 from kg.models.encoder import GraphEncoder, Messages, Vectors, receivers
 from kg.models.scorer import dropout
-from kg.training.recipes.space import COMMON, DROPOUT, Choice, Space
-
-SPACE = Space({**COMMON, "num_layers": Choice((1, 2)), "num_bases": Choice((1, 2, 4)), "hidden_dropout": DROPOUT})
 
 
 @final

@@ -11,11 +11,6 @@ from torch.autograd.function import once_differentiable
 
 from kg.models.complex import moduli
 from kg.models.scorer import EmbeddingScorer, Queries, QueryVectors, tied_relation
-from kg.training.recipes.space import BATCH, DROPOUT, INIT, SAMPLED, Choice, Space
-
-SPACE = Space(
-    {"dim": Choice((32, 64, 128)), "entity_dropout": DROPOUT, "init": INIT}, objective=SAMPLED, batch_size=BATCH
-)
 
 _CACHE = 1 << 17  # numbers in a tile: three of them must stay in the cache
 _DEVICE = 1 << 24  # the same on a GPU, where each call costs as much as many numbers

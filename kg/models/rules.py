@@ -15,12 +15,9 @@ from kg.graph.known import spans
 from kg.models.scorer import Queries, Scorer, Tails
 from kg.rules.prediction import Index, answers, index_of, lexicographic
 from kg.rules.rule import Rules
-from kg.training.recipes.space import Choice, Space
 from kg.walks.edges import check_questions, edges_of
 
 NEVER = math.log(1e-7)
-
-SPACE = Space({"aggregation": Choice(("max_plus", "noisy_or"))})
 
 
 class _Answers(NamedTuple):

@@ -10,7 +10,6 @@ from torch import Tensor
 from kg.errors import UserError
 from kg.graph.graph import Graph
 from kg.models.scorer import Queries, Scorer, Tails
-from kg.training.recipes.space import Space
 from kg.walks.similarity import (
     Rows,
     Walks,
@@ -22,8 +21,6 @@ from kg.walks.similarity import (
     katz,
     pagerank,
 )
-
-SPACE = Space({})  # what one of them takes, another does not
 
 _LEAST = 1e-4  # evidence for a candidate that nothing speaks for: of 1 ... 1e-6 the best probabilities on valid facts
 

@@ -11,9 +11,6 @@ from torch.utils.checkpoint import checkpoint
 
 from kg.models.bilinear import products
 from kg.models.scorer import EmbeddingScorer, Queries, QueryVectors, Tails, dropout, tied_relation
-from kg.training.recipes.space import BATCH, COMMON, Choice, Space
-
-SPACE = Space({**COMMON, "dim": Choice((16, 32, 64))}, batch_size=BATCH)
 
 
 @dataclass(frozen=True, eq=False)

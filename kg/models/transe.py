@@ -9,9 +9,6 @@ from torch import Tensor, nn
 from kg.errors import check_choice
 from kg.graph.graph import Graph
 from kg.models.scorer import EmbeddingScorer, Queries, QueryVectors, dropout, tied_relation
-from kg.training.recipes.space import AGAINST_ALL, BATCH, COMMON, SAMPLED, Choice, Space
-
-SPACE = Space({**COMMON, "norm": Choice((1, 2))}, objective={**AGAINST_ALL, **SAMPLED}, batch_size=BATCH)
 
 
 @final

@@ -9,13 +9,6 @@ from torch import Tensor, nn
 from kg.graph.graph import Graph
 from kg.models.bilinear import forms, products
 from kg.models.scorer import DotScorer, Queries, QueryVectors, dropout, tied_relation
-from kg.training.recipes.space import AGAINST_ALL, BATCH, COMMON, DROPOUT, Choice, Space
-
-SPACE = Space(
-    {**COMMON, "dim": Choice((64, 128, 200)), "relation_dim": Choice((32, 64, 128)), "query_dropout": DROPOUT},
-    objective=AGAINST_ALL,
-    batch_size=BATCH,
-)
 
 
 @final

@@ -1,7 +1,5 @@
 """tune(): a search for settings, by the MRR on valid, in a folder that a later call goes on with."""
 
-import importlib
-import inspect
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,12 +19,11 @@ from sqlalchemy.exc import DatabaseError
 from kg.errors import UserError
 from kg.evaluation.ranking import evaluate
 from kg.graph.dataset import Dataset
-from kg.models import SCORERS, scorer_class
 from kg.studies.presets import written
 from kg.studies.provenance import check_same, digest
 from kg.training.memory import keep_freed_memory
-from kg.training.recipes.defaults import defaults
-from kg.training.recipes.space import COMMON, Choice, Options, Range, Space
+from kg.training.recipes import default_run, recipe
+from kg.training.recipes.space import Choice, Options, Range, Space
 from kg.training.run import Run
 from kg.training.train import Interrupted, fitting, threads_for
 
@@ -55,15 +52,6 @@ class Tuned:
         return {**plain, "best": self.best.to_json()}
 
 
-def space(model: str) -> Space:
-    """What to try for a model: the SPACE beside its scorer; else of the arguments most scorers have those it takes."""
-    made = scorer_class(model)
-    module = importlib.import_module(SCORERS[model].partition(":")[0])
-    takes = inspect.signature(made).parameters
-    found: Space = vars(module).get("SPACE") or Space({name: each for name, each in COMMON.items() if name in takes})
-    return found
-
-
 def tune(
     dataset: Dataset,
     model: str,
@@ -79,22 +67,23 @@ def tune(
 ) -> Tuned:
     """Look for the settings of a model with the best MRR on valid; test facts are never looked at.
 
-    Each trial varies the model's default Run within space(model), at a place that a tree-structured Parzen estimator
-    chooses (Bergstra et al., 2011). One that stays below the median of those before it is given up; one that diverges
-    counts as given up, with the reason. `trials` are counted in all: the same call goes on with `out` until there are
-    so many, and makes the same trials as if it had not been interrupted. No trial begins after timeout_seconds.
+    Each trial varies the model's default Run within the space of its recipe, at a place that a tree-structured Parzen
+    estimator chooses (Bergstra et al., 2011). One that stays below the median of those before it is given up; one that
+    diverges counts as given up, with the reason. `trials` are counted in all: the same call goes on with `out` until
+    there are so many, and makes the same trials as if it had not been interrupted. No trial begins after
+    timeout_seconds.
 
     Writes out/study.db, and at the end best.py (a preset) and report.md. SIGINT raises Interrupted; the trial under way
     is tried again. UserError where `out` was begun with other facts or settings, or holds something else, there are no
     valid facts, or no trial came to its end.
     """
-    base = replace(defaults(model)(dataset), seed=seed)
+    base = replace(default_run(model)(dataset), seed=seed)
     base = base if epochs is None else replace(base, epochs=epochs)
     if trials < 1:
         raise UserError(f"trials must be at least 1: got {trials}")
     if not len(dataset.valid):
         raise UserError("there are no valid facts: nothing to choose settings by")
-    search = _Search(dataset, base, space(model), torch.device(device), console or Console(stderr=True), quiet)
+    search = _Search(dataset, base, recipe(model).space, torch.device(device), console or Console(stderr=True), quiet)
     folder = Path(out)
     began = time.monotonic()
     keep_freed_memory()

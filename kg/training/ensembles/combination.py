@@ -15,7 +15,7 @@ from kg.models import SCORERS, from_description, scorer_class
 from kg.training.ensembles.fitting import Weighing
 from kg.training.ensembles.rank_weights import RankWeighing
 from kg.training.ensembles.stacking import Stacking
-from kg.training.recipes.defaults import defaults
+from kg.training.recipes import default_run
 from kg.training.run import Run
 from kg.training.train import resume, train, trained_on
 
@@ -38,7 +38,7 @@ def combination(
     with there, or taken as it is where it was finished. UserError where a part is neither, now; and where a folder
     holds another model or one of other facts, before anything is trained. (A folder called complex is ./complex.)
     """
-    named = {part: defaults(part) for part in parts if not part or part in SCORERS or not bundle.exists(part)}
+    named = {part: default_run(part) for part in parts if not part or part in SCORERS or not bundle.exists(part)}
 
     def made(dataset: Dataset) -> Run:
         folders = {part: Path(f"{out}-{part}" if part in named else part) for part in parts}

@@ -1,0 +1,67 @@
+"""Recipes by the name of a model. Asking for one imports its family alone.
+
+The settings were chosen on the valid parts of umls, and of larger graphs too for rescal, transe, distmult and complex.
+"""
+
+import inspect
+from collections.abc import Callable
+from pkgutil import resolve_name
+
+from kg.errors import UserError
+from kg.graph.dataset import Dataset
+from kg.models import scorer_class
+from kg.training.recipes.recipe import Recipe
+from kg.training.recipes.space import COMMON, Space
+from kg.training.run import Run
+
+FAMILIES = {
+    "rescal": "kg.training.recipes.dropout",
+    "transe": "kg.training.recipes.dropout",
+    "distmult": "kg.training.recipes.bilinear",
+    "complex": "kg.training.recipes.bilinear",
+    "cp": "kg.training.recipes.bilinear",
+    "simple": "kg.training.recipes.bilinear",
+    "hole": "kg.training.recipes.bilinear",
+    "rotate": "kg.training.recipes.dropout",
+    "conve": "kg.training.recipes.dropout",
+    "tucker": "kg.training.recipes.dropout",
+    "ntn": "kg.training.recipes.dropout",
+    "er_mlp": "kg.training.recipes.dropout",
+    "se": "kg.training.recipes.dropout",
+    "frequency": "kg.training.recipes.counting",
+    "naive_bayes": "kg.training.recipes.counting",
+    "rules": "kg.training.recipes.rules",
+    "path_ranking": "kg.training.recipes.rules",
+    "are": "kg.training.recipes.additive",
+    "common_neighbours": "kg.training.recipes.counting",
+    "adamic_adar": "kg.training.recipes.counting",
+    "preferential_attachment": "kg.training.recipes.counting",
+    "katz": "kg.training.recipes.counting",
+    "pagerank": "kg.training.recipes.counting",
+    "rgcn": "kg.training.recipes.encoders",
+    "compgcn": "kg.training.recipes.encoders",
+    "neighbourhood": "kg.training.recipes.neighbourhood",
+    "gated": "kg.training.recipes.ensembles",
+    "combine": "kg.training.recipes.ensembles",
+    "rank_ensemble": "kg.training.recipes.ensembles",
+}
+
+
+def recipe(model: str) -> Recipe:
+    """The recipe of a model, from the RECIPES of its family; without one, a search of the arguments that most scorers
+    have, and no default. UserError where there is no such model.
+    """
+    made = scorer_class(model)
+    if model in FAMILIES:
+        found: dict[str, Recipe] = resolve_name(f"{FAMILIES[model]}:RECIPES")
+        return found[model]
+    takes = inspect.signature(made).parameters
+    return Recipe(Space({name: each for name, each in COMMON.items() if name in takes}))
+
+
+def default_run(model: str) -> Callable[[Dataset], Run]:
+    """From a graph to the Run for this model. UserError where no defaults are known."""
+    found = recipe(model).default_run
+    if not found:
+        raise UserError(f"{model} has no default settings yet: give a Run in Python")
+    return found

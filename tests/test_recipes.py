@@ -1,6 +1,9 @@
 """What a newcomer gets: it exists for every model, can be stored, and trains."""
 
+import subprocess
+import sys
 from dataclasses import replace
+from pkgutil import resolve_name
 
 import pytest
 import torch
@@ -12,7 +15,7 @@ from kg.graph.vocabulary import Vocabulary
 from kg.models import SCORERS
 from kg.training.gradient_descent import Fit
 from kg.training.objectives import KvsAll, OneVsAll
-from kg.training.recipes.defaults import defaults
+from kg.training.recipes import FAMILIES, default_run
 from kg.training.regularizers import N3
 from kg.training.run import Run, WarmUp
 
@@ -29,39 +32,50 @@ def large() -> Dataset:
 @pytest.mark.parametrize("model", [name for name in SCORERS if name not in WITHOUT])
 def test_a_default_can_be_stored_for_any_graph(model: str, random_dataset: Dataset, large: Dataset) -> None:
     for data in (random_dataset, large):
-        stored = defaults(model)(data).to_json()
+        stored = default_run(model)(data).to_json()
         assert stored["scorer"]["name"] == model
         assert Run.from_json(stored).to_json() == stored
 
 
 @pytest.mark.parametrize("model", [name for name in SCORERS if name not in (*COUNTED, *WITHOUT)])
 def test_a_default_learns(model: str, random_dataset: Dataset) -> None:
-    run = replace(defaults(model)(random_dataset), epochs=5)
+    run = replace(default_run(model)(random_dataset), epochs=5)
     losses = [epoch.loss for epoch in Fit(run.new_scorer(50, 3), random_dataset, run)]
     assert losses[-1] < losses[0]
 
 
+def test_each_family_holds_what_is_looked_for_there() -> None:
+    for family in set(FAMILIES.values()):
+        assert set(resolve_name(family).RECIPES) == {model for model, home in FAMILIES.items() if home == family}
+
+
+def test_a_newcomer_imports_one_family() -> None:
+    program = "import sys; from kg.training.recipes import recipe; recipe('complex'); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert set(FAMILIES.values()) & set(done.stdout.split()) == {"kg.training.recipes.bilinear"}
+
+
 def test_a_model_without_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match="no model 'rascal': choose one of rescal"):
-        defaults("rascal")
+        default_run("rascal")
     monkeypatch.setitem(SCORERS, "mine", "kg.models.distmult:DistMult")
     with pytest.raises(UserError, match="mine has no default settings yet"):
-        defaults("mine")
+        default_run("mine")
     for model in WITHOUT:
         with pytest.raises(UserError, match=f"^{model} has no default settings yet: give a Run in Python$"):
-            defaults(model)
+            default_run(model)
 
 
 def test_the_neighbourhood_of_few_and_of_many(random_dataset: Dataset, large: Dataset) -> None:
     """On few entities all answers at once; on more, votes beside ComplEx's own weight decay."""
-    few, many = (defaults("neighbourhood")(data) for data in (random_dataset, large))
+    few, many = (default_run("neighbourhood")(data) for data in (random_dataset, large))
     assert few.hide == many.hide == "exact"
     assert isinstance(few.objective, KvsAll) and few.regularizer is None and isinstance(few.schedule, WarmUp)
     assert isinstance(many.objective, OneVsAll) and isinstance(many.regularizer, N3) and many.schedule is None
     assert many.scorer.keywords["readout"] == "votes" and many.scorer.keywords["dim"] == 128
     some = Dataset(large.train, large.valid, large.test, Vocabulary([f"e{i}" for i in range(1000)], ["r"]))
-    middle = defaults("neighbourhood")(some)
+    middle = default_run("neighbourhood")(some)
     assert isinstance(middle.regularizer, N3) and middle.scorer.keywords["dim"] == 512
     assert middle.scorer.keywords["neighbour_dropout"] == 0.7  # a fact for a thousand entities is sparse
     dense = replace(some, train=some.train.repeat(5000, 1))
-    assert defaults("neighbourhood")(dense).scorer.keywords["neighbour_dropout"] == 0.3
+    assert default_run("neighbourhood")(dense).scorer.keywords["neighbour_dropout"] == 0.3

@@ -1,0 +1,72 @@
+"""NeighbourhoodTransformer: on few entities, all answers at once and dropout; on more, ComplEx with the votes of the
+neighbourhood.
+"""
+
+from functools import partial
+
+from torch.optim import Adagrad, Adam
+
+from kg.graph.dataset import Dataset
+from kg.models import scorer_class
+from kg.training.objectives import KvsAll, OneVsAll
+from kg.training.recipes.recipe import Recipe, is_small, is_sparse, nuclear_weight
+from kg.training.recipes.space import COMMON, DROPOUT, Choice, Space
+from kg.training.regularizers import N3
+from kg.training.run import Run, WarmUp
+
+_FEW = 1_000  # entities: below it all answers of a question can be weighed at once, again and again
+
+
+def _default(dataset: Dataset) -> Run:
+    return _of_few() if dataset.num_entities < _FEW else _of_many(dataset)
+
+
+def _of_few() -> Run:
+    dropouts = {"entity_dropout": 0.4, "hidden_dropout": 0.3, "neighbour_dropout": 0.3, "identity_dropout": 0.05}
+    return Run(
+        partial(scorer_class("neighbourhood"), token_dropout=0.2, output_dropout=0.5, **dropouts),
+        partial(Adam, lr=0.005),
+        KvsAll("bce", label_smoothing=0.1),
+        schedule=WarmUp(),
+        batch_size=64,
+        epochs=60,
+        hide="exact",
+    )
+
+
+def _of_many(dataset: Dataset) -> Run:
+    neighbour_dropout = 0.7 if is_sparse(dataset) else 0.3
+    dropouts = {"token_dropout": 0.8, "neighbour_dropout": neighbour_dropout, "hidden_dropout": 0.3}
+    return Run(
+        partial(
+            scorer_class("neighbourhood"),
+            dim=512 if is_small(dataset) else 128,
+            width=32,
+            num_neighbours=32,
+            readout="votes",
+            init=0.001,
+            **dropouts,
+        ),
+        partial(Adagrad, lr=0.03 if is_small(dataset) else 0.1),
+        OneVsAll(max_answers=8),
+        N3(nuclear_weight(dataset)),
+        batch_size=max(32, min(256 if is_small(dataset) else 512, len(dataset.train) // 80)),  # of up to 8 facts a row
+        epochs=60 if is_small(dataset) else 50,
+        patience=5,
+        hide="exact",
+    )
+
+
+_SPACE = Space(
+    {
+        **COMMON,
+        "width": Choice((32, 64, 128)),
+        "num_layers": Choice((1, 2, 3)),
+        "readout": Choice(("votes", "vector", "both")),
+        "neighbour_dropout": DROPOUT,
+        "token_dropout": DROPOUT,
+        "hidden_dropout": DROPOUT,
+        "output_dropout": DROPOUT,
+    }
+)
+RECIPES = {"neighbourhood": Recipe(_SPACE, _default)}
