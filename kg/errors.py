@@ -1,4 +1,4 @@
-"""The one exception a person is meant to read."""
+"""The one exception a person is meant to read, and what makes its line."""
 
 
 class UserError(Exception):
@@ -12,3 +12,10 @@ def check_choice(name: str, value: object, choices: tuple[object, ...]) -> None:
     """UserError unless the value is one of these: types say so too, but nothing reads them when it runs."""
     if value not in choices:
         raise UserError(f"{name} must be one of {', '.join(map(str, choices))}: got {value}")
+
+
+def one_line(text: str) -> str:
+    """At most 300 characters, all of which a terminal can show."""
+    line = "".join(c if c.isprintable() else " " for c in text[:2000])
+    line = " ".join(line.split())
+    return line if len(line) <= 300 else f"{line[:300]}..."

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, final
 
 from kg.errors import UserError
+from kg.files import is_unfinished, to_disk, write_lines
 
 MANIFEST = "manifest.json"
 
@@ -199,7 +200,7 @@ def _locked(root: Path, noun: str) -> Iterator[None]:
     made = not root.exists()
     root.mkdir(parents=True, exist_ok=True)
     if made:
-        _fsync(root.parent)
+        to_disk(root.parent)
     path = root / "LOCK"
     descriptor = _lock(path, noun)
     try:
@@ -234,7 +235,9 @@ def _lock(path: Path, noun: str) -> int:
 
 
 def _ours(entry: Path) -> bool:
-    return entry.name in ("CURRENT", "CURRENT.new", "LOCK") or entry.name.isdecimal() or entry.suffix == ".draft"
+    if entry.name in ("CURRENT", "LOCK") or entry.name.isdecimal() or entry.suffix == ".draft":
+        return True
+    return is_unfinished(entry, "CURRENT")
 
 
 def _is_carried(path: Path, directory: Path, previous: Path | None) -> bool:
@@ -249,23 +252,20 @@ def _publish(root: Path, draft: Draft) -> None:
     for directory, _, files in os.walk(draft.path):
         for path in (Path(directory) / name for name in files):
             if not _is_carried(path, draft.path, draft.previous):  # those are on disk: 3 ms each, and they are many
-                _fsync(path)
-        _fsync(Path(directory))
+                to_disk(path)
+        to_disk(Path(directory))
     draft.path.rename(root / str(draft.number))
-    _fsync(root)
-    fresh = root / "CURRENT.new"
-    fresh.write_text(f"{draft.number}\n", encoding="ascii")
-    _fsync(fresh)
-    fresh.replace(root / "CURRENT")  # the one moment at which old becomes new
-    _fsync(root)
+    to_disk(root)
+    write_lines(root / "CURRENT", [str(draft.number)])  # the one moment at which old becomes new
 
 
 def _sweep(root: Path) -> None:
     """Removes drafts, unpublished generations and all but the last two, where no reader has them open."""
     newest = number(current(root)) if (root / "CURRENT").exists() else 0
-    (root / "CURRENT.new").unlink(missing_ok=True)
     for entry in root.iterdir():
-        if entry.suffix == ".draft":
+        if is_unfinished(entry, "CURRENT"):
+            entry.unlink()
+        elif entry.suffix == ".draft":
             # Renamed first: what a dying worker still creates there fails, instead of racing with the removal.
             shutil.rmtree(entry.rename(entry.with_suffix(".gone.draft")))
         elif entry.name.isdecimal() and int(entry.name) not in (newest - 1, newest):
@@ -294,14 +294,3 @@ def _shared(generation: Path) -> int:
         os.close(descriptor)
         raise
     return descriptor
-
-
-def _fsync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        if hasattr(fcntl, "F_FULLFSYNC"):  # macOS: there fsync stops at the drive's cache
-            fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
-        else:
-            os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

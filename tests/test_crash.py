@@ -109,7 +109,7 @@ IN_THE_WORKER = [
 ]
 IN_THE_PARENT = [
     ("before CURRENT", "before", "generations._publish", 1, OLD),
-    ("before CURRENT", "before", "generations._fsync", 5, OLD),
+    ("before CURRENT", "before", "generations.to_disk", 5, OLD),
     ("before CURRENT", "before", "Path.rename", 1, OLD),
     ("before CURRENT", "after", "Path.rename", 1, OLD),
     ("before CURRENT", "before", "Path.replace", 1, OLD),

@@ -337,7 +337,7 @@ def test_killed_it_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     killed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert file.exists()
-    (tmp_path / f"{file.name}.new").write_bytes(b"half of")  # as if it had been killed while it wrote
+    (tmp_path / f".123.{file.name}").write_bytes(b"half of")  # as if it had been killed while it wrote
     seen: list[int] = []
     again = best_new_facts(predictor(kind), SEARCH, file, lambda done, total: seen.append(done))
     assert again == whole

@@ -1,241 +1,103 @@
-"""Files of candidates: what goes out comes back, through other tools too; what is wrong in them is one line."""
+"""Compressed streams, and files that are written whole or not at all."""
 
-import json
-from dataclasses import replace
-from datetime import UTC, datetime
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
-import pyoxigraph as ox
 import pytest
-import rdflib
 
+from kg import files
 from kg.errors import UserError
-from kg.query.candidates.annotations import KG, PREFIXES, Origin
-from kg.query.candidates.candidate import Candidate, Candidates
-from kg.query.candidates.files import read_candidates, read_with_origin, write_candidates
-from kg.store.store import Store
-
-EX = "http://example.org/"
-TIME = datetime(2026, 1, 2, 3, 4, 5, 678, UTC)
-ORIGIN = Origin("m", "ab" * 32, "world.kg", 7, TIME, TIME, {"top": 3})
-PLAIN = Candidates(
-    (
-        Candidate(EX + "a", EX + "p", EX + "b", 1, 0.1 + 0.2, False, 1e-05),
-        Candidate("_:x1", EX + "p", EX + "é", 2, -1.5e300, True, 5e-324),
-        Candidate("mailto:a@b.c", EX + "q", "urn:kg:b", 1, 3.0, True),
-    )
-)
-NOTED = Candidates((*PLAIN, Candidate(EX + "a", EX + "q", "_:x1", 4, -0.0, False, 1.0, "a second 'q' of\u2028é")))
-EVERY = [".tsv", ".jsonl", ".trig", ".nq", ".ttl", ".nt", ".rdf", ".tsv.gz", ".jsonl.zst", ".trig.bz2", ".nq.xz"]
-
-
-@pytest.mark.parametrize("suffix", EVERY)
-def test_nothing_is_lost(tmp_path: Path, suffix: str) -> None:
-    for name, candidates in (("plain", PLAIN), ("noted", NOTED), ("none", Candidates(()))):
-        file = tmp_path / f"{name}{suffix}"
-        write_candidates(candidates, file, ORIGIN)
-        found, origin = read_with_origin(file)
-        assert found == candidates
-        assert [repr(each.score) for each in found] == [repr(each.score) for each in candidates]
-        assert origin == (None if suffix.startswith((".tsv", ".jsonl")) else ORIGIN)
-
-
-@pytest.mark.parametrize("suffix", [".trig", ".nq.gz", ".ttl", ".rdf", ".n3", ".jsonld"])
-def test_nothing_is_lost_in_rdf_1_1(tmp_path: Path, suffix: str) -> None:
-    file = tmp_path / f"found{suffix}"
-    write_candidates(NOTED, file, ORIGIN, rdf11=True)
-    assert read_with_origin(file) == (NOTED, ORIGIN)
-
-
-def test_the_tables_by_eye(tmp_path: Path) -> None:
-    write_candidates(PLAIN, tmp_path / "found.tsv", ORIGIN)
-    lines = (tmp_path / "found.tsv").read_text().splitlines()
-    assert lines[0] == "subject\tpredicate\tobject\tprobability\tscore\trank\tknown"
-    assert lines[1] == f"{EX}a\t{EX}p\t{EX}b\t1e-05\t0.30000000000000004\t1\tfalse"
-    assert lines[3] == f"mailto:a@b.c\t{EX}q\turn:kg:b\t\t3.0\t1\ttrue"
-    write_candidates(NOTED, tmp_path / "found.jsonl", ORIGIN)
-    rows = [json.loads(line) for line in (tmp_path / "found.jsonl").read_text().split("\n")[:-1]]
-    assert list(rows[0]) == lines[0].split("\t") and rows[2]["probability"] is None
-    assert rows[3]["note"] == "a second 'q' of\u2028é"
-
-
-def test_a_line_break_is_no_cell(tmp_path: Path) -> None:
-    for mark in "\t\n\r":
-        noted = Candidates((replace(PLAIN[0], note=f"a{mark}b"),))
-        with pytest.raises(UserError, match="a tab or a line break in candidate"):
-            write_candidates(noted, tmp_path / "found.tsv", ORIGIN)
-        assert list(tmp_path.iterdir()) == []
-    write_candidates(noted, tmp_path / "found.jsonl", ORIGIN)
-    assert read_candidates(tmp_path / "found.jsonl") == noted
-
-
-def test_whole_or_not_at_all(tmp_path: Path) -> None:
-    bad = Candidates((*PLAIN, Candidate("no IRI", EX + "p", EX + "b", 4, 0.0, False)))
-    for suffix in (".trig", ".nq.gz", ".nt"):
-        file = tmp_path / f"found{suffix}"
-        file.write_text("before")
-        with pytest.raises(UserError, match=r"found.*: the candidate \(no IRI, .*\): Invalid IRI code point ' '"):
-            write_candidates(bad, file, ORIGIN)
-        assert file.read_text() == "before"
-    assert len(list(tmp_path.iterdir())) == 3
-    with pytest.raises(UserError, match="no directory"):
-        write_candidates(PLAIN, tmp_path / "nowhere" / "found.tsv", ORIGIN)
-
-
-def test_what_a_suffix_cannot_say(tmp_path: Path) -> None:
-    for name in ("found", "found.json", "found.txt", "found.gz", "found.csv"):
-        for call in (lambda path: write_candidates(PLAIN, path, ORIGIN), read_candidates):
-            with pytest.raises(UserError, match=r"the suffix says no way .* expected \.tsv \.jsonl \.nt \.nq"):
-                call(tmp_path / name)
-    for name in ("found.jsonld", "found.n3"):
-        with pytest.raises(UserError, match=r"has no RDF 1.2 reifiers: ask for RDF 1.1, or for .trig or .nq"):
-            write_candidates(PLAIN, tmp_path / name, ORIGIN)
-    with pytest.raises(UserError, match=r"\.tsv is no RDF"):
-        write_candidates(PLAIN, tmp_path / "found.tsv", ORIGIN, rdf11=True)
-
-
-# Other tools
-
-
-Row = tuple[str, str, str, float | None, float, int]
-
-
-def rows_of(candidates: Candidates) -> set[Row]:
-    return {(each.subject, each.predicate, each.object, each.probability, each.score, each.rank) for each in candidates}
-
-
-def text(term: ox.NamedNode | ox.BlankNode) -> str:
-    return term.value if isinstance(term, ox.NamedNode) else str(term)
-
-
-def test_pyoxigraph_reads_all_of_it(tmp_path: Path) -> None:
-    write_candidates(PLAIN, tmp_path / "found.trig", ORIGIN)
-    store = ox.Store()
-    store.extend(ox.parse(path=tmp_path / "found.trig"))
-    query = """SELECT ?s ?p ?o ?probability ?score ?rank WHERE { GRAPH <urn:kg:predictions> {
-        ?r rdf:reifies <<( ?s ?p ?o )>> ; kg:score ?score ; kg:rank ?rank .
-        OPTIONAL { ?r kg:probability ?probability } } }"""
-    found = {
-        (text(s), text(p), text(o), probability and float(probability.value), float(score.value), int(rank.value))
-        for s, p, o, probability, score, rank in store.query(query, prefixes=PREFIXES)
-    }
-    assert found == rows_of(PLAIN)
-    assert not list(store.quads_for_pattern(None, ox.NamedNode(EX + "p"), None))  # nothing is stated
-
-
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # rdflib's parser uses what rdflib has given up
-def test_rdflib_reads_all_of_rdf_1_1(tmp_path: Path) -> None:
-    write_candidates(PLAIN, tmp_path / "found.trig", ORIGIN, rdf11=True)
-    dataset = rdflib.Dataset()
-    dataset.parse(tmp_path / "found.trig", format="trig")
-    graph = dataset.get_context(rdflib.URIRef("urn:kg:predictions"))
-    kg = rdflib.Namespace(KG)
-    found = set()
-    for each in graph.subjects(rdflib.RDF.type, rdflib.RDF.Statement):
-        terms = [graph.value(each, place) for place in (rdflib.RDF.subject, rdflib.RDF.predicate, rdflib.RDF.object)]
-        names = ["_:x1" if isinstance(term, rdflib.BNode) else str(term) for term in terms]
-        probability, score, rank = (graph.value(each, kg[name]) for name in ("probability", "score", "rank"))
-        assert score.datatype == rdflib.XSD.double and rank.datatype == rdflib.XSD.integer
-        found.add((*names, None if probability is None else probability.toPython(), score.toPython(), rank.toPython()))
-    assert found == rows_of(PLAIN)
-    activity = graph.value(predicate=rdflib.RDF.type, object=rdflib.PROV.Activity)
-    assert graph.value(activity, rdflib.PROV.startedAtTime).toPython() == TIME
-
-
-def test_a_store_loads_and_gives_back_all_of_it(tmp_path: Path) -> None:
-    write_candidates(NOTED, tmp_path / "found.trig", ORIGIN)
-    with Store(tmp_path / "found.kg", create=True) as store:
-        store.load(tmp_path / "found.trig")
-        assert len(store.facts()) == 0 and store.counts()["predictions"] == len(NOTED)  # nothing there to learn
-        store.dump(tmp_path / "again.nq")
-    found, origin = read_with_origin(tmp_path / "again.nq")
-    assert origin == ORIGIN
-    renamed = {term for each in found for term in (each.subject, each.object) if term.startswith("_:")}
-    assert len(renamed) == 1  # a store names blank nodes anew
-    as_before = [
-        replace(each, subject=each.subject.replace(*renamed, "_:x1"), object=each.object.replace(*renamed, "_:x1"))
-        for each in found
-    ]
-    assert set(as_before) == set(NOTED)
-
-
-# Other hands
 
 
 @pytest.mark.parametrize(
-    ("line", "reason"),
-    [
-        ("a\tp\tb\t0.5\t1\t1", "expected 7 cells between tabs, got 6"),
-        ("\tp\tb\t0.5\t1\t1\ttrue", "the subject is missing"),
-        ("a\tp\tb\t1.5\t1\t1\ttrue", "the probability '1.5': expected a number from 0 to 1"),
-        ("a\tp\tb\tnan\t1\t1\ttrue", "the probability 'nan'"),
-        ("a\tp\tb\t0.5\t\t1\ttrue", "the score is missing"),
-        ("a\tp\tb\t0.5\t1e999\t1\ttrue", "the score 'inf': expected a finite number"),
-        ("a\tp\tb\t0.5\t1_0\t1\ttrue", "the score '1_0'"),
-        ("a\tp\tb\t0.5\t1\t1.0\ttrue", "the rank '1.0': expected a whole number from 1"),
-        ("a\tp\tb\t0.5\t1\t1\tTrue", "the known 'True': expected true or false"),
-    ],
+    ("name", "suffix"),
+    [("a.tsv", ".tsv"), ("a.b.TSV.GZ", ".tsv"), ("a.nt.zst", ".nt"), ("a.gz", ""), ("a", ""), (".gz", "")],
 )
-def test_a_bad_line_of_a_table(tmp_path: Path, line: str, reason: str) -> None:
-    file = tmp_path / "found.tsv"
-    file.write_text(f"subject\tpredicate\tobject\tprobability\tscore\trank\tknown\r\na\tp\tb\t\t1\t1\ttrue\r\n{line}\n")
-    with pytest.raises(UserError) as caught:
-        read_candidates(file)
-    assert str(caught.value).startswith(f"{file}:3: {reason}")
+def test_the_suffix_before_that_of_a_compression(name: str, suffix: str) -> None:
+    assert files.suffix_of(Path(name)) == suffix
 
 
-def test_columns_in_any_order(tmp_path: Path) -> None:
-    (tmp_path / "found.tsv").write_text(
-        "rank\tknown\tnote\tscore\tprobability\tobject\tpredicate\tsubject\n3\ttrue\tso\t2\t\tb\tp\ta\n"
-    )
-    assert read_candidates(tmp_path / "found.tsv") == Candidates((Candidate("a", "p", "b", 3, 2.0, True, None, "so"),))
-    for heading in ("a\tp\tb", "subject\tpredicate\tobject\tscore\trank\tknown\tscore"):
-        (tmp_path / "found.tsv").write_text(f"{heading}\n")
-        with pytest.raises(UserError, match=r"found.tsv:1: expected the columns subject predicate"):
-            read_candidates(tmp_path / "found.tsv")
+@pytest.mark.parametrize("compression", ["", *files.COMPRESSIONS])
+def test_lines_come_back(tmp_path: Path, compression: str) -> None:
+    path = tmp_path / f"a.txt{compression}"
+    assert files.write_lines(path, ["Zürich", "b"]) == 2
+    assert b"".join(files.chunks(path)) == "Zürich\nb\n".encode()
+    assert (path.read_bytes() == "Zürich\nb\n".encode()) == (not compression)
 
 
-GOOD = {"subject": "a", "predicate": "p", "object": "b", "probability": None, "score": 1, "rank": 1, "known": True}
+def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+
+    def lines() -> Iterator[str]:
+        yield "new"
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        files.write_lines(path, lines())
+    assert list(tmp_path.iterdir()) == []
+    files.write_text(path, "old")
+    with pytest.raises(ZeroDivisionError):
+        files.write_lines(path, lines())
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.parametrize(
-    ("line", "reason"),
-    [
-        ("[1]", "expected a JSON object"),
-        ("{", "Expecting property name"),
-        ("[" * 100_000, "nested too deep"),
-        (json.dumps(GOOD | {"score": float("nan")}), "the score 'nan': expected a finite number"),
-        (json.dumps(GOOD | {"score": True}), "the score 'True'"),
-        (json.dumps(GOOD | {"score": 10**400}), "the score '1000"),
-        (json.dumps(GOOD | {"rank": 1.0}), "the rank '1.0'"),
-        (json.dumps(GOOD | {"known": 1}), "the known '1'"),
-        (json.dumps(GOOD | {"subject": None}), "the subject 'None': expected a term"),
-        (json.dumps(GOOD | {"subject": "\ud800"}), "the subject '\\ud800': expected a term"),
-        (json.dumps(GOOD | {"colour": 1}), "'colour' says nothing of a candidate"),
-        (json.dumps({name: GOOD[name] for name in GOOD if name != "known"}), "the known is missing"),
-    ],
-)
-def test_a_bad_line_of_json(tmp_path: Path, line: str, reason: str) -> None:
-    file = tmp_path / "found.jsonl"
-    file.write_text(f"{json.dumps(GOOD)}\n\n{line}\n")
-    with pytest.raises(UserError) as caught:
-        read_candidates(file)
-    assert str(caught.value).startswith(f"{file}:3: {reason}") and "\n" not in str(caught.value)
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from kg.files import replacing
+with replacing(Path(sys.argv[1])) as stream:
+    stream.write(b"half")
+    stream.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
 
 
-def test_bad_rdf(tmp_path: Path) -> None:
-    file = tmp_path / "found.ttl"
-    file.write_text("<http://a> <http://b>\n<http://c> ,, .\n")
-    with pytest.raises(UserError, match=r"found.ttl:2:13: , is not a valid RDF object"):
-        read_candidates(file)
-    file.write_text(f"@prefix kg: <{KG}> .\n<http://r> kg:rank 1 .\n")
-    with pytest.raises(UserError, match=r"found.ttl: <http://r>: the subject is missing"):
-        read_candidates(file)
-    file.write_text("<http://a> <http://b> " + "(" * 5000)
-    with pytest.raises(UserError, match=r"found.ttl:1:\d+: .*128"):
-        read_candidates(file)
-    with pytest.raises(UserError, match="No such file"):
-        read_candidates(tmp_path / "none.tsv")
-    (tmp_path / "found.tsv").write_bytes(b"subject\xff\n")
-    with pytest.raises(UserError, match=r"found.tsv:1: not UTF-8"):
-        read_candidates(tmp_path / "found.tsv")
+def test_what_a_killed_writer_leaves_is_known_and_removed(tmp_path: Path) -> None:
+    path, other = tmp_path / "a.txt", tmp_path / ".1.b.a.txt"
+    files.write_text(path, "old")
+    other.touch()
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(path)], timeout=60)
+    assert killed.returncode == -signal.SIGKILL
+    assert path.read_text() == "old"
+    (left,) = set(tmp_path.iterdir()) - {path, other}
+    assert files.is_unfinished(left, "a.txt")
+    files.remove(path)
+    assert list(tmp_path.iterdir()) == [other]
+
+
+def test_all_is_on_disk_before_the_name_moves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    events = []
+    replace = Path.replace
+
+    def noted_replace(path: Path, target: Path) -> Path:
+        events.append(f"-> {target.name}")
+        return replace(path, target)
+
+    monkeypatch.setattr(files, "to_disk", lambda path: events.append(path.name))
+    monkeypatch.setattr(Path, "replace", noted_replace)
+    files.write_text(tmp_path / "a.txt", "text")
+    assert events == [f".{os.getpid()}.a.txt", "-> a.txt", tmp_path.name]
+
+
+def test_what_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"nowhere/a\.txt: No such file or directory$"):
+        files.write_text(tmp_path / "nowhere" / "a.txt", "text")
+    with pytest.raises(UserError, match="a directory: expected a file to write"):
+        files.write_text(tmp_path, "text")
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UserError, match="pipe: a device: expected a file to write"):
+        files.write_text(tmp_path / "pipe", "text")
+
+
+def test_only_a_regular_file_is_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UserError, match="pipe: expected a regular file"):
+        next(files.chunks(tmp_path / "pipe"))
+    (tmp_path / "empty").touch()
+    with pytest.raises(UserError, match="empty: the file is empty"):
+        list(files.chunks(tmp_path / "empty"))

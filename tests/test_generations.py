@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kg import generations
+from kg import files, generations
 from kg.errors import UserError
 
 
@@ -72,7 +72,7 @@ def test_what_a_killed_write_left_goes_at_the_next(tmp_path: Path) -> None:
     for name in ("2", "7.0a1b.draft", "1.0a1b.gone.draft"):
         (root / name / "rdf").mkdir(parents=True)
         (root / name / "rdf" / "bulk-1.sst").write_text("half")
-    (root / "CURRENT.new").write_text("2")
+    (root / ".123.CURRENT").write_text("2")
     assert text_of(publish(root, "new")) == "new"
     assert {entry.name for entry in root.iterdir()} == {"CURRENT", "LOCK", "1", "2"}
 
@@ -124,7 +124,7 @@ def test_one_writer_at_a_time(tmp_path: Path) -> None:
 HOLDER = """
 import sys, time
 from pathlib import Path
-from kg import generations
+from kg import files, generations
 with generations.write(Path(sys.argv[1]), noun="model") as draft:
     (draft.path / "half").write_text("half")
     print("ready", flush=True)
@@ -181,17 +181,22 @@ def test_everything_is_on_disk_before_current_moves(tmp_path: Path, monkeypatch:
     root = tmp_path / "a"
     publish(root, "old")
     events = []
-    fsync, replace = generations._fsync, Path.replace
+    to_disk, replace = files.to_disk, Path.replace
+
+    def noted(path: Path) -> None:
+        events.append(path.name)
+        to_disk(path)
 
     def noted_replace(path: Path, target: Path) -> Path:
         events.append(f"replace {target.name}")
         return replace(path, target)
 
-    monkeypatch.setattr(generations, "_fsync", lambda path: (events.append(path.name), fsync(path)))
+    monkeypatch.setattr(generations, "to_disk", noted)
+    monkeypatch.setattr(files, "to_disk", noted)
     monkeypatch.setattr(Path, "replace", noted_replace)
     publish(root, "new")
     moved = events.index("replace CURRENT")
-    assert {"text", "deep", "manifest.json", "a", "CURRENT.new"} <= set(events[:moved])
+    assert {"text", "deep", "manifest.json", "a", f".{os.getpid()}.CURRENT"} <= set(events[:moved])
     assert any(name.endswith(".draft") for name in events[:moved])
     assert events[moved + 1 :] == ["a"]
 

@@ -11,11 +11,11 @@ from jaxtyping import Int
 from torch import Tensor
 
 from kg.errors import UserError
+from kg.files import COMPRESSIONS, chunks
 from kg.graph.graph import Graph
 from kg.graph.known import KnownAnswers
 from kg.graph.schema import OWL, RDF, RDFS, Schema
 from kg.graph.vocabulary import Vocabulary
-from kg.store.content import COMPRESSIONS, chunks
 from kg.store.facts import PREDICTIONS
 from kg.store.store import Store
 

@@ -1,14 +1,14 @@
 """A model's parameters beside their terms, for other tools."""
 
-import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import numpy as np
 
 from kg.bundle import Bundle
 from kg.errors import UserError
-from kg.store.content import failing_as
+from kg.files import replacing, write_lines
 
 
 def write_embeddings(bundle: Bundle, out: Path | str) -> None:
@@ -25,26 +25,20 @@ def write_embeddings(bundle: Bundle, out: Path | str) -> None:
     names = bundle.dataset.vocabulary
     parameters = {name: value.detach().cpu().numpy() for name, value in bundle.scorer.named_parameters()}
     relations = names.relations + tuple(f"^{term}" for term in names.relations)
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")  # the file appears whole or not at all
-    try:
-        with failing_as(path):
-            if path.suffix == ".npz":
-                terms = {"entity_terms": np.array(names.entities), "relation_terms": np.array(relations)}
-                np.savez(temporary, **terms, **parameters)  # type: ignore[arg-type]
-            else:
-                _write_tsv(temporary, names.entities, relations, parameters)
-            temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    if path.suffix == ".tsv":
+        write_lines(path, _lines(names.entities, relations, parameters))
+        return
+    terms = {"entity_terms": np.array(names.entities), "relation_terms": np.array(relations)}
+    with replacing(path) as stream:
+        np.savez(cast("IO[bytes]", stream), **terms, **parameters)  # type: ignore[arg-type]
 
 
-def _write_tsv(path: Path, entities: tuple[str, ...], relations: tuple[str, ...], parameters: dict[str, Any]) -> None:
-    with path.open("w", encoding="utf-8") as file:
-        for name, rows in parameters.items():
-            # Embeddings, and the matrices of relations; all else is layers, whatever the number of their rows.
-            has_terms = name.endswith((".weight", "matrix", "matrices")) and "." not in name.removesuffix(".weight")
-            known = entities if "table" in name else relations
-            terms = known[: len(rows)] if has_terms and len(rows) <= len(known) else range(len(rows))
-            for term, row in zip(terms, rows, strict=False):
-                values = "\t".join(f"{value:.7g}" for value in row.reshape(-1).tolist())
-                file.write(f"{name}\t{term}\t{values}\n")
+def _lines(entities: tuple[str, ...], relations: tuple[str, ...], parameters: dict[str, Any]) -> Iterator[str]:
+    for name, rows in parameters.items():
+        # Embeddings, and the matrices of relations; all else is layers, whatever the number of their rows.
+        has_terms = name.endswith((".weight", "matrix", "matrices")) and "." not in name.removesuffix(".weight")
+        known = entities if "table" in name else relations
+        terms = known[: len(rows)] if has_terms and len(rows) <= len(known) else range(len(rows))
+        for term, row in zip(terms, rows, strict=False):
+            values = "\t".join(f"{value:.7g}" for value in row.reshape(-1).tolist())
+            yield f"{name}\t{term}\t{values}"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, final
+from typing import IO, TYPE_CHECKING, cast, final
 from zipfile import BadZipFile
 
 import numpy as np
@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from kg import files
 from kg.errors import UserError
 from kg.models.scorer import DotScorer
 from kg.probability.query_scores import Rows
@@ -245,12 +246,12 @@ class _Checkpoint:
     """What was found in the first blocks, on disk, whole or not at all."""
 
     def __init__(self, path: Path, predictor: "Predictor", search: Search, blocks: Sequence[_Block]) -> None:
-        self._path, self._draft = path, path.with_name(f"{path.name}.new")
+        self._path = path
         facts = hashlib.sha256(predictor.facts.cpu().numpy().tobytes()).hexdigest()
-        files = predictor.bundle.manifest.get("files", {})
+        model = predictor.bundle.manifest.get("files", {})
         # Of the schema nothing but who may stand where counts, and that shows in the sizes.
         sizes = hashlib.sha256(json.dumps([block.size for block in blocks]).encode()).hexdigest()
-        self._of = json.dumps([asdict(search), facts, files, sizes], sort_keys=True)
+        self._of = json.dumps([asdict(search), facts, model, sizes], sort_keys=True)
         self._saved = time.monotonic()
 
     def read(self, best: _Best) -> int:
@@ -272,10 +273,9 @@ class _Checkpoint:
         if time.monotonic() - self._saved < _SAVE_EVERY_SECONDS:
             return
         self._saved = time.monotonic()
-        with self._draft.open("wb") as file:
+        with files.replacing(self._path) as stream:
+            file = cast("IO[bytes]", stream)
             np.savez(file, of=self._of, blocks=blocks, logits=best.logits.numpy(), hrt=best.hrt.numpy())
-        self._draft.replace(self._path)
 
     def remove(self) -> None:
-        for each in (self._path, self._draft):
-            each.unlink(missing_ok=True)
+        files.remove(self._path)

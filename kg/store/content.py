@@ -1,111 +1,11 @@
-"""The bytes of a file, decompressed, in blocks: what is wrong with them is a UserError, or Refused at its place."""
+"""The content of a file in blocks, with their places: what is wrong with it is Refused at its line and column."""
 
-import bz2
-import codecs
-import gzip
-import lzma
-import stat
-import sys
-import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from io import BufferedIOBase
 from pathlib import Path
-from typing import Any
 
-from kg.errors import UserError
+from kg.files import chunks
 from kg.store.guard import MAX_TOKEN, Refused, after
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
-
-BLOCK = 1 << 20  # bytes read at once
-
-COMPRESSIONS: dict[str, Callable[..., Any]] = {
-    ".gz": gzip.open,
-    ".bz2": bz2.open,
-    ".xz": lzma.open,
-    ".zst": zstd.open,
-}
-_DAMAGED = (EOFError, OSError, zlib.error, lzma.LZMAError, zstd.ZstdError)
-
-
-def failed(path: Path, error: OSError) -> UserError:
-    """What the operating system said, with the path."""
-    return UserError(f"{path}: {error.strerror or one_line(str(error))}")
-
-
-@contextmanager
-def failing_as(path: Path) -> Iterator[None]:
-    """Turns the operating system's errors into a UserError about this path."""
-    try:
-        yield
-    except OSError as error:
-        raise failed(path, error) from None
-
-
-def one_line(text: str) -> str:
-    """At most 300 characters, all of which a terminal can show."""
-    line = "".join(c if c.isprintable() else " " for c in text[:2000])
-    line = " ".join(line.split())
-    return line if len(line) <= 300 else f"{line[:300]}..."
-
-
-def check_regular(path: Path) -> tuple[int, int, int]:
-    """What changes when a file is replaced or written. UserError: it is no regular file."""
-    try:
-        status = path.stat()
-    except OSError as error:
-        raise failed(path, error) from None
-    if stat.S_ISDIR(status.st_mode):
-        raise UserError(f"{path}: a directory: expected a file of facts")
-    if not stat.S_ISREG(status.st_mode):
-        raise UserError(f"{path}: expected a regular file: it may be read twice")
-    return status.st_ino, status.st_size, status.st_mtime_ns
-
-
-def opened(path: Path, mode: str) -> BufferedIOBase:
-    """The file as it is decompressed, or compressed, in mode "rb" or "wb"."""
-    opener = COMPRESSIONS.get(path.suffix.lower(), open)
-    try:
-        stream: BufferedIOBase = opener(path, mode)
-    except OSError as error:
-        raise failed(path, error) from None
-    return stream
-
-
-def _damage(path: Path, error: Exception) -> UserError:
-    suffix = path.suffix.lower()
-    if suffix not in COMPRESSIONS and isinstance(error, OSError):
-        return failed(path, error)
-    if isinstance(error, EOFError):
-        return UserError(f"{path}: the {suffix} file is cut short")
-    return UserError(f"{path}: the {suffix} file is damaged, or no {suffix} file: {one_line(str(error))}")
-
-
-def chunks(path: Path) -> Iterator[bytes]:
-    """The decompressed content, less a byte order mark. UserError: not readable, damaged, empty, changed by the end."""
-    before = check_regular(path)
-    empty = True
-    with opened(path, "rb") as stream:
-        while True:
-            try:
-                chunk = stream.read(BLOCK)
-            except _DAMAGED as error:
-                raise _damage(path, error) from None
-            if not chunk:
-                break
-            if empty:
-                chunk = chunk.removeprefix(codecs.BOM_UTF8)
-                empty = not chunk
-            yield chunk
-    if empty:
-        raise UserError(f"{path}: the file is empty")
-    if check_regular(path) != before:
-        raise UserError(f"{path}: the file changed while it was read")
 
 
 @dataclass(frozen=True)

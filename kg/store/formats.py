@@ -8,10 +8,8 @@ Everything wrong with a file is a UserError of one line, `path:line:column: reas
 """
 
 import hashlib
-import os
 import re
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from io import BufferedIOBase
@@ -22,18 +20,9 @@ from typing import IO, cast
 
 from pyoxigraph import DefaultGraph, Literal, NamedNode, Quad, RdfFormat, Triple, parse, serialize
 
-from kg.errors import UserError
-from kg.store.content import (
-    COMPRESSIONS,
-    Block,
-    blocks,
-    check_regular,
-    check_utf8,
-    chunks,
-    failing_as,
-    one_line,
-    opened,
-)
+from kg.errors import UserError, one_line
+from kg.files import COMPRESSIONS, check_regular, chunks, failing_as, replacing, suffix_of
+from kg.store.content import Block, blocks, check_utf8
 from kg.store.guard import MAX_TOKEN, Entities, Nesting, Refused, after
 from kg.store.tables import BASE as BASE
 from kg.store.tables import Table, write_table
@@ -79,13 +68,11 @@ def syntax_of(path: str | Path, name: str | None = None) -> Syntax:
             raise UserError(f"unknown syntax {name!r}: expected one of {', '.join(SYNTAXES)}")
         return SYNTAXES[name]
     path = Path(path)
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    if suffixes and suffixes[-1] in COMPRESSIONS:
-        suffixes.pop()
-    if not suffixes or suffixes[-1] not in _BY_SUFFIX:
+    suffix = suffix_of(path)
+    if suffix not in _BY_SUFFIX:
         known = f"{' '.join(_BY_SUFFIX)}, each also with {' '.join(COMPRESSIONS)}"
         raise UserError(f"{path}: the suffix names no syntax: expected {known}; or give the syntax by name")
-    return _BY_SUFFIX[suffixes[-1]]
+    return _BY_SUFFIX[suffix]
 
 
 class Quarantine:
@@ -412,8 +399,6 @@ def write(
     """
     out = Path(out)
     kind = syntax_of(out, syntax)
-    if out.is_dir():
-        raise UserError(f"{out}: a directory: expected a file to write")
     counted = _Counted(quads, out, kind)
     with replacing(out) as stream:
         if kind.rdf is None:
@@ -421,26 +406,6 @@ def write(
         else:
             _serialize(counted, stream, out, kind, prefixes)
     return counted.count
-
-
-@contextmanager
-def replacing(out: Path) -> Iterator[BufferedIOBase]:
-    """The bytes of a file to be, compressed as its suffix says: it appears whole, or not at all."""
-    temporary = out.with_name(f".{os.getpid()}.{out.name}")  # the same suffixes, and the same file system
-    try:
-        with failing_as(out), _open_new(out, temporary) as stream:
-            yield stream
-        with failing_as(out):
-            temporary.replace(out)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _open_new(out: Path, temporary: Path) -> BufferedIOBase:
-    try:
-        return opened(temporary, "wb")
-    except UserError as error:
-        raise UserError(str(error).replace(str(temporary), str(out), 1)) from None
 
 
 class _Counted:

@@ -9,7 +9,8 @@ from urllib.parse import quote, unquote
 
 from pyoxigraph import BlankNode, NamedNode, Quad
 
-from kg.store.content import Block, check_utf8, one_line
+from kg.errors import one_line
+from kg.store.content import Block, check_utf8
 from kg.store.guard import Refused
 
 BASE = "urn:kg:"  # what plain names are put after, unless another base is given

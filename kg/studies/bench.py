@@ -16,6 +16,7 @@ from kg import bundle as bundles
 from kg.bundle import Bundle
 from kg.errors import UserError
 from kg.evaluation.ranking import evaluate
+from kg.files import write_lines, write_text
 from kg.graph.dataset import PARTS, Dataset
 from kg.studies.provenance import check_same, digest
 from kg.training.run import Run
@@ -89,7 +90,7 @@ def bench(
             raise UserError(f"{name}, seed {seed}: {error}") from error
         results.rows.append({"preset": name, "seed": seed, **row})
         _save(folder, results)
-    (folder / "results.md").write_text(markdown(results), encoding="utf-8")
+    write_text(folder / "results.md", markdown(results))
     plot(results, folder / "results.png")
     plot_cost(results, folder / "cost.png")
     return results
@@ -120,9 +121,7 @@ def _has(results: Results, preset: str, seed: int) -> bool:
 
 def _save(folder: Path, results: Results) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    fresh = folder / f"{_RESULTS}.new"
-    fresh.write_text(json.dumps(results.to_json(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    fresh.replace(folder / _RESULTS)
+    write_lines(folder / _RESULTS, [json.dumps(results.to_json(), indent=1, ensure_ascii=False)])
 
 
 def _measured(

@@ -18,6 +18,7 @@ from sqlalchemy.exc import DatabaseError
 
 from kg.errors import UserError
 from kg.evaluation.ranking import evaluate
+from kg.files import write_text
 from kg.graph.dataset import Dataset
 from kg.studies.presets import written
 from kg.studies.provenance import check_same, digest
@@ -236,8 +237,8 @@ def _report(folder: Path, study: optuna.Study, search: _Search) -> Tuned:
     best = study.best_trial
     run = search.run(best)
     about = f"{search.dataset.describe()}: valid MRR {best.value:.4f}, the best of {len(complete) + len(pruned)} trials"
-    (folder / "best.py").write_text(written(run, "best", about), encoding="utf-8")
-    (folder / "report.md").write_text(_markdown(study, search.dataset.describe()), encoding="utf-8")
+    write_text(folder / "best.py", written(run, "best", about))
+    write_text(folder / "report.md", _markdown(study, search.dataset.describe()))
     assert best.value is not None
     return Tuned(run, best.value, best.number, len(complete), len(pruned), f"{folder / 'best.py'}:best")
 

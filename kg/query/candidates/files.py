@@ -3,17 +3,17 @@
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from io import BufferedIOBase
 from pathlib import Path
 from typing import Any
 
 from pyoxigraph import DefaultGraph, NamedNode, Quad
 
-from kg.errors import UserError
+from kg.errors import UserError, one_line
+from kg.files import COMPRESSIONS, suffix_of, write_lines
 from kg.query.candidates.annotations import PREFIXES, Origin, annotations, read_annotations
 from kg.query.candidates.candidate import Candidate, Candidates
 from kg.store import formats, sandbox
-from kg.store.content import COMPRESSIONS, blocks, check_utf8, one_line
+from kg.store.content import blocks, check_utf8
 from kg.store.facts import PREDICTIONS
 from kg.store.guard import Refused
 
@@ -45,9 +45,7 @@ def write_candidates(
     out = Path(path)
     suffix = check_writable(out, rdf11)
     if suffix in _TABLES:
-        lines = _tsv(candidates, out) if suffix == ".tsv" else _jsonl(candidates)
-        with formats.replacing(out) as stream:
-            _write_lines(stream, lines)
+        write_lines(out, _tsv(candidates, out) if suffix == ".tsv" else _jsonl(candidates))
         return
     syntax = formats.syntax_of(out)
     graph = NamedNode(PREDICTIONS) if syntax.graphs else DefaultGraph()
@@ -96,24 +94,16 @@ def read_with_origin(path: str | Path) -> tuple[Candidates, Origin | None]:
 
 
 def _suffix(path: Path) -> str:
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    if suffixes and suffixes[-1] in COMPRESSIONS:
-        suffixes.pop()
-    known = (*_TABLES, *_RDF)
-    if not suffixes or suffixes[-1] not in known:
+    suffix, known = suffix_of(path), (*_TABLES, *_RDF)
+    if suffix not in known:
         raise UserError(
             f"{path}: the suffix says no way to write candidates: expected {' '.join(known)}, each also with "
             f"{' '.join(COMPRESSIONS)}"
         )
-    return suffixes[-1]
+    return suffix
 
 
 # Out
-
-
-def _write_lines(stream: BufferedIOBase, lines: Iterator[str]) -> None:
-    for line in lines:
-        stream.write(f"{line}\n".encode())
 
 
 def _tsv(candidates: Candidates, out: Path) -> Iterator[str]:

@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from kg.bundle import Bundle
-from kg.errors import UserError
+from kg.errors import UserError, one_line
 from kg.query.candidates.annotations import PREFIXES, Origin, annotations, fact
 from kg.query.candidates.candidate import Candidates
 from kg.query.candidates.files import read_with_origin
-from kg.store.content import one_line
 from kg.store.facts import PREDICTIONS
 from kg.store.store import Store
 

@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch
 from matplotlib.text import Text
 
+from kg.files import write_text
 from kg.query.explain.evidence import Evidence, Fact
-from kg.store.content import failing_as
 
 _CHARACTERS, _LINES = 22, 3  # of a label; what is longer ends in an ellipsis
 _NO_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # what no XML may hold
@@ -25,8 +25,7 @@ _BENDS = (0.0, 0.2, -0.2, 0.4, -0.4)  # of the edges between two entities, in tu
 
 def write_svg(evidence: Evidence, path: Path) -> None:
     """The picture in a file."""
-    with failing_as(path):
-        path.write_text(svg(evidence), encoding="utf-8")
+    write_text(path, svg(evidence))
 
 
 def svg(evidence: Evidence) -> str:

@@ -1,16 +1,16 @@
 """Mined rules in RDF terms: as people read them, as SPARQL does, and as rows of a table, the surest first."""
 
 from collections.abc import Collection, Iterable, Iterator
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any, final
 
 import numpy as np
 
+from kg.files import write_lines
 from kg.graph.schema import Schema
 from kg.graph.vocabulary import Vocabulary
 from kg.rules.rule import Atom, Rule, Rules, conjunction
-from kg.store.content import failing_as
 
 COLUMNS = (
     "rule",
@@ -93,19 +93,8 @@ def ranked(rules: Rules, names: RuleNames, relations: Collection[int] | None = N
 
 def write_rules(ranked_rules: Iterable[tuple[str, Rule]], names: RuleNames, path: Path) -> int:
     """A line a rule under a heading, separated by tabs; how many. The file appears whole or not at all."""
-    temporary = path.with_name(f".{path.name}.part")
-    count = 0
-    try:
-        with failing_as(path):
-            with temporary.open("w", encoding="utf-8") as file:
-                file.write("\t".join(COLUMNS) + "\n")
-                for text, rule in ranked_rules:
-                    file.write("\t".join(_cell(value) for value in names.row(text, rule).values()) + "\n")
-                    count += 1
-            temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return count
+    rows = (names.row(text, rule).values() for text, rule in ranked_rules)
+    return write_lines(path, chain(["\t".join(COLUMNS)], ("\t".join(map(_cell, row)) for row in rows))) - 1
 
 
 def _cell(value: Any) -> str:

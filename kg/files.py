@@ -1,0 +1,176 @@
+"""Bytes of files: compressed as the suffix says, in and out; and the one way to write a file whole or not at all."""
+
+import bz2
+import codecs
+import fcntl
+import gzip
+import lzma
+import os
+import re
+import stat
+import sys
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from io import BufferedIOBase
+from pathlib import Path
+from typing import Any
+
+from kg.errors import UserError, one_line
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+BLOCK = 1 << 20  # bytes read at once
+
+COMPRESSIONS: dict[str, Callable[..., Any]] = {
+    ".gz": gzip.open,
+    ".bz2": bz2.open,
+    ".xz": lzma.open,
+    ".zst": zstd.open,
+}
+_DAMAGED = (EOFError, OSError, zlib.error, lzma.LZMAError, zstd.ZstdError)
+
+
+def failed(path: Path, error: OSError) -> UserError:
+    """What the operating system said, with the path."""
+    return UserError(f"{path}: {error.strerror or one_line(str(error))}")
+
+
+@contextmanager
+def failing_as(path: Path) -> Iterator[None]:
+    """Turns the operating system's errors into a UserError about this path."""
+    try:
+        yield
+    except OSError as error:
+        raise failed(path, error) from None
+
+
+def suffix_of(path: Path) -> str:
+    """The last suffix in small letters, before that of a compression: `.tsv` for world.TSV.gz; '' for none."""
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    if suffixes and suffixes[-1] in COMPRESSIONS:
+        suffixes.pop()
+    return suffixes[-1] if suffixes else ""
+
+
+# In
+
+
+def check_regular(path: Path) -> tuple[int, int, int]:
+    """What changes when a file is replaced or written. UserError: it is no regular file."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise failed(path, error) from None
+    if stat.S_ISDIR(status.st_mode):
+        raise UserError(f"{path}: a directory: expected a file of facts")
+    if not stat.S_ISREG(status.st_mode):
+        raise UserError(f"{path}: expected a regular file: it may be read twice")
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def chunks(path: Path) -> Iterator[bytes]:
+    """The decompressed content, less a byte order mark. UserError: not readable, damaged, empty, changed by the end."""
+    before = check_regular(path)
+    empty = True
+    with _opened(path, "rb") as stream:
+        while True:
+            try:
+                chunk = stream.read(BLOCK)
+            except _DAMAGED as error:
+                raise _damage(path, error) from None
+            if not chunk:
+                break
+            if empty:
+                chunk = chunk.removeprefix(codecs.BOM_UTF8)
+                empty = not chunk
+            yield chunk
+    if empty:
+        raise UserError(f"{path}: the file is empty")
+    if check_regular(path) != before:
+        raise UserError(f"{path}: the file changed while it was read")
+
+
+def _opened(path: Path, mode: str) -> BufferedIOBase:
+    """The file as it is decompressed, or compressed, in mode "rb" or "wb"."""
+    with failing_as(path):
+        stream: BufferedIOBase = COMPRESSIONS.get(path.suffix.lower(), open)(path, mode)
+    return stream
+
+
+def _damage(path: Path, error: Exception) -> UserError:
+    suffix = path.suffix.lower()
+    if suffix not in COMPRESSIONS and isinstance(error, OSError):
+        return failed(path, error)
+    if isinstance(error, EOFError):
+        return UserError(f"{path}: the {suffix} file is cut short")
+    return UserError(f"{path}: the {suffix} file is damaged, or no {suffix} file: {one_line(str(error))}")
+
+
+# Out
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BufferedIOBase]:
+    """The bytes of a file to be, compressed as its suffix says: it appears whole, or not at all.
+
+    Killed at any moment, or at a power cut, the path holds what it held before or all that was written. UserError where
+    the file cannot be written.
+    """
+    if path.exists() and not path.is_file():
+        raise UserError(f"{path}: {'a directory' if path.is_dir() else 'a device'}: expected a file to write")
+    temporary = path.with_name(f".{os.getpid()}.{path.name}")  # the same suffix, and the same file system
+    try:
+        with failing_as(path):
+            stream: BufferedIOBase = COMPRESSIONS.get(path.suffix.lower(), open)(temporary, "wb")
+            with stream:
+                yield stream
+            to_disk(temporary)
+            temporary.replace(path)
+            to_disk(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 by way of `replacing`."""
+    with replacing(path) as stream:
+        stream.write(text.encode())
+
+
+def write_lines(path: Path, lines: Iterable[str]) -> int:
+    """Write each text and a newline, as UTF-8, by way of `replacing`; how many lines."""
+    count = 0
+    with replacing(path) as stream:
+        for line in lines:
+            stream.write(f"{line}\n".encode())
+            count += 1
+    return count
+
+
+def remove(path: Path) -> None:
+    """Remove a file, if it is there, and what writers of it that were killed left beside it."""
+    path.unlink(missing_ok=True)
+    for other in path.parent.iterdir():
+        if is_unfinished(other, path.name):
+            other.unlink(missing_ok=True)
+
+
+def is_unfinished(path: Path, name: str) -> bool:
+    """Whether `replacing` a file of this name makes such a file beside it."""
+    return re.fullmatch(rf"\.\d+\.{re.escape(name)}", path.name) is not None
+
+
+def to_disk(path: Path) -> None:
+    """Wait until a file, or a directory's list of names, would outlast a power cut. About 3 ms."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        if hasattr(fcntl, "F_FULLFSYNC"):  # macOS: there fsync stops at the drive's cache
+            fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+        else:
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
