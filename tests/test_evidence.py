@@ -549,6 +549,6 @@ def test_three_of_many_values_are_named() -> None:
 
 
 def test_the_planted_path_is_named_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "experiments")
+    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "experiments" / "quality")
     planted = importlib.import_module("planted_paths")
     assert planted.share_first(num_entities=60, kept=0.9, seed=0)["first"] >= 0.95

@@ -26,7 +26,7 @@ from kg.training.recipes import default_run
 from kg.training.regularizers import N3
 from kg.training.run import Plateau, Run
 
-UMLS = Path(__file__).parents[1] / "experiments" / "umls.py"
+UMLS = Path(__file__).parents[1] / "experiments" / "presets" / "umls.py"
 
 MINE = """
 from dataclasses import dataclass

@@ -16,7 +16,7 @@ from kg.training.run import Run
 
 
 def preset(reference: str) -> Run:
-    """The Run that FILE:name gives, as in experiments/umls.py:complex.
+    """The Run that FILE:name gives, as in experiments/presets/umls.py:complex.
 
     UserError in one line where there is no such file or function, the function gives no Run, or the file's own code
     raises: then with the file's line.

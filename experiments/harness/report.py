@@ -1,0 +1,46 @@
+"""The frame of every result file: what was run, where, with what."""
+
+import json
+import os
+import platform
+import shlex
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).resolve().parents[1] / "results"
+_PACKAGES = ("kg", "torch", "numpy", "scipy", "numba", "scikit-learn", "pyoxigraph", "rdflib")
+
+
+def write(script: str, seed: int, variant: str = "", **results: Any) -> Path:
+    """Write `results` of a script (its __file__), with command, seed, versions and hardware: to results/<script>.json,
+    or <script>_<variant>.json.
+    """
+    place = Path(script).resolve().relative_to(RESULTS.parents[1])
+    path = RESULTS / (f"{place.stem}_{variant}.json" if variant else f"{place.stem}.json")
+    report = {
+        "command": shlex.join(["python", place.as_posix(), *sys.argv[1:]]),
+        "date": datetime.now(UTC).date().isoformat(),
+        "seed": seed,
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}},
+        "hardware": {
+            "processor": _processor(),
+            "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+            "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9),
+            "load_average": [round(load, 2) for load in os.getloadavg()],
+        },
+        **results,
+    }
+    path.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    return path
+
+
+def _processor() -> str:
+    information = Path("/proc/cpuinfo")
+    if information.exists():
+        names = [line.split(":", 1)[1].strip() for line in information.read_text().splitlines() if "model name" in line]
+        if names:
+            return f"{names[0]} ({platform.machine()})"
+    return platform.processor() or platform.machine()

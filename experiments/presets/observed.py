@@ -1,0 +1,53 @@
+"""Presets that read the graph itself, similarity, path ranking and rules, as `kg train` has them on umls and codex-s.
+
+    kg bench $KG_DATA/codex-s --presets experiments/presets/observed.py --seeds 1 --out bench/observed
+
+The data: data/README.md says where to get it; $KG_DATA is the folder that it lies in.
+"""
+
+from functools import partial
+
+from kg.models.frequency import Frequency
+from kg.models.path_ranking import PathRanking
+from kg.models.rules import RuleScorer
+from kg.models.similarity import AdamicAdar, CommonNeighbours, Katz, PageRank, PreferentialAttachment
+from kg.training.algorithms.counting import Counting
+from kg.training.algorithms.mining import Mining
+from kg.training.algorithms.path_regression import Logistic
+from kg.training.run import Procedure, Run
+
+
+def _one_pass(scorer: partial, procedure: Procedure) -> Run:
+    return Run(scorer, procedure=procedure, epochs=1, valid_every=1, hide="exact")
+
+
+def common_neighbours() -> Run:
+    return _one_pass(partial(CommonNeighbours, known_weight=0.01), Counting())
+
+
+def adamic_adar() -> Run:
+    return _one_pass(partial(AdamicAdar, known_weight=0.01), Counting())
+
+
+def katz() -> Run:
+    return _one_pass(partial(Katz, known_weight=0.01), Counting())
+
+
+def pagerank() -> Run:
+    return _one_pass(partial(PageRank, known_weight=0.01), Counting())
+
+
+def preferential_attachment() -> Run:
+    return _one_pass(partial(PreferentialAttachment), Counting())
+
+
+def frequency() -> Run:
+    return _one_pass(partial(Frequency), Counting())
+
+
+def path_ranking() -> Run:
+    return _one_pass(partial(PathRanking), Logistic())
+
+
+def rules() -> Run:
+    return _one_pass(partial(RuleScorer), Mining(max_length=2))
