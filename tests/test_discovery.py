@@ -411,6 +411,6 @@ def test_a_file_that_is_something_else(tmp_path: Path) -> None:
     for name in ("text", "array.npy", "objects.npz", "other.npz"):
         with pytest.raises(UserError, match="is damaged, or not what a search leaves"):
             best_new_facts(predictor(), SEARCH, tmp_path / name)
-    with pytest.raises(FileNotFoundError), pytest.MonkeyPatch.context() as patch:
+    with pytest.raises(UserError, match="No such file"), pytest.MonkeyPatch.context() as patch:
         patch.setattr(discovery, "_SAVE_EVERY_SECONDS", 0.0)
         best_new_facts(predictor(), SEARCH, tmp_path / "nowhere" / "file")
