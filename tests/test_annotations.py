@@ -6,7 +6,8 @@ from pathlib import Path
 import pyoxigraph as ox
 import pytest
 
-from kg.query.candidates.annotations import KG, PREFIXES, Origin, annotations, fact, node, read_annotations
+from kg.namespaces import KG
+from kg.query.candidates.annotations import PREFIXES, Origin, annotations, fact, node, read_annotations
 from kg.query.candidates.candidate import Candidate, Candidates
 
 VOCABULARY = Path(__file__).parents[1] / "data" / "vocabulary.ttl"

@@ -10,7 +10,8 @@ import pytest
 import rdflib
 
 from kg.errors import UserError
-from kg.query.candidates.annotations import KG, PREFIXES, Origin
+from kg.namespaces import KG
+from kg.query.candidates.annotations import PREFIXES, Origin
 from kg.query.candidates.candidate import Candidate, Candidates
 from kg.query.candidates.files import read_candidates, read_with_origin, write_candidates
 from kg.store.store import Store

@@ -18,7 +18,8 @@ from pyoxigraph import BaseDirection, BlankNode, Dataset, DefaultGraph, Literal,
 from pyoxigraph import CanonicalizationAlgorithm as Canonical
 
 from kg.errors import UserError
-from kg.store.formats import BASE, SYNTAXES, Quarantine, iri_of, name_of, read, syntax_of, write
+from kg.namespaces import iri_of
+from kg.store.formats import SYNTAXES, Quarantine, read, syntax_of, write
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -425,39 +426,6 @@ def test_a_load_that_fails_leaves_its_quarantine(file: Make, tmp_path: Path) -> 
 def test_a_quarantine_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"nowhere/bad: No such file or directory"):
         Quarantine(tmp_path / "nowhere" / "bad")
-
-
-# ---- names and IRIs
-
-
-@pytest.mark.parametrize(
-    ("name", "iri"),
-    [
-        ("Germany", "urn:kg:Germany"),
-        ("South Korea", "urn:kg:South%20Korea"),
-        ("Côte d'Ivoire", "urn:kg:Côte%20d'Ivoire".replace("%20", "%20")),
-        ("100%", "urn:kg:100%25"),
-        ("/people/person", "urn:kg:/people/person"),
-        ("a#b?c", "urn:kg:a%23b%3Fc"),
-        ("<tag>", "urn:kg:%3Ctag%3E"),
-        ("http://e/a", "http://e/a"),
-        ("<https://e/a>", "https://e/a"),
-        ("urn:x:y", "urn:x:y"),
-        ("<mailto:a@e>", "mailto:a@e"),
-    ],
-)
-def test_a_name_becomes_an_iri(name: str, iri: str) -> None:
-    assert iri_of(name) == iri
-    assert iri_of(name_of(iri)) == iri
-
-
-@given(st.text(min_size=1), st.sampled_from([BASE, "http://e/", "http://e/#"]))
-def test_a_plain_name_comes_back(name: str, base: str) -> None:
-    iri = iri_of(name, base)
-    NamedNode(iri) if iri.startswith(base) else None
-    assert iri_of(name_of(iri, base), base) == iri
-    if iri.startswith(base) and name.strip() and not name.startswith("_:"):
-        assert name_of(iri, base) == name
 
 
 # ---- out

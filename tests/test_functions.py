@@ -13,10 +13,11 @@ from kg.errors import UserError
 from kg.graph.dataset import Dataset
 from kg.models.distmult import DistMult
 from kg.models.scorer import Queries
+from kg.namespaces import KG
 from kg.probability.calibration import Calibration
 from kg.query.predictor import Predictor
 from kg.query.sparql.functions import Calls, Rows
-from kg.store.sparql import VOCABULARY, Term
+from kg.store.sparql import Term
 from kg.store.store import Store
 
 EX = "http://example.org/"
@@ -49,7 +50,7 @@ def rows(tmp_path: Path) -> Rows:
 
 def asked(rows: Rows, query: str) -> tuple[list[tuple[Term | None, ...]], Calls]:
     calls = Calls(rows)
-    prefixes = {"kg": VOCABULARY, "ex": EX}
+    prefixes = {"kg": KG, "ex": EX}
     found = ox.Store().query(query, prefixes=prefixes, custom_functions=calls.functions())
     assert isinstance(found, ox.QuerySolutions)
     return [tuple(solution) for solution in found], calls

@@ -12,8 +12,8 @@ from rdflib.compare import isomorphic
 from rdflib.namespace import RDF, RDFS
 
 from kg.errors import UserError
+from kg.namespaces import local_name
 from kg.store import interop
-from kg.store.labels import local_name
 from kg.store.store import Store
 
 DEFAULT = rdflib.graph.DATASET_DEFAULT_GRAPH_ID
@@ -64,7 +64,7 @@ def test_it_is_what_rdflib_reads_from_the_file(store: Store) -> None:
     assert isinstance(dataset, rdflib.Dataset)
     assert len(dataset) == len(dataset.default_graph) == 10
     assert isomorphic(dataset.default_graph, parsed(TURTLE))
-    assert isomorphic(interop.to_rdflib_graph(store), parsed(TURTLE))
+    assert isomorphic(store.to_rdflib_graph(), parsed(TURTLE))
     assert set(dataset.objects(EX.ann, EX.nick)) == {rdflib.Literal("A")}
     assert (EX.ann, EX.knows, EX.bob) in dataset
     assert (EX.ann, EX.knows, EX.cid) not in dataset
@@ -79,7 +79,7 @@ def test_it_is_what_rdflib_reads_from_the_file(store: Store) -> None:
 def test_it_serializes(store: Store, syntax: str) -> None:
     assert isomorphic(parsed(store.to_rdflib().serialize(format=syntax), syntax), parsed(TURTLE))
     if syntax not in ("trig", "nquads"):
-        assert isomorphic(parsed(interop.to_rdflib_graph(store).serialize(format=syntax), syntax), parsed(TURTLE))
+        assert isomorphic(parsed(store.to_rdflib_graph().serialize(format=syntax), syntax), parsed(TURTLE))
 
 
 def test_named_graphs_and_their_union(store: Store) -> None:
@@ -90,10 +90,10 @@ def test_named_graphs_and_their_union(store: Store) -> None:
     assert len(dataset) == len(list(dataset.triples((None, None, None)))) == 12
     assert len(dataset.default_graph) == 10
     assert set(dataset.graph(EX.h)) == {(EX.ann, EX.knows, EX.bob), (EX.cid, EX.knows, EX.bob)}
-    assert len(interop.to_rdflib_graph(store, "ex:g")) == 1
-    assert len(interop.to_rdflib_graph(store, "_:b")) == 1
+    assert len(store.to_rdflib_graph("ex:g")) == 1
+    assert len(store.to_rdflib_graph("_:b")) == 1
     with pytest.raises(UserError, match="has no graph ex:nobody"):
-        interop.to_rdflib_graph(store, "ex:nobody")
+        store.to_rdflib_graph("ex:nobody")
     names = {graph.identifier for graph in dataset.graphs()}
     assert names == {EX.g, EX.h, rdflib.BNode("b"), DEFAULT}
     assert {quad[3] for quad in dataset.quads((EX.ann, EX.knows, EX.bob, None))} == {DEFAULT, EX.g, EX.h}
@@ -151,7 +151,7 @@ def test_triple_terms_come_out_as_reification(store: Store) -> None:
     """
     dataset = store.to_rdflib()
     assert isomorphic(dataset.default_graph, parsed(TURTLE + expected))
-    assert isomorphic(interop.to_rdflib_graph(store, "ex:g"), parsed(named))
+    assert isomorphic(store.to_rdflib_graph("ex:g"), parsed(named))
     assert len(dataset) == len(list(dataset.triples((None, None, None)))) == 10 + 5 + 9
     assert len(set(dataset.subjects(RDF.type, RDF.Statement))) == 3
     assert len(list(dataset.query("SELECT ?s { ?s a rdf:Statement ; rdf:subject ex:ann }"))) == 2

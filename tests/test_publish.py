@@ -17,12 +17,12 @@ from kg.errors import UserError
 from kg.graph.dataset import Dataset
 from kg.graph.schema import Schema
 from kg.models.distmult import DistMult
-from kg.query.candidates.annotations import KG, Origin
+from kg.namespaces import KG, PREDICTIONS
+from kg.query.candidates.annotations import Origin
 from kg.query.candidates.candidate import Candidate, Candidates
 from kg.query.candidates.files import read_with_origin, write_candidates
 from kg.query.candidates.publish import publish, retract
 from kg.query.predictor import Predictor
-from kg.store.facts import PREDICTIONS
 from kg.store.sparql import Solutions
 from kg.store.store import Store
 

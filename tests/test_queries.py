@@ -12,10 +12,10 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from kg.cli.app import app
+from kg.namespaces import KG, PREDICTIONS
 from kg.query.sparql.results import print_answer
 from kg.query.sparql.scored import ScoredStore
-from kg.store.facts import PREDICTIONS
-from kg.store.sparql import VOCABULARY, Answer
+from kg.store.sparql import Answer
 from kg.store.store import Store
 
 ROOT = Path(__file__).parents[1]
@@ -57,7 +57,7 @@ def predicted() -> Iterator[ox.Quad]:
         reifier = ox.BlankNode()
         yield ox.Quad(*fact, graph)
         yield ox.Quad(reifier, REIFIES, fact, graph)
-        yield ox.Quad(reifier, ox.NamedNode(VOCABULARY + "probability"), ox.Literal(probability), graph)
+        yield ox.Quad(reifier, ox.NamedNode(KG + "probability"), ox.Literal(probability), graph)
 
 
 def answered(shown: Shown, store: Store, scored: ScoredStore) -> Answer:

@@ -5,7 +5,6 @@ import json
 import pytest
 
 from kg.graph.schema import Schema
-from kg.store.labels import local_name
 from kg.store.store import Store
 
 TURTLE = """
@@ -87,24 +86,6 @@ def test_the_rest_of_the_schema(schema: Schema) -> None:
 def test_json_round_trip(schema: Schema) -> None:
     assert Schema.from_json(json.loads(json.dumps(schema.to_json()))) == schema
     assert Schema.from_json(json.loads(json.dumps(Schema().to_json()))) == Schema()
-
-
-@pytest.mark.parametrize(
-    ("term", "name"),
-    [
-        ("http://x.example/a/b", "b"),
-        ("http://x.example/a#b", "b"),
-        ("http://x.example/a/", "a"),
-        ("http://x.example/a/b#", "b"),
-        ("urn:isbn:123", "123"),
-        ("http://", "http://"),
-        ("a/b#c", "a/b#c"),  # a plain name of a benchmark file is no IRI
-        ("/m/0abc", "/m/0abc"),
-        ("_:b0", "_:b0"),
-    ],
-)
-def test_local_name(term: str, name: str) -> None:
-    assert local_name(term) == name
 
 
 def test_the_name_of_a_table_is_its_label() -> None:

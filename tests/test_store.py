@@ -15,9 +15,10 @@ from pyoxigraph import BlankNode, DefaultGraph, Literal, NamedNode, Quad, Triple
 
 from kg import generations
 from kg.errors import UserError
+from kg.namespaces import KG, PREDICTIONS
 from kg.store import draft, facts
-from kg.store.facts import PREDICTIONS, Facts, FactsDraft
-from kg.store.sparql import VOCABULARY, Results, Solutions
+from kg.store.facts import Facts, FactsDraft
+from kg.store.sparql import Results, Solutions
 from kg.store.store import Store
 
 EX = "http://example.org/"
@@ -472,7 +473,7 @@ def objects(found: Results) -> list[str]:
 
 
 def test_the_prefix_of_this_project_is_declared_unless_the_store_has_another(store: Store, tmp_path: Path) -> None:
-    store.add([Quad(ex("a"), NamedNode(VOCABULARY + "note"), ex("b"))])
+    store.add([Quad(ex("a"), NamedNode(KG + "note"), ex("b"))])
     assert store.sparql("ASK { ?s kg:note ?o }") is True
     (tmp_path / "kg.ttl").write_text("@prefix kg: <http://kilo.gram/> . kg:a kg:note kg:b .")
     store.load(tmp_path / "kg.ttl")

@@ -8,8 +8,9 @@ from torch import Tensor
 
 from kg.graph.dataset import Dataset
 from kg.graph.known import KnownAnswers
-from kg.graph.schema import OWL, RDFS, Schema
+from kg.graph.schema import Schema
 from kg.graph.vocabulary import Vocabulary
+from kg.namespaces import OWL, RDFS
 from kg.search.type_constraints import DeclaredTypes, ObservedTypes, observed_line
 
 

@@ -14,9 +14,9 @@ from kg.errors import UserError
 from kg.files import COMPRESSIONS, chunks
 from kg.graph.graph import Graph
 from kg.graph.known import KnownAnswers
-from kg.graph.schema import OWL, RDF, RDFS, Schema
+from kg.graph.schema import Schema
 from kg.graph.vocabulary import Vocabulary
-from kg.store.facts import PREDICTIONS
+from kg.namespaces import OWL, PREDICTIONS, RDF, RDFS
 from kg.store.store import Store
 
 PARTS = ("train", "valid", "test")

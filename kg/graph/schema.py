@@ -5,12 +5,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from kg.store.labels import labels, local_name
+from kg.namespaces import OWL, RDF, RDFS, local_name
+from kg.store.labels import labels
 from kg.store.store import Store
-
-RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
-RDFS = "http://www.w3.org/2000/01/rdf-schema#"
-OWL = "http://www.w3.org/2002/07/owl#"
 
 _TermLists = Mapping[str, tuple[str, ...]]
 
@@ -39,7 +36,7 @@ class Schema:
         """Read from all graphs of the store. O(schema facts + labels + types)."""
         types = _objects(store, RDF + "type")
         return cls(
-            labels=labels(store),
+            labels=labels(store.texts),
             prefixes=dict(store.prefixes),
             domain=_objects(store, RDFS + "domain"),
             range=_objects(store, RDFS + "range"),

@@ -5,8 +5,9 @@ from functools import cached_property
 from typing import Literal, final
 
 from kg.graph.known import KnownAnswers
-from kg.graph.schema import OWL, Schema
+from kg.graph.schema import Schema
 from kg.graph.vocabulary import Vocabulary
+from kg.namespaces import OWL
 from kg.search.type_constraints import DeclaredTypes
 
 End = Literal["subject", "object"]

@@ -9,7 +9,7 @@ from typing import final
 
 from kg.errors import UserError
 from kg.graph.schema import Schema
-from kg.store.labels import local_name
+from kg.namespaces import local_name
 
 _LONGEST = 10_000  # characters of a question: a few names and some brackets
 _TERM = re.compile(r'\s*(?:<([^<>]*)>\s*|"([^"]*)"\s*|([^,"<>]+))(?:,|$)')

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from kg.graph.dataset import Dataset
 from kg.graph.known import KnownAnswers
-from kg.graph.schema import OWL, RDFS, Schema
+from kg.graph.schema import Schema
 from kg.graph.vocabulary import Vocabulary
+from kg.namespaces import OWL, RDFS
 
 Constraint = Literal["declared", "observed", "off"]
 CONSTRAINTS: tuple[Constraint, ...] = ("declared", "observed", "off")

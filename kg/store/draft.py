@@ -15,8 +15,9 @@ from pyoxigraph import DefaultGraph, NamedNode, Quad, QuerySolutions, Store
 
 from kg import generations
 from kg.errors import UserError
+from kg.namespaces import PREDICTIONS
 from kg.store import formats
-from kg.store.facts import PREDICTIONS, Facts, FactsDraft, counts
+from kg.store.facts import Facts, FactsDraft, counts
 
 FORMAT = 1  # of a generation; a reader refuses another
 SMALL = 10_000  # quads: up to here each is looked up first (25 us), beyond a bulk load and one scan (0.3 s a million)

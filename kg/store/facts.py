@@ -23,7 +23,6 @@ from kg import generations
 from kg.errors import UserError
 
 DEFAULT_GRAPH = -1  # in a row's fourth column, where other graphs have the id of their name
-PREDICTIONS = "urn:kg:predictions"  # the graph of what models hold for true: nobody learns from it, or counts it
 MERGE_ABOVE = 16  # files of a kind: more cost an open each, and one merge is a copy of the lot
 MAX_TERMS = 2**31  # two ids share one 64-bit sorting key
 

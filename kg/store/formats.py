@@ -22,12 +22,10 @@ from pyoxigraph import DefaultGraph, Literal, NamedNode, Quad, RdfFormat, Triple
 
 from kg.errors import UserError, one_line
 from kg.files import COMPRESSIONS, check_regular, chunks, failing_as, replacing, suffix_of
+from kg.namespaces import BASE, RDF
 from kg.store.content import Block, blocks, check_utf8
 from kg.store.guard import MAX_TOKEN, Entities, Nesting, Refused, after
-from kg.store.tables import BASE as BASE
 from kg.store.tables import Table, write_table
-from kg.store.tables import iri_of as iri_of
-from kg.store.tables import name_of as name_of
 
 BATCH = 8192  # quads parsed at once
 
@@ -448,14 +446,13 @@ class _Counted:
 
 _NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 _XML_NAME = re.compile(r"[^\W\d][\w.-]*$")
-_RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 _RDF_SYNTAX = re.compile(  # names that are RDF/XML's own grammar
     "RDF|ID|about|bagID|parseType|resource|nodeID|datatype|Description|aboutEach|aboutEachPrefix|li"
 )
 
 
 def _is_element(predicate: str) -> bool:
-    if predicate.startswith(_RDF) and _RDF_SYNTAX.fullmatch(predicate.removeprefix(_RDF)):
+    if predicate.startswith(RDF) and _RDF_SYNTAX.fullmatch(predicate.removeprefix(RDF)):
         return False
     return _XML_NAME.search(predicate) is not None
 

@@ -1,47 +1,33 @@
 """rdflib and networkx, in and out. Both are imported on first use: they take longer than opening a store."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import pyoxigraph as ox
 
 from kg.errors import UserError
-from kg.store.labels import labels, local_name
+from kg.namespaces import local_name
+from kg.store.facts import Rows
 
 if TYPE_CHECKING:
     import networkx
     import rdflib
 
-    from kg.store.store import Store
 
-
-def to_rdflib(store: "Store") -> "rdflib.Dataset":
-    """The store's generation as an rdflib Dataset, through oxrdflib: not a copy, and read-only.
-
-    Read without naming a graph it is the union of all graphs, each triple once; `.graph(name)` is one of them and
-    `.default_graph` holds the facts outside any. Triple terms come out as RDF 1.1 reification, and base directions of
-    literals are dropped: rdflib has neither. UserError on every attempt to change it. Valid while `store` is open.
-    """
+def to_rdflib(database: ox.Store, prefixes: Mapping[str, str], *, triple_terms: bool) -> "rdflib.Dataset":
+    """A database as an rdflib Dataset, through oxrdflib: not a copy, and read-only; see Store.to_rdflib."""
     from kg.store.rdflib_view import ReadOnlyOxigraphStore, StoreDataset, reified
 
-    triple_terms = reified(store.database) if store.manifest["triple_terms"] else None
-    dataset = StoreDataset(ReadOnlyOxigraphStore(store.database, triple_terms))
-    for prefix, namespace in store.prefixes.items():
+    dataset = StoreDataset(ReadOnlyOxigraphStore(database, reified(database) if triple_terms else None))
+    for prefix, namespace in prefixes.items():
         dataset.bind(prefix, namespace)
     return dataset
 
 
-def to_rdflib_graph(store: "Store", graph: str | None = None) -> "rdflib.Graph":
-    """One graph of to_rdflib(): the named one, or the default graph. UserError if there is no such graph."""
+def context(dataset: "rdflib.Dataset", name: ox.NamedNode | ox.BlankNode) -> "rdflib.Graph":
+    """One named graph of a dataset."""
     from rdflib import BNode, URIRef
 
-    dataset = to_rdflib(store)
-    if graph is None:
-        default: rdflib.Graph = dataset.default_graph  # a property that rdflib leaves untyped
-        return default
-    name = store.term(graph)
-    if not store.database.contains_named_graph(name):
-        raise UserError(f"{store.path} has no graph {graph}")
     return dataset.get_context(URIRef(name.value) if isinstance(name, ox.NamedNode) else BNode(name.value))
 
 
@@ -66,20 +52,16 @@ def from_rdflib(source: "rdflib.Graph", *, graph: str | None = None) -> Iterator
         yield quad_of((subject, predicate, object_), graph_name(source, context) or default)
 
 
-def to_networkx(store: "Store") -> "networkx.MultiDiGraph":
-    """The facts between entities. Nodes are terms as in Store.terms(), edges are keyed by their relation's.
-
-    Both carry `label`, as kg.store.labels has it, else the last part of the IRI. A fact that is
-    in several graphs is one edge.
-    """
+def to_networkx(terms: Sequence[str], rows: Rows, labels: Mapping[str, str]) -> "networkx.MultiDiGraph":
+    """The facts of the rows, by the terms of their ids, as a networkx graph; see Store.to_networkx."""
     import networkx
 
-    terms, named = store.terms(), labels(store)
+    def label(term: str) -> str:
+        return labels.get(term) or local_name(term)
+
     found = networkx.MultiDiGraph()
-    rows = store.facts()
     for id in dict.fromkeys(rows[:, [0, 2]].ravel().tolist()):
-        found.add_node(terms[id], label=named.get(terms[id]) or local_name(terms[id]))
+        found.add_node(terms[id], label=label(terms[id]))
     for subject, predicate, object_, _ in rows.tolist():
-        relation = terms[predicate]
-        found.add_edge(terms[subject], terms[object_], relation, label=named.get(relation) or local_name(relation))
+        found.add_edge(terms[subject], terms[object_], terms[predicate], label=label(terms[predicate]))
     return found

@@ -7,18 +7,20 @@ from typing import Any, NoReturn, final
 import pyoxigraph as ox
 from oxrdflib import OxigraphStore
 from rdflib.graph import DATASET_DEFAULT_GRAPH_ID, ConjunctiveGraph, Dataset, Graph
-from rdflib.namespace import RDF, XSD
 from rdflib.term import BNode, Literal, Node, URIRef
 
 from kg.errors import UserError
+from kg.namespaces import RDF, XSD
 from kg.store import guard
 
 Triple = tuple[Node, Node, Node]
 GraphName = ox.NamedNode | ox.BlankNode | ox.DefaultGraph
 TriplePattern = tuple[Node | None, Node | None, Node | None]
 
-_REIFIES = ox.NamedNode(f"{RDF}reifies")
-_XSD_STRING = ox.NamedNode(str(XSD.string))
+_REIFIES = ox.NamedNode(RDF + "reifies")
+_TYPE, _STATEMENT = ox.NamedNode(RDF + "type"), ox.NamedNode(RDF + "Statement")
+_SUBJECT, _PREDICATE, _OBJECT = (ox.NamedNode(RDF + name) for name in ("subject", "predicate", "object"))
+_XSD_STRING = ox.NamedNode(XSD + "string")
 
 
 @final
@@ -154,10 +156,10 @@ def _statement(node: Any, triple: Any, graph: Any) -> Iterator[ox.Quad]:
     if isinstance(object_, ox.Triple):
         object_ = _node(object_)
         yield from _statement(object_, triple.object, graph)
-    yield ox.Quad(node, ox.NamedNode(str(RDF.type)), ox.NamedNode(str(RDF.Statement)), graph)
-    yield ox.Quad(node, ox.NamedNode(str(RDF.subject)), triple.subject, graph)
-    yield ox.Quad(node, ox.NamedNode(str(RDF.predicate)), triple.predicate, graph)
-    yield ox.Quad(node, ox.NamedNode(str(RDF.object)), object_, graph)
+    yield ox.Quad(node, _TYPE, _STATEMENT, graph)
+    yield ox.Quad(node, _SUBJECT, triple.subject, graph)
+    yield ox.Quad(node, _PREDICATE, triple.predicate, graph)
+    yield ox.Quad(node, _OBJECT, object_, graph)
 
 
 def _node(triple: ox.Triple) -> ox.BlankNode:

@@ -23,10 +23,8 @@ from pyoxigraph import (
 )
 
 from kg.errors import UserError
+from kg.namespaces import KG, PREDICTIONS
 from kg.store import guard
-from kg.store.facts import PREDICTIONS
-
-VOCABULARY = "urn:kg:vocabulary#"  # kg: in queries: of what is said of predictions, and of the functions of a model
 
 Term = NamedNode | BlankNode | Literal | Triple
 Functions = dict[NamedNode, Callable[..., Term | None]]
@@ -80,7 +78,7 @@ def answer(
     except SyntaxError as error:
         raise UserError(f"query: {_brief(str(error))}") from None
     except (ValueError, RuntimeError) as error:  # a prefix that is no IRI, a function that does not exist
-        if functions is None and f"<{VOCABULARY}" in str(error):
+        if functions is None and f"<{KG}" in str(error):
             raise UserError("query: a model answers kg:score, kg:probability and kg:known: give --model") from None
         raise UserError(f"query: {error}") from None
     with damage_named(database):

@@ -11,9 +11,11 @@ import pyoxigraph as ox
 
 from kg import generations
 from kg.errors import UserError
-from kg.store import draft, formats, guard, sandbox, sparql
+from kg.namespaces import KG, PREDICTIONS, RDF
+from kg.store import draft, formats, guard, interop, sandbox, sparql
 from kg.store.draft import StoreDraft
-from kg.store.facts import PREDICTIONS, Facts, Rows
+from kg.store.facts import Facts, Rows
+from kg.store.labels import labels
 from kg.store.sparql import Answer, Results
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ GraphName = str | ox.NamedNode | ox.BlankNode | ox.DefaultGraph | None
 
 QUERY_SECONDS = 30.0
 _PREDICTIONS = ox.NamedNode(PREDICTIONS)
-_REIFIES = ox.NamedNode("http://www.w3.org/1999/02/22-rdf-syntax-ns#reifies")
+_REIFIES = ox.NamedNode(RDF + "reifies")
 
 
 @dataclass(frozen=True)
@@ -147,8 +149,6 @@ class Store:
     def _load_rdflib(
         self, source: "rdflib.Graph", graph: str | None, progress: Callable[[int], None] | None
     ) -> dict[str, int]:
-        from kg.store import interop
-
         quads = interop.from_rdflib(source, graph=graph)
         counted = draft.Counted(quads, lambda message: progress(message["facts"]) if progress else None)
         with generations.write(self.path) as new:
@@ -301,7 +301,7 @@ class Store:
         return {
             "database": str(self._reader.path / "rdf"),
             "query": query,
-            "prefixes": {"kg": sparql.VOCABULARY} | self.prefixes,
+            "prefixes": {"kg": KG} | self.prefixes,
             "with_predictions": with_predictions,
         }
 
@@ -345,16 +345,32 @@ class Store:
             generations.verify(self._reader.path, under=part)
 
     def to_rdflib(self) -> "rdflib.Dataset":
-        """An rdflib Dataset over this generation, read-only: see interop.to_rdflib."""
-        from kg.store import interop
+        """This generation as an rdflib Dataset, through oxrdflib: not a copy, and read-only. Valid until close().
 
-        return interop.to_rdflib(self)
+        Read without naming a graph it is the union of all graphs, each triple once; `.graph(name)` is one of them and
+        `.default_graph` holds the facts outside any. Triple terms come out as RDF 1.1 reification, and base directions
+        of literals are dropped: rdflib has neither. UserError on every attempt to change it.
+        """
+        return interop.to_rdflib(self.database, self.prefixes, triple_terms=self.manifest["triple_terms"])
+
+    def to_rdflib_graph(self, graph: str | None = None) -> "rdflib.Graph":
+        """One graph of to_rdflib(): the named one, or the default graph. UserError if there is no such graph."""
+        dataset = self.to_rdflib()
+        if graph is None:
+            default: rdflib.Graph = dataset.default_graph  # a property that rdflib leaves untyped
+            return default
+        name = self.term(graph)
+        if not self.database.contains_named_graph(name):
+            raise UserError(f"{self.path} has no graph {graph}")
+        return interop.context(dataset, name)
 
     def to_networkx(self) -> "networkx.MultiDiGraph":
-        """The facts between entities as a networkx graph: see interop.to_networkx."""
-        from kg.store import interop
+        """The facts between entities. Nodes are terms as in terms(), edges are keyed by their relation's.
 
-        return interop.to_networkx(self)
+        Both carry `label`: what the graph calls them, else the last part of the IRI. A fact that is in several graphs
+        is one edge.
+        """
+        return interop.to_networkx(self.terms(), self.facts(), labels(self.texts))
 
 
 def term_text(term: ox.NamedNode | ox.BlankNode | ox.Triple) -> str:

@@ -2,50 +2,15 @@
 
 import csv
 import io
-import re
 from collections.abc import Iterable
 from typing import IO, Any, cast
-from urllib.parse import quote, unquote
 
 from pyoxigraph import BlankNode, NamedNode, Quad
 
 from kg.errors import one_line
+from kg.namespaces import iri_of, name_of
 from kg.store.content import Block, check_utf8
 from kg.store.guard import Refused
-
-BASE = "urn:kg:"  # what plain names are put after, unless another base is given
-
-
-_ABSOLUTE = re.compile(r"https?://|urn:", re.IGNORECASE)
-_IN_BRACKETS = re.compile(r"<([A-Za-z][A-Za-z0-9+.-]*:.*)>", re.DOTALL)
-# what an IRI may hold (RFC 3987, ipchar and /), less % and the byte order mark
-_NOT_IN_IRI = re.compile(
-    r"[^A-Za-z0-9\-._~!$&'()*+,;=:@/\u00a0-\ud7ff\uf900-\ufdcf\ufdf0-\ufefe\uff00-\uffef"
-    + "".join(f"{chr(plane << 16)}-{chr((plane << 16) + 0xFFFD)}" for plane in range(1, 14))
-    + f"{chr(0xE1000)}-{chr(0xEFFFD)}]"
-)
-
-
-def iri_of(name: str, base: str = BASE) -> str:
-    """The IRI of a plain name: base + name, with %XX for what an IRI may not hold.
-
-    A name that begins as an http, https or urn IRI does is that IRI; in <>, as an IRI of any scheme does.
-    """
-    if _ABSOLUTE.match(name):
-        return name
-    written_out = _IN_BRACKETS.fullmatch(name)
-    if written_out:
-        return written_out[1]
-    return base + _NOT_IN_IRI.sub(lambda found: quote(found[0], safe=""), name)
-
-
-def name_of(iri: str, base: str = BASE) -> str:
-    """What iri_of turns into this IRI: a plain name if it can be, else the IRI, in <> where it needs them."""
-    if iri.startswith(base):
-        name = unquote(iri[len(base) :])
-        if name.strip() and not name.startswith("_:") and iri_of(name, base) == iri:
-            return name
-    return iri if _ABSOLUTE.match(iri) else f"<{iri}>"
 
 
 class Table:

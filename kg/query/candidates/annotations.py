@@ -6,7 +6,7 @@
 
 RDF 1.2 has reifiers; for tools without them, RDF 1.1 has rdf:Statement with rdf:subject, rdf:predicate, rdf:object. The
 run that found the candidates is told in PROV-O (W3C, 2013). data/vocabulary.ttl defines the kg: terms. No IRI here can
-be a plain name's (kg.store.tables.iri_of), since those hold no `#`.
+be a plain name's (kg.namespaces.iri_of), since those hold no `#`.
 """
 
 import hashlib
@@ -18,17 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 from pyoxigraph import BlankNode, Literal, NamedNode, Quad, Triple
 
+from kg.namespaces import KG, PROV, RDF, RDFS, RUN, XSD, iri_of, name_of
 from kg.query.candidates.candidate import Candidate, Candidates
-from kg.store.sparql import VOCABULARY as KG
-from kg.store.tables import iri_of, name_of
 
 if TYPE_CHECKING:
     from kg.bundle import Bundle
 
-PROV = "http://www.w3.org/ns/prov#"
-RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
-RDFS = "http://www.w3.org/2000/01/rdf-schema#"
-XSD = "http://www.w3.org/2001/XMLSchema#"
 PREFIXES = {"kg": KG, "prov": PROV, "rdf": RDF, "rdfs": RDFS, "xsd": XSD}
 
 _Node = NamedNode | BlankNode | Triple
@@ -40,7 +35,7 @@ class Origin:
 
     model: the folder's name, and the sha256 of its manifest. data: the name of the store or folder whose facts it
     looked at, and the store's generation. settings: what was asked, as JSON has it. plain_names: the terms are names of
-    a table, which RDF writes as IRIs (kg.store.tables.iri_of).
+    a table, which RDF writes as IRIs (kg.namespaces.iri_of).
     """
 
     model: str
@@ -116,11 +111,11 @@ def annotations(
     """
     candidates, counts = tuple(candidates), dict(evidence or {})
     digest = hashlib.sha256(repr((origin, candidates, counts)).encode()).hexdigest()[:16]
-    run, model, data = (NamedNode(f"urn:kg:run#{digest}{part}") for part in ("", "-model", "-data"))
+    run, model, data = (NamedNode(f"{RUN}{digest}{part}") for part in ("", "-model", "-data"))
     yield from _run(origin, run, model, data)
     ended = _literal(origin.ended.isoformat(), "dateTime")
     for number, each in enumerate(candidates, 1):
-        reifier = NamedNode(f"urn:kg:run#{digest}-{number}")
+        reifier = NamedNode(f"{RUN}{digest}-{number}")
         yield from _reified(reifier, fact(each, origin.plain_names), rdf11)
         if each.probability is not None:
             yield Triple(reifier, _PROBABILITY, _literal(repr(float(each.probability)), "double"))

@@ -10,11 +10,11 @@ from pyoxigraph import DefaultGraph, NamedNode, Quad
 
 from kg.errors import UserError, one_line
 from kg.files import COMPRESSIONS, suffix_of, write_lines
+from kg.namespaces import PREDICTIONS
 from kg.query.candidates.annotations import PREFIXES, Origin, annotations, read_annotations
 from kg.query.candidates.candidate import Candidate, Candidates
 from kg.store import formats, sandbox
 from kg.store.content import blocks, check_utf8
-from kg.store.facts import PREDICTIONS
 from kg.store.guard import Refused
 
 COLUMNS = ("subject", "predicate", "object", "probability", "score", "rank", "known")  # of TSV; then note, if any

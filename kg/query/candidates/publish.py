@@ -7,10 +7,10 @@ from typing import Any
 
 from kg.bundle import Bundle
 from kg.errors import UserError, one_line
+from kg.namespaces import PREDICTIONS
 from kg.query.candidates.annotations import PREFIXES, Origin, annotations, fact
 from kg.query.candidates.candidate import Candidates
 from kg.query.candidates.files import read_with_origin
-from kg.store.facts import PREDICTIONS
 from kg.store.store import Store
 
 

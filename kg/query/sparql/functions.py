@@ -12,9 +12,10 @@ from torch import Tensor
 
 from kg.errors import UserError
 from kg.models.scorer import Queries
+from kg.namespaces import KG
 from kg.query.predictor import Predictor
 from kg.store import sparql
-from kg.store.sparql import VOCABULARY, Functions, Term
+from kg.store.sparql import Functions, Term
 from kg.store.store import term_text
 
 _CACHE = 1 << 28  # bytes of rows of scores, and as many of probabilities and of known answers
@@ -111,7 +112,7 @@ class Calls:
     def functions(self) -> Functions:
         """By their IRIs. Numbers are xsd:double, known is xsd:boolean."""
         named = {"score": self._rows.score, "probability": self._rows.probability, "known": self._rows.known}
-        return {NamedNode(VOCABULARY + name): partial(self._called, name, value) for name, value in named.items()}
+        return {NamedNode(KG + name): partial(self._called, name, value) for name, value in named.items()}
 
     def notes(self) -> list[str]:
         if not self.unknown:
