@@ -48,6 +48,8 @@ def fails(result: subprocess.CompletedProcess[str], code: int = 1) -> str:
 def here(*arguments: str | int | Path) -> subprocess.CompletedProcess[str]:
     """As `kg`, in this process: where nothing is written, to start another takes longer than all the rest."""
     result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
     return subprocess.CompletedProcess([], result.exit_code, result.stdout, result.stderr)
 
 

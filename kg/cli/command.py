@@ -1,0 +1,84 @@
+"""A command is a function with @command above it: what `kg --help` and `kg COMMAND --help` show of it stands there."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+START = "Start here"
+STORE = "Facts"
+LEARN = "Learn and measure"
+ANSWERS = "Answers"
+PANELS = (START, STORE, LEARN, ANSWERS)  # in the order of `kg --help`
+
+Function = TypeVar("Function", bound=Callable[..., None])
+
+
+@dataclass(frozen=True)
+class Verb:
+    function: Callable[..., None]
+    panel: str
+    examples: tuple[str, ...]
+
+
+VERBS: list[Verb] = []
+
+
+def command(panel: str, *examples: str) -> Callable[[Function], Function]:
+    """Make a function the command of its name. Examples: whole command lines, shown at the end of its help."""
+
+    def registered(function: Function) -> Function:
+        VERBS.append(Verb(function, panel, examples))
+        return function
+
+    return registered
+
+
+def add_commands(app: typer.Typer, first: tuple[str, ...]) -> None:
+    """Add what was registered to the app: by panels, and within a panel those named first, in that order."""
+
+    def place(verb: Verb) -> tuple[int, int]:
+        name = verb.function.__name__
+        return PANELS.index(verb.panel), first.index(name) if name in first else len(first)
+
+    for verb in sorted(VERBS, key=place):
+        add = app.command(cls=Command, rich_help_panel=verb.panel, epilog="\n".join(verb.examples))
+        add(verb.function)
+
+
+class Command(TyperCommand):
+    """Its help has the options by their panels, and the examples line by line."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        panels: dict[str, list[tuple[str, str]]] = {}
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx)
+            if record is not None:
+                panel = "Arguments" if param.param_type_name == "argument" else "Options"
+                panels.setdefault(getattr(param, "rich_help_panel", None) or panel, []).append(record)
+        for panel, records in panels.items():
+            with formatter.section(panel):
+                formatter.write_dl(records)
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        if self.epilog:
+            with formatter.section("Examples"):
+                for line in self.epilog.splitlines():
+                    formatter.write(f"{'':{formatter.current_indent}}{line}\n")
+
+
+class Group(TyperGroup):
+    """Its help has the commands by their panels."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        panels: dict[str, list[tuple[str, str]]] = {}
+        width = max(map(len, self.commands))
+        for name, each in self.commands.items():
+            panel = getattr(each, "rich_help_panel", None) or "Commands"
+            line = each.get_short_help_str(formatter.width - width - 6)
+            panels.setdefault(panel, []).append((f"{name:{width}}", line))
+        for panel, records in panels.items():
+            with formatter.section(panel):
+                formatter.write_dl(records)

@@ -1,0 +1,45 @@
+"""`kg explain`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kg.cli.ask import say_what_is_known
+from kg.cli.command import ANSWERS, command
+from kg.cli.console import note, print_json, say
+from kg.cli.options import Json, KnownFrom, ModelPath
+from kg.errors import UserError
+
+
+@command(ANSWERS)
+def explain(
+    model: ModelPath,
+    fact: Annotated[
+        list[str], typer.Argument(help='Known or not: Germany continent Europe, or "(Germany, continent, Europe)".')
+    ],
+    top: Annotated[int, typer.Option(help="How many paths.")] = 5,
+    store: KnownFrom = None,
+    svg: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw the paths there, as SVG.")] = None,
+    json_: Json = False,
+) -> None:
+    """The evidence for a fact: paths of known facts, like facts, what the model attended to; and what is against it."""
+    from kg.query.explain.evidence import explain as evidence_for
+    from kg.query.pattern import parse_fact
+    from kg.query.predictor import Predictor
+
+    if len(fact) not in (1, 3):
+        raise UserError(f"a fact is three names, or one text in brackets: got {len(fact)} of them")
+    subject, predicate, object_ = fact if len(fact) == 3 else parse_fact(fact[0])
+    predictor = Predictor.load(model, store)
+    found = evidence_for(predictor, subject, predicate, object_, top)
+    if svg is not None:
+        from kg.query.explain.picture import write_svg
+
+        write_svg(found, svg)
+        note(f"the picture is in {svg}")
+    if json_:
+        print_json(found.to_json())
+    else:
+        say(str(found))
+    say_what_is_known(predictor)

@@ -1,0 +1,68 @@
+"""Predictions in a store, as facts of their own graph."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kg.cli.command import STORE, command
+from kg.cli.console import print_json, say
+from kg.cli.options import Device, Json, ModelPath, StorePath, device_named
+from kg.errors import UserError
+
+if TYPE_CHECKING:
+    from kg.query.candidates.publish import Published
+
+
+@command(STORE)
+def publish(
+    model: ModelPath,
+    file: Annotated[
+        Path | None,
+        typer.Argument(metavar="FILE", help="Its candidates: .tsv, .jsonl or RDF such as .trig.", show_default=False),
+    ] = None,
+    top: Annotated[
+        int | None, typer.Option(help="Instead of FILE: find so many of the most probable new facts.")
+    ] = None,
+    store: Annotated[
+        Path | None, typer.Option(help="The store to publish in; otherwise the one it was trained on.")
+    ] = None,
+    device: Device = "cpu",
+    json_: Json = False,
+) -> None:
+    """Put a model's candidates into the store's graph urn:kg:predictions, as facts and with probability and origin.
+
+    They take the place of those published before. No other graph changes, no model is trained on them, and
+    `kg retract` takes them out again.
+    """
+    from kg.query.candidates import publish as publishing
+
+    if (file is None) == (top is None):
+        raise UserError("expected either a FILE of candidates or --top, how many to find")
+    if file is not None:
+        published = publishing.publish_file(model, file, store)
+    else:
+        assert top is not None
+        published = publishing.publish_best(model, top, store, device_named(device))
+    before = f", in place of {published.replaced:,}" if published.replaced else ""
+    what = f"{published.candidates:,} candidates are published in {published.graph}{before}"
+    print_published(published, what, json_)
+
+
+@command(STORE)
+def retract(store: StorePath, json_: Json = False) -> None:
+    """Take all published predictions out of a store. Nothing else in it changes."""
+    from kg.query.candidates import publish as publishing
+    from kg.store.store import Store
+
+    with Store(store) as opened:
+        published = publishing.retract(opened)
+    print_published(published, f"{published.replaced:,} candidates taken out of {published.graph}", json_)
+
+
+def print_published(published: "Published", what: str, json_: bool) -> None:
+    if json_:
+        print_json(published.to_json())
+        return
+    said = f"{published.store}: {what}; generation {published.generation}"
+    say(said)
