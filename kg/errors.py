@@ -4,14 +4,19 @@
 class UserError(Exception):
     """Something the user gave is wrong: one line that says what came and what was expected.
 
-    The command line prints it and exits 1; a traceback means a defect of ours instead.
+    setting: the parameter that the line is about, where it names one; the command line writes its option there, --top
+    for `top`. It prints the line and exits 1; a traceback means a defect of ours instead.
     """
+
+    def __init__(self, line: str, setting: str | None = None) -> None:
+        super().__init__(line)
+        self.setting = setting
 
 
 def check_choice(name: str, value: object, choices: tuple[object, ...]) -> None:
     """UserError unless the value is one of these: types say so too, but nothing reads them when it runs."""
     if value not in choices:
-        raise UserError(f"{name} must be one of {', '.join(map(str, choices))}: got {value}")
+        raise UserError(f"{name} must be one of {', '.join(map(str, choices))}: got {value}", name)
 
 
 def one_line(text: str) -> str:

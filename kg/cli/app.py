@@ -23,7 +23,7 @@ from kg.cli import (  # noqa: F401  each registers its commands
     train,
     tune,
 )
-from kg.cli.command import Group, add_commands
+from kg.cli.command import Group, add_commands, with_option
 from kg.cli.console import error, say
 from kg.errors import UserError
 
@@ -35,7 +35,7 @@ class _Verbs(Group):
         try:
             return super().invoke(ctx)
         except UserError as found:
-            error(str(found))
+            error(with_option(found, self.commands.get(ctx.invoked_subcommand)))
             raise typer.Exit(1) from None
         except KeyboardInterrupt:
             raise typer.Exit(130) from None

@@ -1,11 +1,14 @@
 """A command is a function with @command above it: what `kg --help` and `kg COMMAND --help` show of it stands there."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import typer
 from typer.core import TyperCommand, TyperGroup
+
+from kg.errors import UserError
 
 START = "Start here"
 STORE = "Facts"
@@ -46,6 +49,14 @@ def add_commands(app: typer.Typer, first: tuple[str, ...]) -> None:
     for verb in sorted(VERBS, key=place):
         add = app.command(cls=Command, rich_help_panel=verb.panel, epilog="\n".join(verb.examples))
         add(verb.function)
+
+
+def with_option(error: UserError, command: Any) -> str:
+    """The error's line, where the setting it is about is written as the option that sets it: --top for `top`."""
+    for param in command.params if command else ():
+        if param.name == error.setting and param.param_type_name == "option":
+            return re.sub(rf"\b{re.escape(param.name)}\b", max(param.opts, key=len), str(error), count=1)
+    return str(error)
 
 
 class Command(TyperCommand):

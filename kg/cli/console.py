@@ -1,25 +1,21 @@
 """The two consoles of the command line: results go to stdout, all else to stderr. Nothing outside of kg/cli prints."""
 
 import json
-import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Self, final
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    Progress,
-    ProgressColumn,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, TaskID, TextColumn
+from rich.progress import Progress as Bar
 from rich.text import Text
+
+from kg.progress import Progress
 
 out = Console()
 err = Console(stderr=True)
+_SECONDS_BETWEEN = 0.1
 
 
 def say(text: str) -> None:
@@ -37,33 +33,70 @@ def error(text: str) -> None:
 
 
 def print_json(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
-    sys.stdout.flush()
+    out.file.write(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    out.file.flush()
 
 
-class _Bar(Progress):
-    """Gone when done, and for a person's eyes only: in a file or a pipe it would leave an empty line."""
+@final
+class ConsoleProgress(Progress):
+    """A bar on stderr for as long as a `with` lasts: what is being done, how much of it, how fast or how much longer.
 
-    def __init__(self, *columns: ProgressColumn) -> None:
-        super().__init__(*columns, console=err, transient=True, disable=not err.is_terminal)
+    It is for a person's eyes: gone when done, and where stderr is a file or a pipe only the notes are written.
+    """
+
+    def __init__(self) -> None:
+        columns = (TextColumn("{task.description}"), BarColumn(12), TextColumn("{task.fields[counts]}"))
+        self._bar = Bar(*columns, console=err, transient=True, disable=not err.is_terminal, auto_refresh=False)
+        self._task: TaskID | None = None
+        self._what = ""
+        self._began = self._shown = 0.0
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def note(self, text: str) -> None:
+        self._bar.console.print(Text(text), soft_wrap=True)
+
+    def at(self, what: str, done: int, total: int | None = None, figures: Callable[[], str] | None = None) -> None:
+        if self._bar.disable:
+            return
+        now = time.monotonic()
+        if what != self._what or self._task is None:
+            if self._task is not None:
+                self._bar.remove_task(self._task)
+            self._task = self._bar.add_task(what, counts="")
+            self._what, self._began = what, now
+        elif done != total and now - self._shown < _SECONDS_BETWEEN:
+            return
+        self._shown = now
+        said = [counts(done, total, now - self._began), figures() if figures else ""]
+        self._bar.update(self._task, total=total, completed=done, counts=", ".join(filter(None, said)))
+        self._bar.refresh()
+
+
+def counts(done: int, total: int | None, seconds: float) -> str:
+    """'1,000 of 4,000, 0:03 left'; where nobody knows the total, '1,000, 500 a second'."""
+    if total is None:
+        return f"{done:,}, {done / seconds:,.0f} a second" if done and seconds else f"{done:,}" if done else ""
+    if not 0 < done < total:
+        return f"{done:,} of {total:,}"
+    left = round(seconds * (total - done) / done)
+    minutes, left = divmod(left, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{done:,} of {total:,}, {f'{hours}:{minutes:02}' if hours else minutes}:{left:02} left"
 
 
 @contextmanager
 def facts_bar() -> Iterator[Callable[[int], None]]:
-    text = TextColumn("{task.completed:,.0f} facts, {task.fields[rate]} facts/s")
-    with _Bar(SpinnerColumn(), text, TimeElapsedColumn()) as bar:
-        task = bar.add_task("", total=None, rate="-")
-
-        def progress(facts: int) -> None:
-            elapsed = bar.tasks[task].elapsed or 0.0
-            bar.update(task, completed=facts, rate=f"{facts / elapsed:,.0f}" if elapsed else "-")
-
-        yield progress
+    with ConsoleProgress() as progress:
+        yield lambda done: progress.at("facts", done)
 
 
 @contextmanager
 def count_bar(what: str) -> Iterator[Callable[[int, int], None]]:
-    columns = (TextColumn(what), BarColumn(), TextColumn("{task.completed:,.0f} of {task.total:,.0f}"))
-    with _Bar(*columns, TimeRemainingColumn()) as bar:
-        task = bar.add_task("", total=1)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+    with ConsoleProgress() as progress:
+        yield lambda done, total: progress.at(what, done, total)
