@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Self, final
+from typing import Any, final
 
 from rich.console import Console
 from rich.progress import BarColumn, TaskID, TextColumn
@@ -51,7 +51,7 @@ class ConsoleProgress(Progress):
         self._what = ""
         self._began = self._shown = 0.0
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "ConsoleProgress":
         self._bar.start()
         return self
 
