@@ -21,7 +21,6 @@ from kg.graph.schema import Schema
 from kg.graph.vocabulary import Vocabulary
 from kg.models import from_description
 from kg.models.scorer import Scorer
-from kg.probability.calibration import Calibration
 
 FORMAT = 1
 _CONSTANT = ("vocabulary.json", "schema.json", "dataset.safetensors")  # the same in every generation of a training
@@ -32,8 +31,9 @@ class Bundle:
     """A model folder, read.
 
     run: the Run that trained it, as JSON. temperature: what scores are divided by before the softmax (None: not
-    fitted). calibration: from scores to probabilities (None: there were no valid facts, or it was trained before there
-    was one: `kg calibrate` fits it). metrics: figures on valid, and the course of training. state: what resuming needs.
+    fitted). calibration: from scores to probabilities, as JSON that kg.probability.calibration reads (None: there were
+    no valid facts, or it was not fitted yet: `kg calibrate` fits it). metrics: figures on valid, and the course of
+    training. state: what resuming needs.
     """
 
     path: Path
@@ -44,7 +44,7 @@ class Bundle:
     metrics: dict[str, Any]
     state: dict[str, Any]
     manifest: dict[str, Any]
-    calibration: Calibration | None = None
+    calibration: dict[str, Any] | None = None
 
     @classmethod
     def load(cls, path: Path | str, device: torch.device | str = "cpu") -> "Bundle":
@@ -83,7 +83,6 @@ class Bundle:
         scorer.load_state_dict(load_file(folder / "model.safetensors"))
         state = folder / "state"
         calibration = _read_json(folder / "calibration.json")
-        probability = calibration.get("probability")
         return cls(
             root,
             scorer.to(device).eval(),
@@ -93,7 +92,7 @@ class Bundle:
             _read_json(folder / "metrics.json"),
             _joined(_read_json(state / "state.json"), load_file(state / "tensors.safetensors")),
             manifest,
-            None if probability is None else Calibration.from_json(probability),
+            calibration.get("probability"),
         )
 
     @property
@@ -117,7 +116,7 @@ def save(
     state: dict[str, Any],
     metrics: dict[str, Any],
     temperature: float | None = None,
-    calibration: Calibration | None = None,
+    calibration: dict[str, Any] | None = None,
 ) -> None:
     """Write the next generation of a model folder, whole or not at all.
 
@@ -136,14 +135,13 @@ def save(
         _write_json(folder / "state" / "state.json", _split(state, "", tensors))
         save_file(_contiguous(tensors), folder / "state" / "tensors.safetensors")
         _write_json(folder / "config.json", {"run": run})
-        probability = None if calibration is None else calibration.to_json()
-        _write_json(folder / "calibration.json", {"temperature": temperature, "probability": probability})
+        _write_json(folder / "calibration.json", {"temperature": temperature, "probability": calibration})
         _write_json(folder / "metrics.json", metrics)
         (folder / "README.md").write_text(_card(dataset, run, metrics), encoding="utf-8")
         generations.write_manifest(folder, {**_provenance(dataset), "seed": run["seed"]}, previous=draft.previous)
 
 
-def save_calibration(bundle: Bundle, calibration: Calibration) -> None:
+def save_calibration(bundle: Bundle, calibration: dict[str, Any]) -> None:
     """Write the next generation of a model's folder: as it is, but for its calibration."""
     save(
         bundle.path,

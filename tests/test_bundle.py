@@ -23,7 +23,6 @@ from kg.graph.vocabulary import Vocabulary
 from kg.models.complex import ComplEx
 from kg.models.gated import Gated
 from kg.models.neighbourhood import NeighbourhoodTransformer
-from kg.probability.calibration import Calibration
 from kg.training.gradient_descent import Fit
 from kg.training.run import Plateau, Run
 
@@ -119,11 +118,10 @@ def test_a_calibration_of_its_own(model: Path, fit: Fit, dataset: Dataset) -> No
     """Fitted anew, all else stays as it was: weights, figures, and what training goes on with."""
     before = Bundle.load(model)
     assert before.calibration is None
-    calibration = Calibration(torch.randn(2, 8), "isotonic", ((-1 / 3, 0.1 + 0.2), (0.1, 1.0)))
+    calibration = {"weights": torch.randn(2, 8).tolist(), "shape": "isotonic", "knots": [[-1 / 3, 0.1 + 0.2], [0.1, 1]]}
     bundle.save_calibration(before, calibration)
     after = Bundle.load(model)
-    assert after.calibration is not None and torch.equal(after.calibration.weights, calibration.weights)
-    assert (after.calibration.shape, after.calibration.knots) == (calibration.shape, calibration.knots)
+    assert after.calibration == calibration
     old, new = before.scorer.state_dict(), after.scorer.state_dict()
     assert old.keys() == new.keys() and all(torch.equal(old[name], new[name]) for name in old)
     assert (after.temperature, after.metrics, after.run) == (before.temperature, before.metrics, before.run)

@@ -5,21 +5,29 @@ import math
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from tabled import Tabled
 from torch import Tensor
+from torch.optim import Adagrad
 
+from kg import bundle as bundles
+from kg.bundle import Bundle
 from kg.graph.dataset import Dataset
+from kg.graph.known import reflexive_relations
 from kg.graph.vocabulary import Vocabulary
 from kg.models.complex import ComplEx
 from kg.models.scorer import WORST, Scorer
-from kg.probability import calibration as module
-from kg.probability.calibration import SHAPES, Calibration, asking, calibrate, loops
-from kg.probability.candidate_sample import Pool, features, sample_pool
-from kg.probability.query_scores import Rows
+from kg.probability import fitting
+from kg.probability.calibration import SHAPES, Calibration, calibration_of
+from kg.probability.candidate_sample import CandidateSample, sample_candidates
+from kg.probability.features import features
+from kg.probability.fitting import calibrate, fit_calibration
+from kg.probability.query_scores import QueryScores, ScoreBlock
+from kg.training.run import Run
 
 R = 4
 NONE = torch.zeros(0, 3, dtype=torch.long)
@@ -54,10 +62,12 @@ def calibrated(
     generator = torch.Generator().manual_seed(1)
     is_true = is_fact & (torch.rand(len(is_fact), generator=generator) >= hidden)
     drawn = is_true | (torch.rand(len(is_fact), generator=generator) < 0.25)
-    pool = Pool(relation[drawn], x[drawn], torch.where(is_true, 1.0, 4.0)[drawn], is_true[drawn], float(len(x)))
-    monkeypatch.setattr(module, "sample_pool", lambda *args, **kwargs: pool)
+    sample = CandidateSample(
+        relation[drawn], x[drawn], torch.where(is_true, 1.0, 4.0)[drawn], is_true[drawn], float(len(x))
+    )
+    monkeypatch.setattr(fitting, "sample_candidates", lambda *args, **kwargs: sample)
     num_valid = int(is_true.sum())
-    return made(calibrate(Tabled(torch.zeros(2 * R, 2, 2)), data(num_valid, int(is_fact.sum()) - num_valid), 1.0))
+    return made(fit_calibration(Tabled(torch.zeros(2 * R, 2, 2)), data(num_valid, int(is_fact.sum()) - num_valid), 1.0))
 
 
 def data(num_valid: int, num_test: int) -> Dataset:
@@ -66,7 +76,7 @@ def data(num_valid: int, num_test: int) -> Dataset:
     return Dataset(fact, fact.repeat(num_valid, 1), fact.repeat(num_test, 1), names)
 
 
-def told(calibration: Calibration, relation: Tensor, x: Tensor) -> Tensor:
+def given_by(calibration: Calibration, relation: Tensor, x: Tensor) -> Tensor:
     lines = calibration.weights[relation]
     return calibration.probabilities(lines[:, 0] + (lines[:, 1:] * x).sum(1))
 
@@ -84,7 +94,7 @@ def as_many(probability: Tensor, is_fact: Tensor, tolerance: float = 0.15) -> No
 def test_as_many_facts_as_was_said(monkeypatch: pytest.MonkeyPatch, hidden: float) -> None:
     relation, x, is_fact = population(60_000, LINES)
     found = calibrated(monkeypatch, relation, x, is_fact, hidden)
-    probability = told(found, relation, x)
+    probability = given_by(found, relation, x)
     as_many(probability, is_fact)
     for each in range(R):
         as_many(probability[relation == each], is_fact[relation == each], tolerance=0.3)
@@ -99,7 +109,7 @@ def test_another_shape_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     is_fact = torch.rand(len(x), generator=generator) < truth
     found = calibrated(monkeypatch, relation, x, is_fact, 0.5)
     assert found.shape == "isotonic"
-    probability = told(found, relation, x)
+    probability = given_by(found, relation, x)
     as_many(probability, is_fact, tolerance=0.2)
     assert probability[x[:, 0] > 1].mean() == pytest.approx(0.5, abs=0.05)
 
@@ -126,14 +136,14 @@ def test_a_relation_with_few_facts_is_as_all_are(monkeypatch: pytest.MonkeyPatch
     torch.testing.assert_close(found.weights[0], LINES[0], rtol=0, atol=0.35)
     for other in (1, 2):
         torch.testing.assert_close(found.weights[other], found.weights[0], rtol=0, atol=0.25)
-    probability = told(found, relation, x)
+    probability = given_by(found, relation, x)
     assert 0.3 < probability[relation == 3].sum() / probability[relation == 0].sum() < 3
 
 
 def test_a_relation_that_never_holds_is_told_as_less_probable(monkeypatch: pytest.MonkeyPatch) -> None:
     relation, x, is_fact = population(40_000, LINES[:1].repeat(R, 1))
     is_fact = is_fact & (relation != 2)
-    probability = told(calibrated(monkeypatch, relation, x, is_fact, 0.0), relation, x)
+    probability = given_by(calibrated(monkeypatch, relation, x, is_fact, 0.0), relation, x)
     assert 0 < probability[relation == 2].sum() < 10 < is_fact[relation == 0].sum()
 
 
@@ -164,10 +174,10 @@ def informed(given: Dataset, noise: float = 1.0) -> Tabled:
 def probabilities(calibration: Calibration, scorer: Scorer, given: Dataset) -> tuple[Tensor, Tensor]:
     """Of every pair of every relation."""
     every = torch.arange(given.num_entities)
-    asked = asking(scorer, given, 1.0)
+    asked = QueryScores.of_training(scorer, given, 1.0)
     logits, found = [], []
     for relation in range(given.num_relations):
-        rows = asked.rows(relation, every, every), asked.rows(relation + given.num_relations, every, every)
+        rows = asked.block(relation, every, every), asked.block(relation + given.num_relations, every, every)
         logits.append(calibration.logits(relation, *rows))
         found.append(calibration.probabilities(logits[-1]))
     return torch.stack(logits), torch.stack(found)
@@ -176,17 +186,19 @@ def probabilities(calibration: Calibration, scorer: Scorer, given: Dataset) -> t
 def candidate_facts(given: Dataset) -> Tensor:
     """Which (relation, head, tail) are not known, loops only where there are any."""
     diagonal = torch.eye(given.num_entities, dtype=torch.bool)
-    left = (~diagonal).repeat(given.num_relations, 1, 1) | loops(given)[:, None, None]
+    left = (~diagonal).repeat(given.num_relations, 1, 1) | reflexive_relations(given.train, given.num_relations)[
+        :, None, None
+    ]
     left[given.train[:, 1], given.train[:, 0], given.train[:, 2]] = False
     return left
 
 
 def test_the_sum_is_the_number_of_facts_held_out() -> None:
     given = dataset()
-    _, found = probabilities(made(calibrate(informed(given), given, 1.0)), informed(given), given)
+    _, found = probabilities(made(fit_calibration(informed(given), given, 1.0)), informed(given), given)
     assert found[candidate_facts(given)].sum() == pytest.approx(80, rel=0.25)  # as many in test as in valid
     given = dataset(num_test=0)
-    _, found = probabilities(made(calibrate(informed(given), given, 1.0)), informed(given), given)
+    _, found = probabilities(made(fit_calibration(informed(given), given, 1.0)), informed(given), given)
     assert found[candidate_facts(given)].sum() == pytest.approx(40, rel=0.2)
 
 
@@ -195,9 +207,9 @@ def test_logits_are_the_weights_times_the_features() -> None:
     scorer = informed(given)
     weights = torch.randn(3, 8, generator=torch.Generator().manual_seed(0))
     found = Calibration(weights, "platt", ((1.0, 0.0),))
-    asked, heads, tails = asking(scorer, given, 2.0), torch.tensor([3, 0, 7]), torch.tensor([5, 1])
+    asked, heads, tails = QueryScores.of_training(scorer, given, 2.0), torch.tensor([3, 0, 7]), torch.tensor([5, 1])
     for relation in range(3):
-        forward, backward = asked.rows(relation, heads, tails), asked.rows(relation + 3, tails, heads)
+        forward, backward = asked.block(relation, heads, tails), asked.block(relation + 3, tails, heads)
         logits = found.logits(relation, forward, backward)
         for row in range(3):
             for column in range(2):
@@ -206,25 +218,25 @@ def test_logits_are_the_weights_times_the_features() -> None:
                 assert logits[row, column].item() == pytest.approx(expected.item(), abs=1e-4)
 
 
-def test_loops_by_hand() -> None:
+def test_reflexive_relations_by_hand() -> None:
     given = replace(data(1, 1), train=torch.tensor([[0, 0, 1], [1, 2, 1], [0, 3, 0]]))
-    assert loops(given).tolist() == [False, False, True, True]
+    assert reflexive_relations(given.train, given.num_relations).tolist() == [False, False, True, True]
 
 
 def test_without_facts_to_fit_on() -> None:
     given = dataset()
-    assert calibrate(informed(given), replace(given, valid=NONE), 1.0) is None
-    assert calibrate(informed(given), replace(given, valid=given.train), 1.0) is None  # training saw them all
+    assert fit_calibration(informed(given), replace(given, valid=NONE), 1.0) is None
+    assert fit_calibration(informed(given), replace(given, valid=given.train), 1.0) is None  # training saw them all
 
 
 def test_a_function_of_the_seed_and_of_the_temperature() -> None:
     given = dataset()
-    first, again = (made(calibrate(informed(given), given, 1.0, seed=4)) for _ in range(2))
+    first, again = (made(fit_calibration(informed(given), given, 1.0, seed=4)) for _ in range(2))
     assert torch.equal(first.weights, again.weights) and first.knots == again.knots
     scorer = informed(given)
-    halved = made(calibrate(Tabled(scorer.scores / 2), given, 0.5, seed=4))
+    halved = made(fit_calibration(Tabled(scorer.scores / 2), given, 0.5, seed=4))
     assert torch.equal(first.weights, halved.weights)
-    assert torch.equal(first.weights, made(calibrate(informed(given), given, None, seed=4)).weights)
+    assert torch.equal(first.weights, made(fit_calibration(informed(given), given, None, seed=4)).weights)
 
 
 SCORERS = {
@@ -256,7 +268,7 @@ def test_finite_and_increasing_whatever_it_is_fitted_on(kind: str, size: str) ->
     num_valid, num_test, relations = SIZES[size]
     given = dataset(num_valid, num_test, relations, entities=18 if size == "complete" else 20)
     scorer = SCORERS[kind](given)
-    found = made(calibrate(scorer, given, 1.0))
+    found = made(fit_calibration(scorer, given, 1.0))
     assert bool(found.weights.isfinite().all()) and np.isfinite([x for knots in found.knots for x in knots]).all()
     assert found.shape in SHAPES and (num_valid >= 50 or found.shape == "platt")
     logits, probability = probabilities(found, scorer, given)
@@ -280,7 +292,7 @@ def test_what_hardly_differs_does_not_decide(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_constant_scorer_knows_only_how_many_there_are() -> None:
     given = dataset()
     scorer = Tabled(torch.full((6, 20, 20), 0.1))
-    _, found = probabilities(made(calibrate(scorer, given, 1.0)), scorer, given)
+    _, found = probabilities(made(fit_calibration(scorer, given, 1.0)), scorer, given)
     assert found[candidate_facts(given)].max() < 0.5  # by the counts of known answers, which say little here
 
 
@@ -310,7 +322,7 @@ def test_shapes_by_hand() -> None:
 def test_what_a_question_adds_by_hand() -> None:
     """weights: 1, mean, softmax there, back, log count there, back, any there, back."""
     found = Calibration(torch.tensor([[10.0, 2.0, 3.0, 5.0, 7.0, 11.0, 13.0, 17.0]]), "platt", ((1.0, 0.0),))
-    rows = Rows(torch.zeros(2, 0), torch.tensor([1.0, 2.0]), torch.tensor([0, 1]))
+    rows = ScoreBlock(torch.zeros(2, 0), torch.tensor([1.0, 2.0]), torch.tensor([0, 1]))
     assert found.of_scores(0) == (4.0, 6.0)
     assert found.of_question(0, rows).tolist() == pytest.approx([10 - 3, 10 - 6 + 7 * math.log(2) + 13])
     assert found.of_question(1, rows).tolist() == pytest.approx([-5, -10 + 11 * math.log(2) + 17])
@@ -319,6 +331,29 @@ def test_what_a_question_adds_by_hand() -> None:
 def test_the_pool_is_the_candidates_of_training() -> None:
     """calibrate asks of all that train does not know: what is in test is a candidate."""
     given = dataset()
-    pool = sample_pool(asking(informed(given), given, 1.0), given.valid, loops=loops(given))
+    sample = sample_candidates(
+        QueryScores.of_training(informed(given), given, 1.0),
+        given.valid,
+        reflexive=reflexive_relations(given.train, given.num_relations),
+    )
     candidates = candidate_facts(given)
-    assert pool.size == candidates.sum()
+    assert sample.size == candidates.sum()
+
+
+def test_a_bundle_is_calibrated_and_saved(tmp_path: Path) -> None:
+    """The next generation of its folder, and nothing where there is nothing to fit on."""
+    given = dataset()
+    run = Run(partial(ComplEx, dim=4), partial(Adagrad, lr=0.1)).to_json()
+    scorer = ComplEx(given.num_entities, given.num_relations, dim=4)
+    for folder, data in (("with", given), ("without", replace(given, valid=NONE))):
+        weights, metrics = scorer.state_dict(), {"epochs": 0, "best_epoch": 0}
+        bundles.save(tmp_path / folder, dataset=data, run=run, weights=weights, state={}, metrics=metrics)
+    before = Bundle.load(tmp_path / "with")
+    after = calibrate(before, seed=4)
+    assert before.calibration is None and after.sha256 == Bundle.load(tmp_path / "with").sha256 != before.sha256
+    assert after.calibration == made(fit_calibration(before.scorer, given, None, seed=4)).to_json()
+    bare = Bundle.load(tmp_path / "without")
+    assert calibrate(bare) is bare and Bundle.load(tmp_path / "without").sha256 == bare.sha256
+    assert calibration_of(bare) is None and torch.equal(
+        made(calibration_of(after)).weights, Calibration.from_json(after.calibration).weights
+    )

@@ -1,4 +1,4 @@
-"""The pool of candidates: taken whole by hand, then in parts that must stand for the whole."""
+"""The sample of candidates: taken whole by hand, then in parts that must stand for the whole."""
 
 import math
 from itertools import product
@@ -11,8 +11,9 @@ from torch import Tensor
 from kg.graph.graph import Graph
 from kg.graph.known import KnownAnswers
 from kg.probability import candidate_sample as module
-from kg.probability.candidate_sample import Pool, features, sample_pool
-from kg.probability.query_scores import Asking
+from kg.probability.candidate_sample import CandidateSample, sample_candidates
+from kg.probability.features import features
+from kg.probability.query_scores import QueryScores
 
 Fact = tuple[int, int, int]
 NONE: list[Fact] = []
@@ -22,16 +23,16 @@ def tensor(facts: list[Fact]) -> Tensor:
     return torch.tensor(facts, dtype=torch.long).reshape(-1, 3)
 
 
-def asking(known: list[Fact], entities: int, relations: int) -> Asking:
+def query_scores(known: list[Fact], entities: int, relations: int) -> QueryScores:
     """Both directions score a fact (h, r, t) by its number, (r N + h) N + t, which so tells it apart."""
     number = torch.arange(relations * entities**2).float().view(relations, entities, entities)
     scorer = Tabled(torch.cat([number, number.transpose(1, 2)]))
     graph = Graph.from_triples(tensor(known), entities, relations)
-    return Asking(scorer, graph, KnownAnswers.from_triples(tensor(known), relations), 1.0)
+    return QueryScores(scorer, graph, KnownAnswers.from_triples(tensor(known), relations), 1.0)
 
 
-def facts_of(pool: Pool, entities: int) -> list[Fact]:
-    numbers = [round(number) for number in pool.features[:, 0].tolist()]
+def facts_of(sample: CandidateSample, entities: int) -> list[Fact]:
+    numbers = [round(number) for number in sample.features[:, 0].tolist()]
     return [(n // entities**2, n // entities % entities, n % entities) for n in numbers]
 
 
@@ -39,58 +40,63 @@ def turned(facts: list[Fact]) -> set[Fact]:
     return {(r, h, t) for h, r, t in facts}
 
 
-def candidates(entities: int, relations: int, left_out: list[Fact], loops: list[bool]) -> set[Fact]:
+def candidates(entities: int, relations: int, left_out: list[Fact], reflexive: list[bool]) -> set[Fact]:
     every = product(range(relations), range(entities), range(entities))
-    return {(r, h, t) for r, h, t in every if h != t or loops[r]} - turned(left_out)
+    return {(r, h, t) for r, h, t in every if h != t or reflexive[r]} - turned(left_out)
 
 
 KNOWN = [(0, 0, 1), (0, 0, 2), (3, 0, 3), (4, 1, 2)]
 TRUE = [(0, 0, 3), (1, 1, 0)]
-LOOPS = [True, False]
+REFLEXIVE = [True, False]
 
 
 def test_a_small_graph_is_taken_whole() -> None:
-    """Of 5 x 5 x 2 = 50 triples 4 are known, and 5 are loops of a relation that has none: 41, two of them true."""
-    pool = sample_pool(asking(KNOWN, 5, 2), tensor(TRUE), torch.tensor(LOOPS))
-    found = facts_of(pool, 5)
-    assert len(found) == len(set(found)) == 41 == pool.size
-    assert set(found) == candidates(5, 2, KNOWN, LOOPS)
-    assert pool.weight.tolist() == [1] * 41
-    true = {fact for fact, is_true in zip(found, pool.is_true.tolist(), strict=True) if is_true}
+    """Of 5 x 5 x 2 = 50 triples 4 are known, and 5 are reflexive of a relation that has none: 41, two of them true."""
+    sample = sample_candidates(query_scores(KNOWN, 5, 2), tensor(TRUE), torch.tensor(REFLEXIVE))
+    found = facts_of(sample, 5)
+    assert len(found) == len(set(found)) == 41 == sample.size
+    assert set(found) == candidates(5, 2, KNOWN, REFLEXIVE)
+    assert sample.weight.tolist() == [1] * 41
+    true = {fact for fact, is_true in zip(found, sample.is_true.tolist(), strict=True) if is_true}
     assert true == turned(TRUE)
-    assert pool.relation.tolist() == [relation for relation, _, _ in found]
+    assert sample.relation.tolist() == [relation for relation, _, _ in found]
 
 
 def test_what_else_is_left_out() -> None:
     others = [(2, 0, 0), (0, 1, 4), (0, 0, 1)]  # one of them is known besides
-    pool = sample_pool(
-        asking(KNOWN, 5, 2), tensor(TRUE), torch.tensor(LOOPS), others=KnownAnswers.from_triples(tensor(others), 2)
+    sample = sample_candidates(
+        query_scores(KNOWN, 5, 2),
+        tensor(TRUE),
+        torch.tensor(REFLEXIVE),
+        others=KnownAnswers.from_triples(tensor(others), 2),
     )
-    assert set(facts_of(pool, 5)) == candidates(5, 2, KNOWN + others, LOOPS) and pool.size == 39
+    assert set(facts_of(sample, 5)) == candidates(5, 2, KNOWN + others, REFLEXIVE) and sample.size == 39
 
 
 def test_a_true_fact_that_is_no_candidate_is_none() -> None:
     """One that training had as well, and a loop of a relation that has none; nor is one counted twice."""
-    pool = sample_pool(asking(KNOWN, 5, 2), tensor([(0, 0, 1), (2, 1, 2), (2, 0, 2)]), torch.tensor(LOOPS))
-    found = facts_of(pool, 5)
-    assert len(found) == len(set(found)) == pool.size == 41
-    assert [fact for fact, is_true in zip(found, pool.is_true.tolist(), strict=True) if is_true] == [(0, 2, 2)]
+    sample = sample_candidates(
+        query_scores(KNOWN, 5, 2), tensor([(0, 0, 1), (2, 1, 2), (2, 0, 2)]), torch.tensor(REFLEXIVE)
+    )
+    found = facts_of(sample, 5)
+    assert len(found) == len(set(found)) == sample.size == 41
+    assert [fact for fact, is_true in zip(found, sample.is_true.tolist(), strict=True) if is_true] == [(0, 2, 2)]
 
 
 def test_nothing_known_and_everything_known() -> None:
-    pool = sample_pool(asking(NONE, 3, 1), tensor([(0, 0, 1)]), torch.tensor([False]))
-    assert pool.size == 6 and pool.is_true.sum() == 1
+    sample = sample_candidates(query_scores(NONE, 3, 1), tensor([(0, 0, 1)]), torch.tensor([False]))
+    assert sample.size == 6 and sample.is_true.sum() == 1
     every = [(h, 0, t) for h, t in product(range(3), range(3)) if h != t]
-    pool = sample_pool(asking(every[1:], 3, 1), tensor(every[:1]), torch.tensor([False]))
-    assert pool.size == 1 and pool.is_true.tolist() == [True]
+    sample = sample_candidates(query_scores(every[1:], 3, 1), tensor(every[:1]), torch.tensor([False]))
+    assert sample.size == 1 and sample.is_true.tolist() == [True]
 
 
 def test_features_by_hand() -> None:
     """The fact (1, 0, 0) of three entities: numbers are h 3 + t, of the known facts (0, 0, 1), (0, 0, 2), (1, 0, 2)."""
-    asked = asking([(0, 0, 1), (0, 0, 2), (1, 0, 2)], 3, 1)
+    asked = query_scores([(0, 0, 1), (0, 0, 2), (1, 0, 2)], 3, 1)
     asked.scorer.scores[1] += 1  # of the other direction
-    forward = asked.rows(0, torch.tensor([2, 1]), torch.tensor([0]))
-    backward = asked.rows(1, torch.tensor([0]), torch.tensor([2, 1]))
+    forward = asked.block(0, torch.tensor([2, 1]), torch.tensor([0]))
+    backward = asked.block(1, torch.tensor([0]), torch.tensor([2, 1]))
     (found,) = features(forward, backward, torch.tensor([1]), torch.tensor([0])).tolist()
     # (1, 0, ?) scores 3 0, 4 and 5 of which 4 and 5 answer the relation; (0, 1, ?) scores 1, 4, 7, of which 1 and 4 do.
     there = 3 - math.log(math.exp(4) + math.exp(5))
@@ -101,11 +107,11 @@ def test_features_by_hand() -> None:
 def test_of_many_true_facts_some_are_looked_at_and_none_is_taken_for_false(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_TRUE", 2)
     true = [(h, 0, (h + 3) % 5) for h in range(5)] + [(1, 1, 0)]
-    pool = sample_pool(asking(KNOWN, 5, 2), tensor(true), torch.tensor(LOOPS))
-    assert pool.weight[pool.is_true].tolist() == [3, 3]
-    false = {fact for fact, is_true in zip(facts_of(pool, 5), pool.is_true.tolist(), strict=True) if not is_true}
-    assert false == candidates(5, 2, KNOWN + true, LOOPS)
-    assert pool.size == len(candidates(5, 2, KNOWN, LOOPS))
+    sample = sample_candidates(query_scores(KNOWN, 5, 2), tensor(true), torch.tensor(REFLEXIVE))
+    assert sample.weight[sample.is_true].tolist() == [3, 3]
+    false = {fact for fact, is_true in zip(facts_of(sample, 5), sample.is_true.tolist(), strict=True) if not is_true}
+    assert false == candidates(5, 2, KNOWN + true, REFLEXIVE)
+    assert sample.size == len(candidates(5, 2, KNOWN, REFLEXIVE))
 
 
 def test_parts_stand_for_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,10 +123,10 @@ def test_parts_stand_for_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     facts = facts[torch.randperm(len(facts), generator=generator)]
     triples = [(h, r, t) for h, r, t in facts.tolist()]
     known, true = triples[20:], triples[:20]
-    loops = [True, False]
-    true = [(h, r, t) for h, r, t in true if h != t or loops[r]]
-    asked = asking(known, 40, 2)
-    every = candidates(40, 2, known, loops)
+    reflexive = [True, False]
+    true = [(h, r, t) for h, r, t in true if h != t or reflexive[r]]
+    asked = query_scores(known, 40, 2)
+    every = candidates(40, 2, known, reflexive)
 
     def values(found: list[Fact]) -> Tensor:
         rows = torch.tensor(found, dtype=torch.float64)
@@ -129,11 +135,11 @@ def test_parts_stand_for_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
 
     sums = []
     for seed in range(100):
-        pool = sample_pool(asked, tensor(true), torch.tensor(loops), seed=seed)
-        found = facts_of(pool, 40)
+        sample = sample_candidates(asked, tensor(true), torch.tensor(reflexive), seed=seed)
+        found = facts_of(sample, 40)
         assert len(found) == len(set(found)) <= 2 * (60 + 60) + len(true) and set(found) <= every
-        assert pool.is_true.sum() == len(true) and (pool.weight[pool.is_true] == 1).all()
-        sums.append(pool.weight.double() @ values(found))
+        assert sample.is_true.sum() == len(true) and (sample.weight[sample.is_true] == 1).all()
+        sums.append(sample.weight.double() @ values(found))
     drawn = torch.stack(sums)
     exact = values(sorted(every)).sum(0)
     error = drawn.std(0) / len(drawn) ** 0.5
@@ -143,8 +149,10 @@ def test_parts_stand_for_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_function_of_the_seed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_ROWS", 16)
-    asked = asking(KNOWN, 5, 2)
-    first, again, other = (sample_pool(asked, tensor(TRUE), torch.tensor(LOOPS), seed=seed) for seed in (1, 1, 2))
+    asked = query_scores(KNOWN, 5, 2)
+    first, again, other = (
+        sample_candidates(asked, tensor(TRUE), torch.tensor(REFLEXIVE), seed=seed) for seed in (1, 1, 2)
+    )
     assert torch.equal(first.features, again.features) and torch.equal(first.weight, again.weight)
     assert sorted(facts_of(first, 5)) != sorted(facts_of(other, 5))
 
@@ -153,23 +161,23 @@ def test_the_most_plausible_are_always_there(monkeypatch: pytest.MonkeyPatch) ->
     """Here those with the highest numbers are, but for what normalises them: the best of each relation stays."""
     monkeypatch.setattr(module, "_ROWS", 16)
     for seed in range(5):
-        pool = sample_pool(asking(NONE, 5, 2), tensor(TRUE), torch.tensor([False, False]), seed=seed)
-        found = dict(zip(facts_of(pool, 5), pool.weight.tolist(), strict=True))
+        sample = sample_candidates(query_scores(NONE, 5, 2), tensor(TRUE), torch.tensor([False, False]), seed=seed)
+        found = dict(zip(facts_of(sample, 5), sample.weight.tolist(), strict=True))
         assert all(found[fact] == 1 for fact in [(0, 4, 3), (0, 4, 2), (1, 4, 3), (1, 4, 2)])
-        assert pool.size == pytest.approx(40)
+        assert sample.size == pytest.approx(40)
 
 
 def test_no_entity_that_the_model_lacks() -> None:
     """Two entities came later, and one of them is known as an answer."""
-    before = asking(KNOWN, 5, 2)
+    before = query_scores(KNOWN, 5, 2)
     facts = tensor([*KNOWN, (0, 0, 6), (5, 1, 0)])
-    later = Asking(before.scorer, Graph.from_triples(facts, 7, 2), KnownAnswers.from_triples(facts, 2), 1.0)
-    pool = sample_pool(later, tensor(TRUE), torch.tensor(LOOPS))
-    assert set(facts_of(pool, 5)) == candidates(5, 2, KNOWN, LOOPS) and pool.size == 41
+    later = QueryScores(before.scorer, Graph.from_triples(facts, 7, 2), KnownAnswers.from_triples(facts, 2), 1.0)
+    sample = sample_candidates(later, tensor(TRUE), torch.tensor(REFLEXIVE))
+    assert set(facts_of(sample, 5)) == candidates(5, 2, KNOWN, REFLEXIVE) and sample.size == 41
 
 
 def test_a_part_of_it() -> None:
-    pool = sample_pool(asking(KNOWN, 5, 2), tensor(TRUE), torch.tensor(LOOPS))
-    part = pool.of(pool.relation == 1, weight=2.0)
-    assert len(part.weight) == len(part.features) == 19 and part.weight.sum() == 38 and part.size == pool.size
+    sample = sample_candidates(query_scores(KNOWN, 5, 2), tensor(TRUE), torch.tensor(REFLEXIVE))
+    part = sample.of(sample.relation == 1, weight=2.0)
+    assert len(part.weight) == len(part.features) == 19 and part.weight.sum() == 38 and part.size == sample.size
     assert part.is_true.sum() == 1 and bool((part.relation == 1).all())

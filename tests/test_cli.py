@@ -155,9 +155,9 @@ def test_evaluate_without_a_calibration(model: Path, tmp_path: Path) -> None:
     bundles.save(tmp_path / "bare", weights=trained.scorer.state_dict(), **told)
     result = kg("evaluate", tmp_path / "bare", "--json")
     assert json.loads(result.stdout)["probability"] is None
-    assert result.stderr == f"{tmp_path / 'bare'} tells no probabilities (kg calibrate)\n"
+    assert result.stderr == f"{tmp_path / 'bare'} gives no probabilities (kg calibrate)\n"
     assert "Brier" not in kg("evaluate", tmp_path / "bare").stdout
-    assert "tells no probabilities" in refused("evaluate", tmp_path / "bare", "--plot", tmp_path / "x.png")
+    assert "gives no probabilities" in refused("evaluate", tmp_path / "bare", "--plot", tmp_path / "x.png")
 
 
 def test_ask(model: Path, store: Path) -> None:
@@ -407,7 +407,7 @@ def test_complete_errors(model: Path, store: Path, tmp_path: Path) -> None:
 def test_a_model_without_valid_facts_tells_no_probabilities(store: Path, tmp_path: Path) -> None:
     plain = tmp_path / "plain"
     done("train", store, plain, "--valid", 0, "--test", 0, "--dim", 4, "--epochs", 1)
-    assert "tells no probabilities" in refused("complete", plain, "--min-probability", 0.5)
+    assert "gives no probabilities" in refused("complete", plain, "--min-probability", 0.5)
     assert "there is nothing to calibrate it on" in refused("calibrate", plain)
     found = kg("complete", plain, "--top", 3, "-o", tmp_path / "best.tsv", "--json")
     assert [each["probability"] for each in json.loads(found.stdout)] == [None] * 3, found.stderr

@@ -180,8 +180,8 @@ def test_from_an_entity_that_came_after_training_only_known_facts_lead_on() -> N
 def test_no_entity_has_a_fact_with_itself_where_the_relation_has_none_such() -> None:
     facts = torch.tensor([[6, 0, 6], [1, 0, 2]])
     known = KnownAnswers.from_triples(facts, R)
-    loops = torch.tensor([True, False])
-    reasoner = Reasoner(Table(torch.full((N, 2 * R, N), 0.5)), known, loops)
+    reflexive = torch.tensor([True, False])
+    reasoner = Reasoner(Table(torch.full((N, 2 * R, N), 0.5)), known, reflexive)
     for relation, own in ((0, 0.5), (2, 0.5), (1, 0.0), (3, 0.0)):
         truth = reasoner.reach(SHAPES["1p"], torch.tensor([[3, relation]])).truth
         assert truth.tolist() == [own if entity == 3 else 0.5 for entity in range(N)]

@@ -26,7 +26,7 @@ from kg.models.neighbourhood import NeighbourhoodTransformer
 from kg.models.rescal import RESCAL
 from kg.models.scorer import WORST, Scorer
 from kg.models.transe import TransE
-from kg.probability.calibration import calibrate
+from kg.probability.fitting import fit_calibration
 from kg.query.candidates.candidate import Candidates
 from kg.query.predictor import Predictor
 from kg.search import discovery
@@ -73,8 +73,8 @@ def predictor(kind: str = "complex", calibrated: bool = True) -> Predictor:
 
 
 def asked(scorer: Scorer, dataset: Dataset, calibrated: bool = True) -> Predictor:
-    calibration = calibrate(scorer, dataset, 1.3) if calibrated else None
-    bundle = Bundle(Path("model"), scorer, dataset, {}, 1.3, {}, {}, {}, calibration)
+    calibration = fit_calibration(scorer, dataset, 1.3) if calibrated else None
+    bundle = Bundle(Path("model"), scorer, dataset, {}, 1.3, {}, {}, {}, calibration and calibration.to_json())
     facts = torch.cat([dataset.train, dataset.valid, dataset.test])
     return Predictor(bundle, dataset.vocabulary, facts, dataset.schema, "these")
 
@@ -82,7 +82,7 @@ def asked(scorer: Scorer, dataset: Dataset, calibrated: bool = True) -> Predicto
 def candidates(given: Predictor, search: Search) -> Tensor:
     """Every new fact that the search may find, by the book."""
     known = {tuple(fact) for fact in given.facts.tolist()}
-    loops = {r for h, r, t in known if h == t}
+    reflexive = {r for h, r, t in known if h == t}
     num = len(given.vocabulary.relations)
     may = [given.allowed(directed, search.types).tolist() for directed in range(2 * num)]
     every = product(given.answerable.tolist(), range(num), given.answerable.tolist())
@@ -90,7 +90,7 @@ def candidates(given: Predictor, search: Search) -> Tensor:
         (h, r, t)
         for h, r, t in every
         if (h, r, t) not in known
-        and (h != t or r in loops)
+        and (h != t or r in reflexive)
         and may[r][h]
         and may[r + num][t]
         and (search.relations is None or r in search.relations)
@@ -194,7 +194,7 @@ def test_some_are_probable_and_some_are_not() -> None:
 
 
 def test_nothing_is_left() -> None:
-    dataset = data(facts=10_000)  # all but the loops of r1
+    dataset = data(facts=10_000)  # all but the reflexive of r1
     given = asked(ComplEx(N, R, dim=2), dataset)
     assert len(best_new_facts(given, Search(types="off"))) == 0
     assert len(best_new_facts(predictor(), Search(relations=(), types="off"))) == 0
@@ -246,11 +246,11 @@ def test_a_functional_predicate_has_a_note() -> None:
 @pytest.mark.parametrize("kind", ["folded", "both ways"])
 def test_no_matrix_of_all_pairs(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of 400 entities, each of which is a known head and a known tail: no tensor of 400 x 400 scores."""
-    from kg.probability import query_scores as asking
+    from kg.probability import query_scores
 
     monkeypatch.setattr(discovery, "_HEADS", 16)
     monkeypatch.setattr(discovery, "_PAIRS", 16 * 400)
-    monkeypatch.setattr(asking, "_BATCH", 16)
+    monkeypatch.setattr(query_scores, "_BATCH", 16)
     ring = torch.stack([torch.arange(400), torch.zeros(400, dtype=torch.long), (torch.arange(400) + 1) % 400], 1)
     names = Vocabulary([f"e{i}" for i in range(400)], ["r"])
     dataset = Dataset(ring, ring[:0], ring[:0], names)
@@ -288,7 +288,7 @@ def test_what_cannot_be_searched_for(wrong: dict[str, object], said: str) -> Non
 
 
 def test_no_least_probability_without_probabilities() -> None:
-    with pytest.raises(UserError, match="model tells no probabilities"):
+    with pytest.raises(UserError, match="model gives no probabilities"):
         predictor(calibrated=False).complete(min_probability=0.5)
 
 

@@ -327,7 +327,8 @@ def test_none_found_is_said() -> None:
 def test_the_probability_is_told_where_there_is_one() -> None:
     predictor = grown(predictor_of(CHAINS, PLAIN), edge("new", "p", "e14"))
     assert explain(predictor, "e0", "gives", "e20").probability is None
-    calibration = Calibration(torch.tensor([[2.0] + [0.0] * 7] * 3), "platt", ((1.0, 0.0),))
+    calibration = Calibration.shared(3, {"constant": 2.0}).to_json()
+    predictor = grown(predictor_of(CHAINS, PLAIN), edge("new", "p", "e14"))
     predictor.bundle = replace(predictor.bundle, calibration=calibration)
     found = explain(predictor, "e0", "gives", "e20")
     assert found.probability == pytest.approx(1 / (1 + math.exp(-2)))

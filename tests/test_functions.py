@@ -43,8 +43,8 @@ def rows(tmp_path: Path) -> Rows:
             )
         store.add(ox.parse(LATER, ox.RdfFormat.TURTLE))
         # the logit is the sum of both directions' scores
-        calibration = Calibration(torch.tensor([[0.0, 2.0, *[0.0] * 6]] * 2), "platt", ((1.0, 0.0),))
-        bundle = Bundle(store.path, scorer.eval(), dataset, {}, 1.0, {}, {}, {}, calibration)
+        calibration = Calibration.shared(2, {"mean_score": 2.0})
+        bundle = Bundle(store.path, scorer.eval(), dataset, {}, 1.0, {}, {}, {}, calibration.to_json())
         return Rows(Predictor.from_store(bundle, store))
 
 
@@ -104,7 +104,7 @@ def test_a_probability_is_that_of_the_predictor(rows: Rows) -> None:
 def test_no_probability_without_a_calibration(rows: Rows) -> None:
     rows.predictor.bundle = replace(rows.predictor.bundle, calibration=None)
     _, calls = asked(rows, "SELECT (kg:probability(ex:a, ex:likes, ex:b) AS ?value) {}")
-    assert isinstance(calls.failed, UserError) and "tells no probabilities" in str(calls.failed)
+    assert isinstance(calls.failed, UserError) and "gives no probabilities" in str(calls.failed)
 
 
 UNKNOWN = [

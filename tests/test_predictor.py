@@ -153,8 +153,8 @@ def test_top_must_be_positive(store: Path) -> None:
 def calibrated(store: Path, **changed: Any) -> Predictor:
     """Of `predictor`: logit 2 + 3 times the mean of both scores, - 1 where a value is known already."""
     asked = predictor(store, **changed)
-    weights = torch.tensor([[2.0, 3.0, 0, 0, 0, 0, -1.0, 0]]).repeat(2, 1)
-    asked.bundle = replace(asked.bundle, calibration=Calibration(weights, "platt", ((1.0, 0.0),)))
+    weights = {"constant": 2.0, "mean_score": 3.0, "forward_any_known": -1.0}
+    asked.bundle = replace(asked.bundle, calibration=Calibration.shared(2, weights).to_json())
     return asked
 
 
@@ -207,8 +207,9 @@ def test_the_least_logit_of_a_probability(store: Path) -> None:
     asked = calibrated(store)
     assert asked.lowest_logit(0.0) == -math.inf
     assert asked.lowest_logit(0.9) == pytest.approx(math.log(9), abs=1e-3) and asked.lowest_logit(0.9) < math.log(9)
-    steps = Calibration(torch.zeros(2, 8), "isotonic", ((-1.0, 1.0), (0.1, 0.5)))
-    asked.bundle = replace(asked.bundle, calibration=steps)
+    asked = predictor(store)
+    steps = replace(Calibration.shared(2, {}), shape="isotonic", knots=((-1.0, 1.0), (0.1, 0.5)))
+    asked.bundle = replace(asked.bundle, calibration=steps.to_json())
     assert asked.lowest_logit(0.3) == pytest.approx(0, abs=1e-3)
     assert asked.lowest_logit(0.05) < -1 and asked.lowest_logit(0.6) > 1000
 
@@ -220,7 +221,7 @@ def test_a_model_that_tells_no_probabilities(store: Path) -> None:
         lambda: asked.probabilities(fact[:, 0], fact[:, 1]),
         lambda: asked.complete(min_probability=0.1),
     ):
-        with pytest.raises(UserError, match=r"tells no probabilities: it was trained without valid facts to fit"):
+        with pytest.raises(UserError, match=r"gives no probabilities: it was trained without valid facts to fit"):
             question()
     assert {each.probability for each in asked.complete()} == {None}
 

@@ -1,4 +1,4 @@
-"""How good probabilities are: on paper, by artificial pools, and of a scorer whose probabilities are known."""
+"""How good probabilities are: on paper, by artificial samples, and of a scorer whose probabilities are known."""
 
 import math
 from dataclasses import replace
@@ -15,11 +15,12 @@ from kg.graph.vocabulary import Vocabulary
 from kg.models.complex import ComplEx
 from kg.models.scorer import Queries, Scorer, State, Tails
 from kg.probability import reliability as measuring
-from kg.probability.calibration import Calibration, calibrate
+from kg.probability.calibration import Calibration
+from kg.probability.fitting import fit_calibration
 from kg.probability.reliability import Reliability, bins, plot, reliability
 
 
-def told(
+def measured(
     probability: list[float], labels: list[int], weight: list[float] | None = None, threshold: float = 0.5
 ) -> Reliability:
     is_true = torch.tensor(labels, dtype=torch.bool)
@@ -28,7 +29,7 @@ def told(
 
 
 def test_by_hand() -> None:
-    found = told([0.8, 0.4, 0.1], [1, 0, 0], [1.0, 1.0, 8.0])
+    found = measured([0.8, 0.4, 0.1], [1, 0, 0], [1.0, 1.0, 8.0])
     assert (found.candidates, found.facts, found.negatives_a_fact) == (10, 1, 9)
     brier = (0.2**2 + 0.4**2 + 8 * 0.1**2) / 10
     assert found.brier == pytest.approx(brier)
@@ -53,28 +54,28 @@ def test_by_hand() -> None:
     ("threshold", "precision", "recall"), [(0.1, 5 / 10, 1), (0.4, 1 / 5, 1 / 5), (0.7, 1, 1 / 5), (0.8, None, 0)]
 )
 def test_precision_and_recall(threshold: float, precision: float | None, recall: float) -> None:
-    found = told([0.7, 0.4, 0.1, 0.1], [1, 0, 1, 0], [1.0, 4.0, 4.0, 1.0], threshold)
+    found = measured([0.7, 0.4, 0.1, 0.1], [1, 0, 1, 0], [1.0, 4.0, 4.0, 1.0], threshold)
     assert (found.precision, found.recall) == (precision and pytest.approx(precision), pytest.approx(recall))
 
 
 def test_the_base_rate_has_no_skill() -> None:
-    found = told([0.25] * 4, [1, 0, 0, 0])
+    found = measured([0.25] * 4, [1, 0, 0, 0])
     assert found.brier_skill == pytest.approx(0, abs=1e-12)
     assert found.log_loss_skill == pytest.approx(0, abs=1e-12)
     assert (found.ece, found.pr_auc, len(found.bins)) == (0, 0.25, 1)
 
 
 def test_certainty() -> None:
-    right, wrong = told([1.0, 0.0], [1, 0]), told([0.0, 1.0], [1, 0])
+    right, wrong = measured([1.0, 0.0], [1, 0]), measured([0.0, 1.0], [1, 0])
     assert (right.brier_skill, right.ece, right.log_loss) == (1, 0, pytest.approx(0, abs=1e-9))
     assert (wrong.brier, wrong.ece, wrong.log_loss) == (1, 1, pytest.approx(-math.log(1e-12)))
-    nothing_else = told([0.5, 0.5], [1, 1])
+    nothing_else = measured([0.5, 0.5], [1, 1])
     assert (nothing_else.brier_skill, nothing_else.log_loss_skill) == (None, None)
     with pytest.raises(ValueError, match="without a true label"):
-        told([0.5], [0])
+        measured([0.5], [0])
 
 
-def test_a_calibrated_pool_has_no_error() -> None:
+def test_a_calibrated_sample_has_no_error() -> None:
     """Log-odds from -14 to 4, each row standing for the more candidates the less probable it is."""
     generator = torch.Generator().manual_seed(0)
     logits = -14 + 18 * torch.rand(200_000, generator=generator, dtype=torch.float64)
@@ -92,7 +93,7 @@ def test_a_calibrated_pool_has_no_error() -> None:
     assert twice.ece_a_fact > 0.3
 
 
-def test_what_is_told_alike_stays_together() -> None:
+def test_equal_probabilities_stay_together() -> None:
     (low, high) = bins(torch.tensor([0.5] * 9 + [0.01]), torch.tensor([True] * 5 + [False] * 5), torch.ones(10))
     assert (low.candidates, high.candidates, high.facts) == (1, 9, 5)
     (only,) = bins(torch.zeros(3), torch.tensor([True, False, False]), torch.ones(3))  # nothing is expected anywhere
@@ -123,7 +124,7 @@ class OneScore(Scorer):
 
 @pytest.fixture(scope="module")
 def drawn() -> tuple[OneScore, Dataset, Calibration]:
-    """Each pair of two entities is a fact with a probability that the calibration tells, train apart."""
+    """Each pair of two entities is a fact with a probability that the calibration gives, train apart."""
     generator = torch.Generator().manual_seed(3)
     logits = 2 * torch.randn(N, N, generator=generator) - 2
     pairs = torch.rand(N, N, generator=generator) < logits.sigmoid()
@@ -134,8 +135,7 @@ def drawn() -> tuple[OneScore, Dataset, Calibration]:
     half = len(hrt) // 2
     train = torch.stack([torch.arange(N), torch.zeros(N, dtype=torch.long), torch.arange(N)], 1)[:1]
     data = Dataset(train, hrt[:half], hrt[half:], names)
-    weights = torch.tensor([[0.0, 1.0, *[0.0] * 6]])  # of the constant and of the mean score
-    return OneScore(logits), data, Calibration(weights, "platt", ((1.0, 0.0),))
+    return OneScore(logits), data, Calibration.shared(1, {"mean_score": 1.0})
 
 
 def test_a_small_graph_is_taken_whole(drawn: tuple[OneScore, Dataset, Calibration]) -> None:
@@ -166,7 +166,7 @@ def _recall(scorer: OneScore, hrt: Tensor) -> float:
 
 @pytest.mark.parametrize("name", ["found.png", "found.svg"])
 def test_the_diagram(tmp_path: Path, name: str) -> None:
-    plot(told([0.9, 0.9, 0.5, 0.01, 0.0], [1, 1, 0, 0, 1], [1.0, 1.0, 1.0, 90.0, 5.0]), tmp_path / name, "a model")
+    plot(measured([0.9, 0.9, 0.5, 0.01, 0.0], [1, 1, 0, 0, 1], [1.0, 1.0, 1.0, 90.0, 5.0]), tmp_path / name, "a model")
     assert (tmp_path / name).stat().st_size > 5000
 
 
@@ -190,9 +190,9 @@ def test_a_calibration_sees_that_it_was_too_sure(monkeypatch: pytest.MonkeyPatch
 
     def skill(*pulls: float) -> float:
         with monkeypatch.context() as patched:
-            patched.setattr("kg.probability.calibration._PULLS", pulls)
+            patched.setattr("kg.probability.fitting._PULLS", pulls)
             patched.setattr("kg.probability.candidate_sample._DRAWN", 16)
-            calibration = calibrate(scorer, data, None)
+            calibration = fit_calibration(scorer, data, None)
         assert calibration is not None
         found = measuring.evaluate(calibration, scorer, data, "test", None).brier_skill
         assert found is not None

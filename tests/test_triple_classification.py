@@ -12,8 +12,8 @@ from kg.errors import UserError
 from kg.graph.dataset import Dataset
 from kg.graph.vocabulary import Vocabulary
 from kg.models.scorer import Queries, Scorer, State, Tails
-from kg.probability.calibration import asking
-from kg.probability.triple_classification import classify, judged, margins, thresholds
+from kg.probability.query_scores import QueryScores
+from kg.probability.triple_classification import classify, labelled, margins, thresholds
 
 
 def found(scores: list[float], labels: list[int], relation: list[int], num: int = 2) -> list[float]:
@@ -67,7 +67,7 @@ class Table(Scorer):
 
 
 @pytest.fixture
-def told(tmp_path: Path) -> tuple[Table, Dataset, Path]:
+def given(tmp_path: Path) -> tuple[Table, Dataset, Path]:
     """Facts of relation 0 score above 2, those of relation 1 above -2; negatives below."""
     generator = torch.Generator().manual_seed(0)
     scores = torch.randn(2, N, N, generator=generator)
@@ -91,8 +91,8 @@ def told(tmp_path: Path) -> tuple[Table, Dataset, Path]:
     return Table(scores), Dataset(train, valid, test, names), tmp_path
 
 
-def test_a_model_that_knows(told: tuple[Table, Dataset, Path]) -> None:
-    scorer, data, folder = told
+def test_a_model_that_knows(given: tuple[Table, Dataset, Path]) -> None:
+    scorer, data, folder = given
     result = classify(scorer, data, folder, None, None)
     assert (result.facts, result.negatives) == (28, 28)
     assert set(result.inputs) == {"score", "mean_score", "softmax", "regression"}  # no logit: no calibration
@@ -104,24 +104,29 @@ def test_a_model_that_knows(told: tuple[Table, Dataset, Path]) -> None:
     assert result == classify(scorer, data, folder, None, None)
 
 
-def test_what_is_fitted_on_valid_and_cross_fitted(told: tuple[Table, Dataset, Path]) -> None:
+def test_what_is_fitted_on_valid_and_cross_fitted(given: tuple[Table, Dataset, Path]) -> None:
     """Of scores at random, a threshold keeps nothing of what it seemed to be worth on the rows that it was made of."""
-    _, data, folder = told
+    _, data, folder = given
     scorer = Table(torch.randn(2, N, N, generator=torch.Generator().manual_seed(1)))
     score = classify(scorer, data, folder, None, None).inputs["score"]
     valid, test = (
-        judged(asking(scorer, data, None), data.part(part), data.facts_named(folder, f"{part}_negatives"), None)
+        labelled(
+            QueryScores.of_training(scorer, data, None),
+            data.part(part),
+            data.facts_named(folder, f"{part}_negatives"),
+            None,
+        )
         for part in ("valid", "test")
     )
-    on_itself = ((margins("score", valid, valid, 2) >= 0) == valid.pool.is_true).double().mean().item()
-    on_test = ((margins("score", valid, test, 2) >= 0) == test.pool.is_true).double().mean().item()
-    of_itself = ((margins("score", test, test, 2) >= 0) == test.pool.is_true).double().mean().item()
+    on_itself = ((margins("score", valid, valid, 2) >= 0) == valid.sample.is_true).double().mean().item()
+    on_test = ((margins("score", valid, test, 2) >= 0) == test.sample.is_true).double().mean().item()
+    of_itself = ((margins("score", test, test, 2) >= 0) == test.sample.is_true).double().mean().item()
     assert score.accuracy == on_test < of_itself
     assert 0.2 < score.valid_accuracy < on_itself - 0.05
 
 
-def test_test_chooses_nothing(told: tuple[Table, Dataset, Path]) -> None:
-    scorer, data, folder = told
+def test_test_chooses_nothing(given: tuple[Table, Dataset, Path]) -> None:
+    scorer, data, folder = given
     before = classify(scorer, data, folder, None, None)
     _, test = ((folder / f"{part}_negatives.txt.gz") for part in ("valid", "test"))
     test.write_bytes(gzip.compress(b"e0\tr0\te1\n"))
@@ -132,22 +137,22 @@ def test_test_chooses_nothing(told: tuple[Table, Dataset, Path]) -> None:
     ]
 
 
-def test_what_is_told_by(told: tuple[Table, Dataset, Path]) -> None:
-    scorer, data, _ = told
-    rows = judged(asking(scorer, data, 2.0), data.valid, data.test, None)
-    assert rows.pool.relation.tolist() == sorted(rows.pool.relation.tolist())
+def test_the_inputs(given: tuple[Table, Dataset, Path]) -> None:
+    scorer, data, _ = given
+    rows = labelled(QueryScores.of_training(scorer, data, 2.0), data.valid, data.test, None)
+    assert rows.sample.relation.tolist() == sorted(rows.sample.relation.tolist())
     assert rows.inputs["mean_score"].tolist() == pytest.approx((2 * rows.inputs["score"]).tolist())  # (1 + 3) / 2
-    assert int(rows.pool.is_true.sum()) == len(data.valid)
+    assert int(rows.sample.is_true.sum()) == len(data.valid)
     hrt = torch.cat([data.valid, data.test])
     hrt = hrt[hrt[:, 1].argsort(stable=True)]
     assert rows.inputs["score"].tolist() == pytest.approx((scorer.scores[*hrt[:, [1, 0, 2]].T] / 2).tolist())
-    part = rows.rows(rows.pool.relation == 1)
-    assert len(part.pool.weight) == len(part.inputs["score"]) == 28
+    part = rows.rows(rows.sample.relation == 1)
+    assert len(part.sample.weight) == len(part.inputs["score"]) == 28
     assert len(margins("score", part, rows, 2)) == 56
 
 
-def test_the_users_errors(told: tuple[Table, Dataset, Path]) -> None:
-    scorer, data, folder = told
+def test_the_users_errors(given: tuple[Table, Dataset, Path]) -> None:
+    scorer, data, folder = given
     with pytest.raises(UserError, match=r"no valid_negatives\.tsv or"):
         classify(scorer, data, folder / "nowhere", None, None)
     file = folder / "valid_negatives.tsv"

@@ -16,6 +16,7 @@ import torch
 
 from kg.bundle import Bundle
 from kg.graph.dataset import Dataset
+from kg.probability.calibration import calibration_of
 from kg.probability.triple_classification import classify
 
 sys.path.append(str(Path(__file__).parents[1] / "harness"))
@@ -35,7 +36,7 @@ def main() -> None:
     for model in arguments.models:
         bundle = Bundle.load(model)
         found = classify(
-            bundle.scorer, bundle.dataset, arguments.folder, bundle.temperature, bundle.calibration, SEED
+            bundle.scorer, bundle.dataset, arguments.folder, bundle.temperature, calibration_of(bundle), SEED
         ).to_json()
         told = found["inputs"][found["chosen"]]
         print(f"{model.name}: {found['chosen']}, {' '.join(f'{name} {value:.4f}' for name, value in told.items())}")

@@ -41,7 +41,8 @@ from kg.bundle import Bundle
 from kg.evaluation.ranking import ranks
 from kg.graph.graph import with_inverses
 from kg.models.scorer import Queries
-from kg.probability.calibration import calibrate
+from kg.probability.calibration import calibration_of
+from kg.probability.fitting import fit_calibration
 from kg.query.complex.conjunctive_query import SHAPES, Shape
 from kg.query.complex.cqd import BEAM, Norm, Probabilities, Reasoner
 from kg.query.predictor import Predictor
@@ -175,9 +176,9 @@ def main() -> None:
     given = parser.parse_args()
     bundle = Bundle.load(given.model)
     data = bundle.dataset
-    if bundle.calibration is None:  # trained before there was one
-        bundle = replace(bundle, calibration=calibrate(bundle.scorer, data, bundle.temperature))
-    assert bundle.calibration is not None, "without valid facts there are no questions either"
+    calibration = calibration_of(bundle) or fit_calibration(bundle.scorer, data, bundle.temperature)
+    assert calibration is not None, "without valid facts there are no questions either"
+    bundle = replace(bundle, calibration=calibration.to_json())
     predictor = Predictor(bundle, data.vocabulary, data.train, data.schema, "the training facts")
     parts = {"train": data.train, "valid": torch.cat([data.train, data.valid])}
     parts["test"] = torch.cat([parts["valid"], data.test])
@@ -199,7 +200,7 @@ def main() -> None:
         for way in [*ways, *beams]:
             start = perf_counter()
             known = predictor.known if way.train_is_known else None
-            reasoner = Reasoner(truths(predictor)[way.truth], known, predictor.loops, norm=way.norm, beam=way.beam)
+            reasoner = Reasoner(truths(predictor)[way.truth], known, predictor.reflexive, norm=way.norm, beam=way.beam)
             found = {name: mrrs(reasoner, name, each) for name, each in asked.items()}
             first = first or found
             row = {
@@ -217,7 +218,7 @@ def main() -> None:
         variant=dataset,
         model=given.model.name,
         run=bundle.run,
-        calibration={"shape": bundle.calibration.shape, "knots": bundle.calibration.knots},
+        calibration={"shape": calibration.shape, "knots": calibration.knots},
         questions=counts,
         results=results,
     )

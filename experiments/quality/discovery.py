@@ -20,8 +20,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from kg.bundle import Bundle
 from kg.probability.calibration import Calibration
 from kg.query.candidates.candidate import Candidates
@@ -37,9 +35,7 @@ PAIRS = 100
 
 def by_score(bundle: Bundle) -> Bundle:
     """The model, its candidates ordered by the mean score of both directions."""
-    weights = torch.zeros(bundle.dataset.num_relations, 8)
-    weights[:, 1] = 1.0
-    return replace(bundle, calibration=Calibration(weights, "platt", ((1.0, 0.0),)))
+    return replace(bundle, calibration=Calibration.shared(bundle.dataset.num_relations, {"mean_score": 1.0}).to_json())
 
 
 def held_out(bundle: Bundle, part: str) -> set[tuple[str, str, str]]:

@@ -28,8 +28,8 @@ def brute_force(predictor: Predictor, top: int) -> tuple[torch.Tensor, torch.Ten
     num, every = len(predictor.vocabulary.relations), predictor.answerable
     logits, facts = [], []
     for relation in range(num):
-        forward = predictor.asking.rows(relation, every, every)
-        backward = predictor.asking.rows(relation + num, every, every)
+        forward = predictor.query_scores.block(relation, every, every)
+        backward = predictor.query_scores.block(relation + num, every, every)
         found = predictor.order.logits(relation, forward, backward)
         of_relation = predictor.facts[predictor.facts[:, 1] == relation]
         found[of_relation[:, 0], of_relation[:, 2]] = -torch.inf

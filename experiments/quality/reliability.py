@@ -14,6 +14,7 @@ from pathlib import Path
 
 from kg.bundle import Bundle
 from kg.probability import reliability
+from kg.probability.calibration import calibration_of
 
 sys.path.append(str(Path(__file__).parents[1] / "harness"))
 import report
@@ -26,7 +27,7 @@ def main() -> None:
     parser.add_argument("models", type=Path, nargs="+", metavar="MODEL")
     for model in parser.parse_args().models:
         bundle = Bundle.load(model)
-        calibration = bundle.calibration
+        calibration = calibration_of(bundle)
         assert calibration is not None, f"kg calibrate {model}"
         start = time.perf_counter()
         found = [

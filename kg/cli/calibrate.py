@@ -9,14 +9,14 @@ from kg.errors import UserError
 @command(LEARN)
 def calibrate(model: ModelPath, device: Device = "cpu") -> None:
     """Fit a model's probabilities anew on its valid facts, as `kg train` does at its end."""
-    from kg import bundle as bundles
-    from kg.probability.calibration import calibrate as calibrated
+    from kg.bundle import Bundle
+    from kg.probability import fitting
+    from kg.probability.calibration import calibration_of
 
-    bundle = bundles.Bundle.load(model, device_named(device))
+    bundle = Bundle.load(model, device_named(device))
     with err.status("calibrating"):
-        calibration = calibrated(bundle.scorer, bundle.dataset, bundle.temperature)
-    if calibration is None:
+        calibrated = fitting.calibrate(bundle)
+    found = calibration_of(calibrated)
+    if calibrated is bundle or found is None:
         raise UserError(f"{model} was trained without valid facts: there is nothing to calibrate it on")
-    bundles.save_calibration(bundle, calibration)
-    said = f"{model}: calibrated on {len(bundle.dataset.valid):,} valid facts ({calibration.shape})"
-    say(said)
+    say(f"{model}: calibrated on {len(bundle.dataset.valid):,} valid facts ({found.shape})")

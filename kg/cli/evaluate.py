@@ -30,33 +30,33 @@ def evaluate(
     """Filtered ranking of a model's held-out facts: both directions, against all entities. Then its probabilities."""
     from kg.bundle import Bundle
     from kg.evaluation import ranking
-    from kg.probability import reliability
-    from kg.probability import triple_classification as judged
+    from kg.probability import reliability, triple_classification
+    from kg.probability.calibration import calibration_of
 
     _check_evaluate(split, threshold, plot, negatives)
     bundle = Bundle.load(model, device_named(device))
     dataset = bundle.dataset
     if not len(dataset.part(split)):
         raise UserError(f"{model} was trained without {split} facts: there is nothing to measure it on")
-    probability = None
-    if bundle.calibration is None:
+    probability, calibration = None, calibration_of(bundle)
+    if calibration is None:
         if plot is not None:
-            raise UserError(f"--plot: {model} tells no probabilities (kg calibrate {model})")
-        note(f"{model} tells no probabilities (kg calibrate)")
+            raise UserError(f"--plot: {model} gives no probabilities (kg calibrate {model})")
+        note(f"{model} gives no probabilities (kg calibrate)")
     with count_bar("ranking") as progress:
         found = ranking.evaluate(bundle.scorer, dataset, split, temperature=bundle.temperature, progress=progress)
     metrics = found.metrics(dataset.vocabulary.relations)
-    if bundle.calibration is not None:
+    if calibration is not None:
         with err.status("probabilities"):
             probability = reliability.evaluate(
-                bundle.calibration, bundle.scorer, dataset, split, bundle.temperature, threshold
+                calibration, bundle.scorer, dataset, split, bundle.temperature, threshold
             )
         if plot is not None:
             reliability.plot(probability, plot, f"{model.name}, {split}")
     told = None
     if negatives is not None:
         with err.status("negatives"):
-            told = judged.classify(bundle.scorer, dataset, negatives, bundle.temperature, bundle.calibration)
+            told = triple_classification.classify(bundle.scorer, dataset, negatives, bundle.temperature, calibration)
     if json_:
         values = metrics.to_json() | {"probability": probability and probability.to_json()}
         print_json(values if told is None else values | {"classification": told.to_json()})

@@ -89,6 +89,13 @@ class KnownAnswers:
         return (facts / torch.bincount(relation, minlength=num).clamp(min=1)).float()
 
 
+def reflexive_relations(hrt: Int[Tensor, "T 3"], num_relations: int) -> Bool[Tensor, " R"]:
+    """Which relations hold between some entity and itself: (h, r, h) is a candidate of these alone."""
+    found = torch.zeros(num_relations, dtype=torch.bool, device=hrt.device)
+    found[hrt[hrt[:, 0] == hrt[:, 2], 1]] = True
+    return found
+
+
 def spans(start: Int[Tensor, " B"], count: Int[Tensor, " B"]) -> tuple[Int[Tensor, " K"], Int[Tensor, " K"]]:
     """(row, place) of every entry of B stretches start ... start + count - 1, one stretch after the other."""
     row = torch.repeat_interleave(torch.arange(len(start), device=start.device), count)

@@ -1,4 +1,4 @@
-"""Asking: a relation's questions put to a scorer, with what its candidates are measured by beside their scores."""
+"""The scores of a relation's questions, with what its candidates are measured by beside their scores."""
 
 from dataclasses import dataclass
 from typing import final
@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from kg.graph.dataset import Dataset
 from kg.graph.graph import Graph
 from kg.graph.known import KnownAnswers
 from kg.models.scorer import Queries, Scorer
@@ -16,7 +17,7 @@ _LEAST = -100.0  # a candidate without a vector has the lowest of all floats for
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
+class ScoreBlock:
     """B questions of one directed relation and K candidates, the same for all.
 
     scores: divided by the temperature, at least -100. normaliser: log sum exp of the scores of all answers that the
@@ -30,7 +31,7 @@ class Rows:
 
 @final
 @dataclass(frozen=True, eq=False)
-class Asking:
+class QueryScores:
     """A scorer, the graph it may look at, what is known, and the temperature its scores are divided by."""
 
     scorer: Scorer
@@ -38,8 +39,14 @@ class Asking:
     known: KnownAnswers
     temperature: float
 
+    @classmethod
+    def of_training(cls, scorer: Scorer, dataset: Dataset, temperature: float | None) -> "QueryScores":
+        """Of the scorer as training left it: it knows the training facts alone. temperature: None counts as 1."""
+        device = scorer.device
+        return cls(scorer, dataset.graph().to(device), dataset.known("train").to(device), temperature or 1.0)
+
     @torch.no_grad()
-    def rows(self, relation: int, heads: Int[Tensor, " B"], tails: Int[Tensor, " K"]) -> Rows:
+    def block(self, relation: int, heads: Int[Tensor, " B"], tails: Int[Tensor, " K"]) -> ScoreBlock:
         """(head, relation, ?) of these heads, for these tails. O(B (K + answers of the relation)) scores, of which
         those of the answers are held for one batch at a time."""
         answers = self.answers(relation)
@@ -52,11 +59,11 @@ class Asking:
             scores[batch] = found[:, : len(tails)]
             if len(answers):
                 normaliser[batch] = found[:, len(tails) :].logsumexp(1)
-        return Rows(scores, normaliser, self.known.counts(heads, torch.full_like(heads, relation)))
+        return ScoreBlock(scores, normaliser, self.known.counts(heads, torch.full_like(heads, relation)))
 
     @torch.no_grad()
     def scores(self, relation: int, heads: Int[Tensor, " B"], tails: Int[Tensor, " K"]) -> Float[Tensor, "B K"]:
-        """As `rows` has them."""
+        """As `block` has them."""
         found = [torch.zeros(0, len(tails), device=heads.device)]
         return torch.cat([*found, *(self._batch(relation, batch, tails) for batch in torch.split(heads, _BATCH))])
 

@@ -1,10 +1,10 @@
-"""How good are the probabilities: among all candidates that are told p, are a share of p held-out facts?
+"""How good are the probabilities: among all candidates given p, are a share of p held-out facts?
 
-Nearly all candidates are told almost 0, and that is nearly always right: what they are told weighs nothing beside how
-many they are. So the candidates are put in order of probability and cut where the sum of the probabilities, the number
-of facts to be expected, grows by a bin's part of it: each bin should hold as many facts as any other, the last one
-among a few candidates and the first among millions. Bins of equal width, or of as many candidates each, would put all
-that is ever asked for into a corner of the last.
+Nearly all candidates are given almost 0, and that is nearly always right: such a probability weighs nothing beside how
+many there are of them. So the candidates are put in order of probability and cut where the sum of the probabilities,
+the number of facts to be expected, grows by a bin's part of it: each bin should hold as many facts as any other, the
+last one among a few candidates and the first among millions. Bins of equal width, or of as many candidates each, would
+put all that is ever asked for into a corner of the last.
 """
 
 from dataclasses import asdict, dataclass, replace
@@ -17,9 +17,11 @@ from torch import Tensor
 
 from kg.evaluation.average_precision import average_precision
 from kg.graph.dataset import PARTS, Dataset
+from kg.graph.known import reflexive_relations
 from kg.models.scorer import Scorer
-from kg.probability.calibration import Calibration, asking, loops
-from kg.probability.candidate_sample import sample_pool
+from kg.probability.calibration import Calibration
+from kg.probability.candidate_sample import sample_candidates
+from kg.probability.query_scores import QueryScores
 
 _BINS = 15
 _NEVER = 1e-12  # a probability of 0 counts as this one in the log-loss
@@ -42,7 +44,7 @@ class Reliability:
     facts: of the candidates, those that were held out. brier: mean (p - fact)^2. ece: the expected calibration error,
     sum over bins of |observed - predicted| candidates / all candidates; a fact: the same for each fact there is, so
     that 0.1 means that every tenth is expected in the wrong place. log_loss: in nats. skill: 1 - loss / loss of the
-    base rate, told of every candidate. precision, recall: of the candidates with p >= threshold.
+    base rate, given to every candidate. precision, recall: of the candidates with p >= threshold.
     """
 
     candidates: float
@@ -82,13 +84,15 @@ def evaluate(
     """
     known = dataset.known(*(PARTS if part == "test" else ("train", "valid"))).to(scorer.device)
     facts = dataset.part(part).to(scorer.device)
-    pool = sample_pool(asking(scorer, dataset, temperature), facts, loops(dataset), known, seed)
+    scores = QueryScores.of_training(scorer, dataset, temperature)
+    reflexive = reflexive_relations(dataset.train, dataset.num_relations)
+    sample = sample_candidates(scores, facts, reflexive, known, seed)
     share = len(facts) / (len(dataset.valid) + len(dataset.test))
-    probability = calibration.of_pool(pool)
+    probability = calibration.of_sample(sample)
     if part == "test":
-        weight = torch.where(pool.is_true, pool.weight / share, pool.weight)
-        return reliability(probability, pool.is_true, weight, threshold)
-    found = reliability(probability * share, pool.is_true, pool.weight, threshold * share)
+        weight = torch.where(sample.is_true, sample.weight / share, sample.weight)
+        return reliability(probability, sample.is_true, weight, threshold)
+    found = reliability(probability * share, sample.is_true, sample.weight, threshold * share)
     return replace(found, threshold=threshold)
 
 
@@ -104,8 +108,8 @@ def reliability(
         return ((weight * values).sum() / total).item()
 
     def log_loss(p: Float[Tensor, " P"]) -> float:
-        said = torch.where(is_true, p, 1 - p)
-        return mean(-said.clamp(min=_NEVER).log())
+        given = torch.where(is_true, p, 1 - p)
+        return mean(-given.clamp(min=_NEVER).log())
 
     base_rate = torch.full_like(probability, facts / total)
     brier, brier_of_base = (mean((each - label) ** 2) for each in (probability, base_rate))
@@ -135,11 +139,11 @@ def reliability(
 def bins(
     probability: Float[Tensor, " P"], is_true: Bool[Tensor, " P"], weight: Float[Tensor, " P"], most: int = _BINS
 ) -> tuple[Bin, ...]:
-    """From the lowest probability up, as many facts to be expected in each; what is told alike stays together."""
-    values, told = torch.unique(probability, return_inverse=True)
-    expected = torch.zeros_like(values).index_add_(0, told, weight * probability)
+    """From the lowest probability up, as many facts to be expected in each; equal probabilities stay together."""
+    values, place_of = torch.unique(probability, return_inverse=True)
+    expected = torch.zeros_like(values).index_add_(0, place_of, weight * probability)
     middle = (expected.cumsum(0) - expected / 2) / expected.sum().clamp(min=_NEVER)
-    place = (middle * most).long().clamp(max=most - 1)[told]
+    place = (middle * most).long().clamp(max=most - 1)[place_of]
     candidates, predicted, facts = (
         torch.bincount(place, weight * each, minlength=most).tolist()
         for each in (torch.ones_like(weight), probability, is_true)
@@ -167,7 +171,7 @@ def plot(found: Reliability, file: Path, title: str) -> None:
     axes.plot([low, high], [low, high], color="0.6", label="perfect")
     axes.plot(predicted, observed, "o-", label="a bin of candidates")
     axes.set(xscale="logit", yscale="logit", xlim=(low, high), ylim=(low, high), ylabel="observed share of facts")
-    axes.set_title(f"{title}\nBrier skill {_told(found.brier_skill)}, ECE a fact {found.ece_a_fact:.3f}")
+    axes.set_title(f"{title}\nBrier skill {_shown(found.brier_skill)}, ECE a fact {found.ece_a_fact:.3f}")
     axes.legend()
     below.plot(predicted, candidates, "s-", color="C1", label="candidates")
     below.plot(predicted, facts, "o-", color="C0", label="facts")
@@ -180,5 +184,5 @@ def plot(found: Reliability, file: Path, title: str) -> None:
     figure.savefig(file, dpi=120)
 
 
-def _told(value: float | None) -> str:
+def _shown(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"

@@ -1,7 +1,7 @@
-"""Triple classification: can facts be told from statements that people checked and found false?
+"""Triple classification: can facts be separated from statements that people checked and found false?
 
-The protocol of CoDEx (Safavi and Koutra, 2020): hard negatives of valid and of test, as many as facts. What tells the
-two apart is fitted on valid and applied to test. Thresholds are a relation's own (Socher et al., 2013), since in some
+The protocol of CoDEx (Safavi and Koutra, 2020): hard negatives of valid and of test, as many as facts. What separates
+them is fitted on valid and applied to test. Thresholds are a relation's own (Socher et al., 2013), since in some
 relations nearly all statements are true and in others nearly none.
 """
 
@@ -17,9 +17,11 @@ from kg.errors import UserError
 from kg.evaluation.average_precision import average_precision
 from kg.graph.dataset import PARTS, Dataset
 from kg.models.scorer import Scorer
-from kg.probability.calibration import Calibration, asking, feature_logits, relation_weights
-from kg.probability.candidate_sample import Pool, features
-from kg.probability.query_scores import Asking
+from kg.probability.calibration import Calibration
+from kg.probability.candidate_sample import CandidateSample
+from kg.probability.features import FEATURES, features
+from kg.probability.query_scores import QueryScores
+from kg.probability.regression import relation_weights
 
 _FOLDS = 10
 _ROUNDS = 3  # of cross-fitting, each with other folds: one alone moves the accuracy by some tenths of a percent
@@ -27,8 +29,8 @@ _REGRESSION, _SEEN = "regression", "logit"
 
 
 @dataclass(frozen=True)
-class Told:
-    """How well an input tells true from false. valid_accuracy: cross-fitted; the others on test, fitted on valid."""
+class Separation:
+    """How well an input separates facts from negatives, on test after a fit on valid. valid_accuracy: cross-fitted."""
 
     valid_accuracy: float
     accuracy: float
@@ -43,7 +45,7 @@ class Classification:
     """
 
     chosen: str
-    inputs: dict[str, Told]
+    inputs: dict[str, Separation]
     facts: int
     negatives: int
 
@@ -52,19 +54,19 @@ class Classification:
 
 
 @dataclass(frozen=True, eq=False)
-class Judged:
-    """Facts and negatives, a row each, with what a fact is told by. pool: the features, and which rows are facts.
+class LabelledFacts:
+    """Facts and negatives, a row each, with their inputs. sample: the features, and which rows are facts.
 
     inputs: score, that of (h, r, ?); mean_score, of it and (t, r + R, ?); softmax, the mean of their log-softmax;
     logit, that of the probability, where the model has been calibrated.
     """
 
-    pool: Pool
+    sample: CandidateSample
     inputs: dict[str, Float[Tensor, " P"]]
 
-    def rows(self, chosen: Bool[Tensor, " P"]) -> "Judged":
+    def rows(self, chosen: Bool[Tensor, " P"]) -> "LabelledFacts":
         """These alone."""
-        return Judged(self.pool.of(chosen, weight=1.0), {name: x[chosen] for name, x in self.inputs.items()})
+        return LabelledFacts(self.sample.of(chosen, weight=1.0), {name: x[chosen] for name, x in self.inputs.items()})
 
 
 def classify(
@@ -79,62 +81,65 @@ def classify(
 
     UserError where the model has no valid or no test facts, a file is missing, or a negative is a fact.
     """
-    ask = asking(scorer, dataset, temperature)
+    scores = QueryScores.of_training(scorer, dataset, temperature)
     valid, test = (
-        judged(ask, facts, _negatives(dataset, negatives, part), calibration)
+        labelled(scores, facts, _negatives(dataset, negatives, part), calibration)
         for part, facts in (("valid", dataset.valid), ("test", dataset.test))
     )
     generator = torch.Generator().manual_seed(seed)
-    folds = torch.stack([torch.randperm(len(valid.pool.weight), generator=generator) % _FOLDS for _ in range(_ROUNDS)])
-    found = {name: _told(name, valid, test, folds, dataset.num_relations) for name in (*valid.inputs, _REGRESSION)}
+    num_rows, names = len(valid.sample.weight), (*valid.inputs, _REGRESSION)
+    folds = torch.stack([torch.randperm(num_rows, generator=generator) % _FOLDS for _ in range(_ROUNDS)])
+    found = {name: _separation(name, valid, test, folds, dataset.num_relations) for name in names}
     best = max((name for name in found if name != _SEEN), key=lambda name: found[name].valid_accuracy)
-    facts = int(test.pool.is_true.sum())
-    return Classification(best, found, facts, len(test.pool.weight) - facts)
+    facts = int(test.sample.is_true.sum())
+    return Classification(best, found, facts, len(test.sample.weight) - facts)
 
 
-def judged(
-    asking: Asking, facts: Int[Tensor, "F 3"], negatives: Int[Tensor, "G 3"], calibration: Calibration | None
-) -> Judged:
+def labelled(
+    scores: QueryScores, facts: Int[Tensor, "F 3"], negatives: Int[Tensor, "G 3"], calibration: Calibration | None
+) -> LabelledFacts:
     """Both, sorted by relation."""
     hrt = torch.cat([facts, negatives])
     is_true = torch.arange(len(hrt)) < len(facts)
     order = hrt[:, 1].argsort(stable=True)
     hrt, is_true, relation = hrt[order], is_true[order], hrt[order, 1]
-    parts, scores = [], []
+    parts, forward_scores = [], []
     relations, counts = torch.unique(relation, return_counts=True)
-    groups = torch.split(hrt.to(asking.scorer.device), counts.tolist())
+    groups = torch.split(hrt.to(scores.scorer.device), counts.tolist())
     for each, part in zip(relations.tolist(), groups, strict=True):
         heads, row = torch.unique(part[:, 0], return_inverse=True)
         tails, column = torch.unique(part[:, 2], return_inverse=True)
-        forward = asking.rows(each, heads, tails)
-        backward = asking.rows(each + asking.known.num_relations, tails, heads)
+        forward = scores.block(each, heads, tails)
+        backward = scores.block(each + scores.known.num_relations, tails, heads)
         parts.append(features(forward, backward, row, column).cpu())
-        scores.append(forward.scores[row, column].cpu())
+        forward_scores.append(forward.scores[row, column].cpu())
     found = torch.cat(parts)
-    pool = Pool(relation, found, torch.ones(len(hrt)), is_true, float(len(hrt)))
-    inputs = {"score": torch.cat(scores), "mean_score": found[:, 0], "softmax": (found[:, 1] + found[:, 2]) / 2}
+    sample = CandidateSample(relation, found, torch.ones(len(hrt)), is_true, float(len(hrt)))
+    named = dict(zip(FEATURES, found.unbind(1), strict=True))
+    softmax = (named["forward_log_softmax"] + named["backward_log_softmax"]) / 2
+    inputs = {"score": torch.cat(forward_scores), "mean_score": named["mean_score"], "softmax": softmax}
     if calibration is not None:
-        inputs[_SEEN] = torch.from_numpy(feature_logits(calibration.weights, pool)).float()
-    return Judged(pool, inputs)
+        inputs[_SEEN] = sample.logits(calibration.weights).float()
+    return LabelledFacts(sample, inputs)
 
 
-def margins(name: str, fitted_on: Judged, of: Judged, num_relations: int) -> Float[Tensor, " P"]:
+def margins(name: str, fitted_on: LabelledFacts, of: LabelledFacts, num_relations: int) -> Float[Tensor, " P"]:
     """How far each row is above the threshold: at least 0 means true.
 
     An input is compared with its relation's threshold; "regression" is the logistic regression of a relation on the
-    features of the pool, drawn towards that of all (see kg.probability.calibration), here fitted to the negatives.
+    features of the sample, drawn towards that of all (see kg.probability.calibration), here fitted to the negatives.
     """
     if name == _REGRESSION:
-        weights = relation_weights(fitted_on.pool, num_relations, hidden=0.0)
-        return torch.from_numpy(feature_logits(weights, of.pool)).float()
-    scores, pool = fitted_on.inputs[name], fitted_on.pool
-    return of.inputs[name] - thresholds(scores, pool.is_true, pool.relation, num_relations)[of.pool.relation]
+        weights = relation_weights(fitted_on.sample, num_relations, hidden=0.0)
+        return of.sample.logits(weights).float()
+    scores, sample = fitted_on.inputs[name], fitted_on.sample
+    return of.inputs[name] - thresholds(scores, sample.is_true, sample.relation, num_relations)[of.sample.relation]
 
 
 def thresholds(
     scores: Float[Tensor, " P"], is_true: Bool[Tensor, " P"], relation: Int[Tensor, " P"], num_relations: int
 ) -> Float[Tensor, " R"]:
-    """That of each relation which tells most of its rows rightly; where it has none, that of all rows together.
+    """That of each relation which puts most rows on the right side; where it has none, that of all rows together.
 
     Rows of all relations count beside them, as much as a single one: where few rows leave the choice open, they decide.
     """
@@ -164,26 +169,28 @@ def _best(cuts: Float[Tensor, " C"], rows: list[tuple[Float[Tensor, " _"], Bool[
     return cuts[gained.argmax()].item()
 
 
-def _told(name: str, valid: Judged, test: Judged, folds: Int[Tensor, "Q P"], num_relations: int) -> Told:
+def _separation(
+    name: str, valid: LabelledFacts, test: LabelledFacts, folds: Int[Tensor, "Q P"], num_relations: int
+) -> Separation:
     right = 0
     for of_round in folds:
         for fold in torch.unique(of_round).tolist():
             rest, held = (valid.rows(chosen) for chosen in (of_round != fold, of_round == fold))
-            right += int(((margins(name, rest, held, num_relations) >= 0) == held.pool.is_true).sum())
-    found, is_true = margins(name, valid, test, num_relations), test.pool.is_true
-    says = found >= 0
-    hits = int((says & is_true).sum())
-    return Told(
+            right += int(((margins(name, rest, held, num_relations) >= 0) == held.sample.is_true).sum())
+    found, is_true = margins(name, valid, test, num_relations), test.sample.is_true
+    positive = found >= 0
+    hits = int((positive & is_true).sum())
+    return Separation(
         valid_accuracy=right / folds.numel(),
-        accuracy=(says == is_true).double().mean().item(),
-        f1=2 * hits / int(says.sum() + is_true.sum()),
+        accuracy=(positive == is_true).double().mean().item(),
+        f1=2 * hits / int(positive.sum() + is_true.sum()),
         pr_auc=average_precision(found if name == _REGRESSION else test.inputs[name], is_true),
     )
 
 
 def _negatives(dataset: Dataset, folder: Path, part: str) -> Int[Tensor, "G 3"]:
     if not len(dataset.part(part)):
-        raise UserError(f"the model was trained without {part} facts: there is nothing to tell from negatives")
+        raise UserError(f"the model was trained without {part} facts: there is nothing to separate from negatives")
     found = dataset.facts_named(folder, f"{part}_negatives")
     if not len(found):
         raise UserError(f"{folder}: no negatives in {part}_negatives")

@@ -28,6 +28,6 @@ def entropies(samples: Iterable[Float[Tensor, "B N"]]) -> tuple[Float[Tensor, " 
             raise ValueError("a sample's rows are no probabilities: each must be at least 0, and their sum 1")
         entropy, mean, count = entropy + torch.special.entr(p).sum(1), mean + p, count + 1
     if not count:
-        raise ValueError("there is no sample to tell uncertainty from")
+        raise ValueError("without a sample there is no uncertainty")
     aleatoric = entropy / count
     return aleatoric, (torch.special.entr(mean / count).sum(1) - aleatoric).clamp(min=0)

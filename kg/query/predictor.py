@@ -15,12 +15,12 @@ from kg.bundle import Bundle
 from kg.errors import UserError
 from kg.graph.dataset import entity_facts
 from kg.graph.graph import Graph
-from kg.graph.known import KnownAnswers
+from kg.graph.known import KnownAnswers, reflexive_relations
 from kg.graph.schema import Schema
 from kg.graph.vocabulary import Vocabulary
 from kg.models.scorer import Queries
-from kg.probability.calibration import Calibration
-from kg.probability.query_scores import Asking, Rows
+from kg.probability.calibration import Calibration, by_log_softmax, calibration_of
+from kg.probability.query_scores import QueryScores, ScoreBlock
 from kg.probability.uncertainty import entropies
 from kg.query.candidates.candidate import Candidate, Candidates
 from kg.query.consistency import Clashes
@@ -70,8 +70,8 @@ class Predictor:
         self.facts = facts.to(device)
         self.graph = Graph.from_triples(self.facts, len(vocabulary.entities), len(vocabulary.relations))
         self.known = KnownAnswers.from_triples(self.facts, len(vocabulary.relations))
-        self.asking = Asking(self.scorer, self.graph, self.known, bundle.temperature or 1.0)
-        self._ends: dict[int, Rows] = {}
+        self.query_scores = QueryScores(self.scorer, self.graph, self.known, bundle.temperature or 1.0)
+        self._ends: dict[int, ScoreBlock] = {}
 
     @classmethod
     def load(
@@ -309,7 +309,7 @@ class Predictor:
             fitting = {each: self.allowed((each + num) % (2 * num), types) for each in queries.relation.tolist()}
             eligible &= torch.stack([fitting[each] for each in queries.relation.tolist()])
         row = torch.arange(len(queries), device=known.device)
-        may = self.loops[queries.relation % num] | known[row, queries.head]
+        may = self.reflexive[queries.relation % num] | known[row, queries.head]
         eligible[row, queries.head] &= may
         return known, eligible
 
@@ -336,12 +336,16 @@ class Predictor:
 
     # How probable
 
+    @cached_property
+    def _calibration(self) -> Calibration | None:
+        return calibration_of(self.bundle)
+
     @property
     def calibration(self) -> Calibration:
         """UserError where the model has none."""
-        if self.bundle.calibration is None:
-            raise UserError(f"{self.bundle.path} tells no probabilities: {self.uncalibrated}")
-        return self.bundle.calibration
+        if self._calibration is None:
+            raise UserError(f"{self.bundle.path} gives no probabilities: {self.uncalibrated}")
+        return self._calibration
 
     @property
     def uncalibrated(self) -> str:
@@ -353,11 +357,7 @@ class Predictor:
     @property
     def order(self) -> Calibration:
         """What candidates are ordered by: the calibration, or the mean log-softmax of both directions without one."""
-        if self.bundle.calibration is not None:
-            return self.bundle.calibration
-        weights = torch.zeros(len(self.vocabulary.relations), 8)
-        weights[:, 2:4] = 0.5
-        return Calibration(weights, "platt", ((1.0, 0.0),))
+        return self._calibration or by_log_softmax(len(self.vocabulary.relations))
 
     def lowest_logit(self, probability: float) -> float:
         """Below it every fact is less probable than that: by bisection."""
@@ -389,8 +389,8 @@ class Predictor:
             for chosen in torch.split(order[upright[order, 1] == relation], _BATCH):
                 heads, row = torch.unique(upright[chosen, 0], return_inverse=True)
                 tails, column = torch.unique(upright[chosen, 2], return_inverse=True)
-                forward = self.asking.rows(relation, heads, tails)
-                backward = self.asking.rows(relation + num, tails, heads)
+                forward = self.query_scores.block(relation, heads, tails)
+                backward = self.query_scores.block(relation + num, tails, heads)
                 found[chosen] = self.order.logits(relation, forward, backward)[row, column]
         return found
 
@@ -405,18 +405,18 @@ class Predictor:
         every = self.answerable
         for directed in torch.unique(relation).tolist():
             chosen, inverse = relation == directed, (directed + num) % (2 * num)
-            asked = self.asking.rows(directed, head[chosen], every)
+            asked = self.query_scores.block(directed, head[chosen], every)
             ends = self._ends_of(inverse)
-            others = Rows(self.asking.scores(inverse, every, head[chosen]), ends.normaliser, ends.count)
+            others = ScoreBlock(self.query_scores.scores(inverse, every, head[chosen]), ends.normaliser, ends.count)
             forward, backward = (asked, others) if directed < num else (others, asked)
             logits = self.calibration.logits(directed % num, forward, backward)
             found[chosen, : len(every)] = self.calibration.probabilities(logits if directed < num else logits.T)
         return found
 
-    def _ends_of(self, relation: int) -> Rows:
+    def _ends_of(self, relation: int) -> ScoreBlock:
         """All that can be asked (entity, relation, ?), without candidates."""
         if relation not in self._ends:
-            self._ends[relation] = self.asking.rows(relation, self.answerable, self.answerable[:0])
+            self._ends[relation] = self.query_scores.block(relation, self.answerable, self.answerable[:0])
         return self._ends[relation]
 
     @cached_property
@@ -426,7 +426,7 @@ class Predictor:
         count = newest + 1
         if count > self.scorer.num_entities:
             try:
-                self.asking.scores(0, self.facts.new_tensor([newest]), self.facts.new_tensor([0]))
+                self.query_scores.scores(0, self.facts.new_tensor([newest]), self.facts.new_tensor([0]))
             except UserError:  # which is what such a scorer says
                 count = self.scorer.num_entities
         return torch.arange(count, device=self.facts.device)
@@ -486,11 +486,8 @@ class Predictor:
         return Uncertainty(aleatoric.item(), epistemic.item(), len(members), int(eligible.sum()))
 
     @cached_property
-    def loops(self) -> Bool[Tensor, " R"]:
-        """Which relations ever hold between an entity and itself: for the others that is no candidate."""
-        found = torch.zeros(len(self.vocabulary.relations), dtype=torch.bool, device=self.facts.device)
-        found[self.facts[self.facts[:, 0] == self.facts[:, 2], 1]] = True
-        return found
+    def reflexive(self) -> Bool[Tensor, " R"]:
+        return reflexive_relations(self.facts, len(self.vocabulary.relations))
 
     def _candidates(
         self,

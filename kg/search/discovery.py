@@ -18,7 +18,7 @@ from torch import Tensor
 from kg import files
 from kg.errors import UserError
 from kg.models.scorer import DotScorer
-from kg.probability.query_scores import Rows
+from kg.probability.query_scores import ScoreBlock
 from kg.query.candidates.candidate import Candidates
 from kg.search.type_constraints import CONSTRAINTS, Constraint
 
@@ -160,19 +160,19 @@ class _Folded:
     def __init__(self, predictor: "Predictor", relation: int, tails: Int[Tensor, " T"]) -> None:
         scorer = predictor.scorer
         assert isinstance(scorer, DotScorer)
-        self._asking, self._calibration, self._relation = predictor.asking, predictor.order, relation
+        self._scores, self._calibration, self._relation = predictor.query_scores, predictor.order, relation
         inverse = relation + len(predictor.vocabulary.relations)
-        forward, backward = (each / self._asking.temperature for each in self._calibration.of_scores(relation))
+        forward, backward = (each / self._scores.temperature for each in self._calibration.of_scores(relation))
         there, back = scorer.bilinear_form(relation), scorer.bilinear_form(inverse)
         assert there is not None and back is not None
         self._form = forward * there + backward * back.T
-        self._entities = scorer.entities(self._asking.graph)
-        of_tails = self._calibration.of_question(inverse, self._asking.rows(inverse, tails, tails[:0]))
+        self._entities = scorer.entities(self._scores.graph)
+        of_tails = self._calibration.of_question(inverse, self._scores.block(inverse, tails, tails[:0]))
         one = torch.ones_like(of_tails)
         self._tails = torch.cat([self._entities[tails], one[:, None], of_tails[:, None]], 1).T.contiguous()
 
     def __call__(self, heads: Int[Tensor, " H"]) -> Float[Tensor, "H T"]:
-        of_heads = self._calibration.of_question(self._relation, self._asking.rows(self._relation, heads, heads[:0]))
+        of_heads = self._calibration.of_question(self._relation, self._scores.block(self._relation, heads, heads[:0]))
         one = torch.ones_like(of_heads)
         rows = torch.cat([self._entities[heads] @ self._form, of_heads[:, None], one[:, None]], 1)
         return rows @ self._tails
@@ -183,18 +183,18 @@ class _BothWays:
     """The scores of (head, r, ?) and those of (tail, r + R, ?)."""
 
     def __init__(self, predictor: "Predictor", relation: int, tails: Int[Tensor, " T"]) -> None:
-        self._asking, self._calibration, self._relation = predictor.asking, predictor.order, relation
+        self._scores, self._calibration, self._relation = predictor.query_scores, predictor.order, relation
         self._inverse = relation + len(predictor.vocabulary.relations)
         self._tails = tails
-        self._ends: Rows | None = None
+        self._ends: ScoreBlock | None = None
 
     def __call__(self, heads: Int[Tensor, " H"]) -> Float[Tensor, "H T"]:
-        forward = self._asking.rows(self._relation, heads, self._tails)
+        forward = self._scores.block(self._relation, heads, self._tails)
         if self._ends is None:
-            backward = self._ends = self._asking.rows(self._inverse, self._tails, heads)
+            backward = self._ends = self._scores.block(self._inverse, self._tails, heads)
         else:
-            scores = self._asking.scores(self._inverse, self._tails, heads)
-            backward = Rows(scores, self._ends.normaliser, self._ends.count)
+            scores = self._scores.scores(self._inverse, self._tails, heads)
+            backward = ScoreBlock(scores, self._ends.normaliser, self._ends.count)
         return self._calibration.logits(self._relation, forward, backward)
 
 
@@ -203,7 +203,7 @@ def _forbid(logits: Float[Tensor, "H T"], predictor: "Predictor", block: _Block)
     column_of = block.tails.new_full((predictor.graph.num_entities,), -1)
     column_of[block.tails] = torch.arange(len(block.tails), device=block.tails.device)
     row, tail = predictor.known.lookup(block.heads, torch.full_like(block.heads, block.relation))
-    if not predictor.loops[block.relation]:
+    if not predictor.reflexive[block.relation]:
         row = torch.cat([row, torch.arange(len(block.heads), device=row.device)])
         tail = torch.cat([tail, block.heads])
     column = column_of[tail]

@@ -24,7 +24,7 @@ from kg.graph.dataset import Dataset
 from kg.models.ensemble import Ensemble
 from kg.models.gated import Gated
 from kg.models.scorer import Scorer
-from kg.probability.calibration import Calibration, calibrate
+from kg.probability.fitting import fit_calibration
 from kg.studies.provenance import digest
 from kg.training.gradient_descent import Epoch, Fit, Fitting
 from kg.training.memory import keep_freed_memory
@@ -208,9 +208,9 @@ class _Training:
         if len(self.dataset.valid):
             ranking = fit.valid_ranking(self.dataset, temperature)
             valid = ranking.metrics(self.dataset.vocabulary.relations).to_json()
-        calibration = calibrate(fit.scorer, self.dataset, temperature)
+        calibration = fit_calibration(fit.scorer, self.dataset, temperature)
         fit.scorer.load_state_dict(last)
-        self._write(weights, epoch, temperature, valid, calibration, finished=True)
+        self._write(weights, epoch, temperature, valid, calibration and calibration.to_json(), finished=True)
         return Bundle.load(self.out, fit.device)
 
     def _temperature(self) -> float | None:
@@ -231,7 +231,7 @@ class _Training:
         best_epoch: int,
         temperature: float | None,
         valid: dict[str, Any] | None,
-        calibration: Calibration | None,
+        calibration: dict[str, Any] | None,
         finished: bool,
     ) -> None:
         metrics = {

@@ -94,7 +94,7 @@ def answers(
 
 def reasoner(predictor: Predictor, norm: Norm = "product") -> "Reasoner":
     """By what a predictor holds likely, and knows."""
-    return Reasoner(predictor.probabilities, predictor.known, predictor.loops, len(predictor.answerable), norm)
+    return Reasoner(predictor.probabilities, predictor.known, predictor.reflexive, len(predictor.answerable), norm)
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,7 +137,7 @@ class Reasoner:
     `beam` best new ones, and the known ones, whose truth is 1.
 
     probabilities: of every entity as the answer of directed questions; known facts count as 1 whatever it says (None:
-    nothing is known). loops: which relations hold between an entity and itself, for others that counts as 0 (None:
+    nothing is known). reflexive: which relations hold between an entity and itself, for others that counts as 0 (None:
     nothing is ruled out). Of entities from number `trained` on the model knows nothing: only known facts lead on from
     there. In double precision. O((beam + known) N) for each fact that leaves a variable.
     """
@@ -146,14 +146,14 @@ class Reasoner:
         self,
         probabilities: Probabilities,
         known: KnownAnswers | None,
-        loops: Bool[Tensor, " R"] | None = None,
+        reflexive: Bool[Tensor, " R"] | None = None,
         trained: int | None = None,
         norm: Norm = "product",
         beam: int = BEAM,
     ) -> None:
         self._probabilities = probabilities
         self._known = known
-        self._loops = loops
+        self._reflexive = reflexive
         self._trained = trained
         self._norm = _NORMS[norm]
         self._beam = beam
@@ -209,7 +209,7 @@ class Reasoner:
         """How true (head, relation, each entity) is."""
         relations = torch.full_like(head, relation)
         truth = self._probabilities(head, relations).double().clamp(0, _ALMOST)
-        if self._loops is not None and not self._loops[relation % len(self._loops)]:
+        if self._reflexive is not None and not self._reflexive[relation % len(self._reflexive)]:
             truth[torch.arange(len(head), device=head.device), head] = 0.0
         if self._known is not None:
             truth[self._known.lookup(head, relations)] = 1.0

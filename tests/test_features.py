@@ -1,0 +1,56 @@
+"""The features of a candidate: names, columns, weights and what is stored of them agree."""
+
+import json
+
+import pytest
+import torch
+
+from kg.errors import UserError
+from kg.probability.calibration import Calibration, by_log_softmax
+from kg.probability.features import FEATURES, WEIGHTS, features
+from kg.probability.query_scores import ScoreBlock
+
+# Two heads and one tail of a relation, each number another.
+FORWARD = ScoreBlock(torch.tensor([[5.0], [7.0]]), torch.tensor([1.0, 2.0]), torch.tensor([0, 3]))
+BACKWARD = ScoreBlock(torch.tensor([[11.0, 13.0]]), torch.tensor([4.0]), torch.tensor([2]))
+VALUES = {
+    "constant": torch.tensor([1.0, 1.0]),
+    "mean_score": torch.tensor([8.0, 10.0]),
+    "forward_log_softmax": torch.tensor([4.0, 5.0]),
+    "backward_log_softmax": torch.tensor([7.0, 9.0]),
+    "forward_log_known": torch.tensor([0.0, 3.0]).log1p(),
+    "backward_log_known": torch.tensor([2.0, 2.0]).log1p(),
+    "forward_any_known": torch.tensor([0.0, 1.0]),
+    "backward_any_known": torch.tensor([1.0, 1.0]),
+}
+
+
+def test_a_column_each() -> None:
+    assert WEIGHTS == ("constant", *FEATURES) == tuple(VALUES)
+    found = features(FORWARD, BACKWARD, torch.tensor([0, 1]), torch.tensor([0, 0]))
+    torch.testing.assert_close(found, torch.stack([VALUES[name] for name in FEATURES], 1))
+
+
+@pytest.mark.parametrize("name", WEIGHTS)
+def test_a_weight_by_name_counts_its_feature(name: str) -> None:
+    """In the logits of both directions, in the row of weights, and after it was stored."""
+    only = Calibration.shared(2, {name: 3.0})
+    again = Calibration.from_json(json.loads(json.dumps(only.to_json())))
+    for each in (only, again):
+        assert each.of_relation(1) == each.of_relation(3) == {other: 3.0 * (other == name) for other in WEIGHTS}
+        torch.testing.assert_close(each.logits(1, FORWARD, BACKWARD)[:, 0], 3 * VALUES[name])
+    assert only.weights[0].nonzero()[:, 0].tolist() == [WEIGHTS.index(name)]
+
+
+def test_the_order_without_a_calibration() -> None:
+    mean = (VALUES["forward_log_softmax"] + VALUES["backward_log_softmax"]) / 2
+    torch.testing.assert_close(by_log_softmax(2).logits(0, FORWARD, BACKWARD)[:, 0], mean)
+
+
+def test_what_is_stored_names_the_features() -> None:
+    stored = Calibration.shared(2, {"constant": 1.0}).to_json()
+    assert stored["features"] == list(WEIGHTS) and {len(row) for row in stored["weights"]} == {len(WEIGHTS)}
+    unnamed = {key: value for key, value in stored.items() if key != "features"}  # as it was stored at first
+    assert torch.equal(Calibration.from_json(unnamed).weights, Calibration.from_json(stored).weights)
+    with pytest.raises(UserError, match="a calibration of constant, luck: this version knows constant, mean_score"):
+        Calibration.from_json({**stored, "features": ["constant", "luck"]})
