@@ -16,9 +16,8 @@ demo: install
 
 test: install
 	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict kg
-	$(BIN)/pytest -n auto --dist worksteal
+	$(BIN)/pytest
 
 clean:
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache build *.egg-info

@@ -5,9 +5,11 @@ from jaxtyping import install_import_hook
 install_import_hook("kg", "checker.check")
 
 import signal  # noqa: E402
+from pathlib import Path  # noqa: E402
 
 import pytest  # noqa: E402
 import torch  # noqa: E402
+from commands import PREFIXES, done  # noqa: E402
 
 from kg.graph.dataset import Dataset  # noqa: E402
 from kg.graph.vocabulary import Vocabulary  # noqa: E402
@@ -35,3 +37,27 @@ def random_dataset() -> Dataset:
 def random_scorer() -> Scorer:
     torch.manual_seed(0)
     return ComplEx(50, 3, dim=8)
+
+
+@pytest.fixture(scope="session")
+def country_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two rings of twelve countries that border their neighbours, each in one of two unions; graph.ttl is beside it."""
+    folder = tmp_path_factory.mktemp("countries")
+    lines = [PREFIXES]
+    for i in range(24):
+        ring, place = divmod(i, 12)
+        lines.append(f'ex:c{i} rdfs:label "Country {i}" ; ex:memberOf ex:union{ring} ; ex:population {i} .')
+        for step in (1, 2):
+            other = ring * 12 + (place + step) % 12
+            lines.append(f"ex:c{i} ex:borders ex:c{other} . ex:c{other} ex:borders ex:c{i} .")
+    (folder / "graph.ttl").write_text("\n".join(lines))
+    assert "facts read" in done("load", folder / "graph.kg", folder / "graph.ttl")
+    return folder / "graph.kg"
+
+
+@pytest.fixture(scope="session")
+def country_model(country_store: Path) -> Path:
+    """ComplEx, trained on them for ten epochs."""
+    model = country_store.parent / "model"
+    done("train", country_store, model, "--model", "complex", "--dim", 16, "--epochs", 10, "--seed", 3)
+    return model

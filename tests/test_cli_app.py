@@ -1,0 +1,85 @@
+"""What all commands have in common: their help, their errors, how they exit."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from commands import ROOT, done, process, refused, run
+from typer.main import get_command
+
+import kg
+from kg.cli.app import app
+from kg.cli.command import with_option
+from kg.errors import UserError
+
+COMMANDS = get_command(app).commands  # type: ignore[attr-defined]
+
+
+def test_users_errors(country_store: Path, country_model: Path, tmp_path: Path) -> None:
+    assert "no such directory" in refused("info", tmp_path / "nothing")
+    assert "missing.ttl" in refused("load", tmp_path / "s.kg", tmp_path / "missing.ttl")
+    (tmp_path / "bad.nt").write_text("<http://example.org/a> <http://example.org/b> .\n")
+    assert "bad.nt:1:" in refused("load", tmp_path / "s.kg", tmp_path / "bad.nt")
+    assert "SERVICE" in refused("sparql", country_store, "SELECT * { SERVICE <http://example.org/> { ?s ?p ?o } }")
+    assert "no model 'unknown'" in refused("train", country_store, tmp_path / "m", "--model", "unknown")
+    assert "load it first" in refused("train", country_store.parent / "graph.ttl", tmp_path / "m")
+    assert "no train.tsv" in refused("train", tmp_path, tmp_path / "m")
+    assert "must be above 0" in refused("train", country_store, tmp_path / "m", "--lr", "-1")
+    assert "--seed must be" in refused("train", country_store, tmp_path / "m", "--seed", "-1")
+    assert "--seed must be" in refused("train", country_store, tmp_path / "m", "--seed", 10**20)
+    assert "no directory" in refused("load", tmp_path / "bad.nt" / "s.kg", country_store.parent / "graph.ttl")
+    assert "no database" in refused("info", country_model)
+    assert "--device nonsense" in refused("ask", country_model, "(Country 3, borders, ?)", "--device", "nonsense")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux only")
+def test_an_output_that_cannot_be_written(country_store: Path) -> None:
+    command = [sys.executable, "-m", "kg", "info", str(country_store), "--json"]
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=300)
+    assert result.returncode == 1 and result.stderr == "error: No space left on device\n"
+
+
+def test_usage_errors_exit_2(country_store: Path) -> None:
+    many = ("train", country_store, "m", "--epochs", "many")
+    for arguments in (("frobnicate",), ("ask",), ("info", country_store, "--frob"), many):
+        result = run(*arguments)
+        assert result.code == 2 and "Traceback" not in result.stderr
+
+
+def test_every_command_has_help_and_stands_in_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text()
+    listed = done("--help")
+    for name in COMMANDS:
+        assert f"\n  {name} " in listed
+        assert re.search(rf"\b(kg|make) {name}\b", readme), f"the README does not name kg {name}"
+        assert done(name, "--help").startswith(f"Usage: kg {name} ")
+
+
+def test_the_version() -> None:
+    assert done("--version") == f"{kg.__version__}\n"
+
+
+def test_output_is_utf_8_whatever_the_locale_says(country_store: Path) -> None:
+    query = 'SELECT ?name { BIND("\\u00c5land" AS ?name) }'
+    for format in ("csv", "table"):
+        ran = process("sparql", country_store, query, "--format", format, LC_ALL="C", PYTHONUTF8="0")
+        assert ran.code == 0 and "Åland" in ran.stdout
+
+
+def test_a_reader_that_has_gone(country_store: Path) -> None:
+    command = [sys.executable, "-m", "kg", "info", str(country_store), "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as started:
+        assert started.stdout is not None and started.stderr is not None
+        started.stdout.close()
+        assert started.wait(timeout=300) == 1 and started.stderr.read() == b""
+
+
+def test_an_error_names_the_option_for_the_setting() -> None:
+    command = COMMANDS["train"]
+    line = "batch_size must be at least 1: got 0"
+    assert with_option(UserError(line, "batch_size"), command) == "--batch-size must be at least 1: got 0"
+    assert with_option(UserError(line), command) == line
+    assert with_option(UserError("source is wrong", "source"), command) == "source is wrong"  # no option

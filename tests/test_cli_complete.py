@@ -1,0 +1,55 @@
+"""`kg complete`."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from commands import EX, done, refused
+
+from kg.query.candidates.files import read_candidates
+
+
+@pytest.mark.parametrize("name", ["best.tsv", "best.jsonl", "best.trig", "best.nq.gz"])
+def test_complete_writes_what_it_found(country_model: Path, tmp_path: Path, name: str) -> None:
+    printed = json.loads(done("complete", country_model, "-o", tmp_path / name, "--top", 12, "--json"))
+    assert [each["rank"] for each in printed] == list(range(1, 13))
+    assert not any(each["known"] for each in printed) and all(0 <= each["probability"] <= 1 for each in printed)
+    assert len({(each["subject"], each["predicate"], each["object"]) for each in printed}) == 12
+    written = sorted(read_candidates(tmp_path / name), key=lambda each: each.rank)
+    assert [each.to_json() for each in written] == printed
+    assert [path.name for path in tmp_path.iterdir()] == [name]  # nothing of the search is left
+
+
+def test_complete_asked_for_a_part(country_model: Path) -> None:
+    of_each = json.loads(done("complete", country_model, "--per-relation", 3, "--json"))
+    assert sorted(each["predicate"] for each in of_each) == [EX + "borders"] * 3 + [EX + "memberOf"] * 3
+    entity = json.loads(done("complete", country_model, "--entity", "Country 3", "--relation", "borders", "--json"))
+    assert entity and all(EX + "c3" in (each["subject"], each["object"]) for each in entity)
+    assert {each["predicate"] for each in entity} == {EX + "borders"}
+    least = of_each[1]["probability"]
+    surer = json.loads(done("complete", country_model, "--per-relation", 3, "--min-probability", least, "--json"))
+    assert surer == [each for each in of_each if each["probability"] >= least] and len(surer) >= 2
+    table = done("complete", country_model, "--top", 25)
+    assert "borders" in table and re.search(r"^\W*20 ", table, re.MULTILINE)
+    assert not re.search(r"^\W*21 ", table, re.MULTILINE)
+    assert json.loads(done("complete", country_model, "--min-probability", 1, "--json")) == []
+
+
+def test_complete_errors(country_model: Path, country_store: Path, tmp_path: Path) -> None:
+    for arguments, said in (
+        (("-o", tmp_path / "best.pickle"), "best.pickle"),
+        (("-o", tmp_path / "best"), "best"),
+        (("-o", tmp_path / "nowhere" / "best.tsv"), "no directory"),
+        (("-o", tmp_path / "best.tsv", "--rdf11"), "RDF 1.1 was asked for"),
+        (("--top", 0), "--top must be at least 1: got 0"),
+        (("--per-relation", 0), "--per-relation must be at least 1: got 0"),
+        (("--top", 5, "--per-relation", 5), "choose one"),
+        (("--min-probability", 2), "--min-probability is a probability, 0 to 1: got 2"),
+        (("--entity", "Atlantis"), "no entity 'Atlantis'"),
+        (("--relation", "likes"), "no relation 'likes'"),
+    ):
+        assert said in refused("complete", country_model, *arguments)
+    (tmp_path / ".best.tsv.search").write_text("not of a search")
+    assert "remove it to begin anew" in refused("complete", country_model, "-o", tmp_path / "best.tsv")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".best.tsv.search"]

@@ -1,0 +1,144 @@
+"""`kg train`, and `kg calibrate` after it."""
+
+import json
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from commands import EX, PRESET, done, refused, run
+
+from kg.query.candidates.files import read_candidates
+
+
+def interrupted(seconds: float, *arguments: str | Path) -> tuple[int, str]:
+    """Exit code and stderr of a training that gets SIGINT so many seconds after it said what it trains on."""
+    command = [sys.executable, "-m", "kg", *map(str, arguments)]
+    training = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        assert training.stderr is not None and "entities" in training.stderr.readline()
+        time.sleep(seconds)
+        training.send_signal(signal.SIGINT)
+        _, stderr = training.communicate(timeout=60)
+    finally:
+        training.kill()
+    return training.returncode, stderr
+
+
+def test_resume_and_interrupt(country_store: Path, tmp_path: Path) -> None:
+    # A matrix of 512 x 512 a relation and one question a step: long enough to be stopped on any machine.
+    arguments = (
+        "train",
+        country_store,
+        tmp_path / "m",
+        "--model",
+        "rescal",
+        "--dim",
+        "512",
+        "--batch-size",
+        "1",
+        "--epochs",
+    )
+    for seconds in (3, 10, 30):  # before the first step there is nothing to save, and a busy machine takes its time
+        code, stderr = interrupted(seconds, *arguments, "1000000")
+        assert code == 130 and "Traceback" not in stderr
+        if stderr:
+            break
+    assert "--resume" in stderr
+    assert "already holds a model" in refused(*arguments, 5)
+    resumed = run("train", country_store, tmp_path / "m", "--resume", "--epochs", 1, "--json")
+    assert resumed.code == 0 and json.loads(resumed.stdout)["epochs"] >= 1
+
+
+@pytest.fixture
+def preset(tmp_path: Path) -> Path:
+    (tmp_path / "mine.py").write_text(PRESET)
+    return tmp_path / "mine.py"
+
+
+def test_train_a_preset(country_store: Path, preset: Path, tmp_path: Path) -> None:
+    varied = ("--epochs", 1, "--dim", 8, "--lr", 0.5, "--precision", "bf16")
+    trained = run("train", country_store, tmp_path / "m", "--preset", f"{preset}:small", *varied)
+    assert "distmult, 1 epochs" in trained.stdout, trained.stderr
+    config = json.loads((tmp_path / "m" / "2" / "config.json").read_text())["run"]
+    assert config["scorer"] == {"name": "distmult", "arguments": {"dim": 8}}
+    assert config["optimizer"]["arguments"] == {"lr": 0.5} and config["precision"] == "bf16"
+    assert (config["batch_size"], config["seed"]) == (64, 7)  # the preset's own
+    resumed = run(
+        "train", country_store, tmp_path / "m", "--resume", "--preset", f"{preset}:small", "--model", "rescal"
+    )
+    assert resumed.stderr.splitlines()[-2:] == [
+        "--model rescal was not used: the model goes on with distmult",
+        f"--preset {preset}:small was not used: the model keeps its own settings",
+    ]
+
+
+def test_a_preset_that_is_none(country_store: Path, preset: Path, tmp_path: Path) -> None:
+    for given, said in (("large", "no preset 'large': it has small"), ("small,small", "name one preset")):
+        assert said in refused("train", country_store, tmp_path / "m", "--preset", f"{preset}:{given}")
+    both = ("--preset", f"{preset}:small", "--model", "complex")
+    assert "leave --model out" in refused("train", country_store, tmp_path / "m", *both)
+    assert not (tmp_path / "m").exists()
+
+
+def test_a_model_without_valid_facts_tells_no_probabilities(country_store: Path, tmp_path: Path) -> None:
+    plain = tmp_path / "plain"
+    done("train", country_store, plain, "--valid", 0, "--test", 0, "--dim", 4, "--epochs", 1)
+    assert "gives no probabilities" in refused("complete", plain, "--min-probability", 0.5)
+    assert "there is nothing to calibrate it on" in refused("calibrate", plain)
+    found = run("complete", plain, "--top", 3, "-o", tmp_path / "best.tsv", "--json")
+    assert [each["probability"] for each in json.loads(found.stdout)] == [None] * 3, found.stderr
+    assert "without probabilities: it was trained without valid facts" in found.stderr
+    assert [each.probability for each in read_candidates(tmp_path / "best.tsv")] == [None] * 3
+
+
+def test_calibrate_gives_what_training_gave(country_model: Path, tmp_path: Path) -> None:
+    again = tmp_path / "again"
+    shutil.copytree(country_model, again)
+    before = done("complete", again, "--top", 5, "--json")
+    assert re.search(r"calibrated on \d+ valid facts \((temperature|platt|isotonic)\)", done("calibrate", again))
+    assert done("complete", again, "--top", 5, "--json") == before
+
+
+def test_train_a_combination(country_model: Path, country_store: Path, tmp_path: Path) -> None:
+    (tmp_path / "facts.tsv").write_text("\n".join(f"a{i}\tr\tb{i % 3}" for i in range(30)))
+    other = tmp_path / "other.kg"
+    done("load", other, tmp_path / "facts.tsv")
+    arguments = ("train", country_store, tmp_path / "m", "--seed", 3)
+    together = "--model combine or --model rank_ensemble and --parts go together"
+    assert together in refused(*arguments, "--parts", "frequency")
+    assert together in refused(*arguments, "--model", "rank_ensemble")
+    combine = (*arguments, "--model", "combine", "--parts")
+    assert "--lr: Stacking has no use for it" in refused(*combine, "frequency", "--lr", 0.1)
+    foreign = refused("train", other, tmp_path / "m", "--model", "combine", "--parts", country_model)
+    assert f"{country_model} was trained on other facts: it cannot be the part here" in foreign
+    assert not (tmp_path / "m").exists() and not (tmp_path / "m-frequency").exists()
+    trained = run(*combine, f"{country_model},frequency")
+    said = r"m: combine, 1 epochs, best at 1, valid MRR 0\.\d+ \(each half by weights of the other\)\n"
+    assert re.search(said, trained.stdout), trained.stderr
+    assert f"frequency: trained first, in {tmp_path / 'm-frequency'}" in trained.stderr
+    assert "frequency, 1 epochs" not in trained.stdout
+    ranks = run(
+        "train", country_store, tmp_path / "n", "--seed", 3, "--model", "rank_ensemble", "--parts", country_model
+    )
+    assert re.search(said.replace("m: combine", "n: rank_ensemble"), ranks.stdout), ranks.stderr
+    relations = json.loads(done("ask", tmp_path / "m", "(Country 3, ?, Country 4)", "--json"))
+    assert {each["predicate"]: each["known"] for each in relations} == {EX + "borders": True, EX + "memberOf": False}
+
+
+def test_a_folder_is_taken_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "train.tsv").write_text("a\tr\tb\n")
+    for option in (("--relations", "r"), ("--graphs", ""), ("--valid", "0.1"), ("--restrictions",)):
+        assert f"{option[0]} chooses from a store" in refused("train", tmp_path, tmp_path / "m", *option)
+
+
+def test_a_named_graph_by_its_prefix(country_store: Path, tmp_path: Path) -> None:
+    turtle = country_store.parent / "graph.ttl"
+    done("load", tmp_path / "s.kg", turtle, "--graph", EX + "g")
+    assert "no graph" in refused("train", tmp_path / "s.kg", tmp_path / "m", "--graphs", "ex:other")
+    arguments = ("--graphs", "ex:g", "--dim", 4, "--epochs", 1)
+    done("train", tmp_path / "s.kg", tmp_path / "m", *arguments)
