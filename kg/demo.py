@@ -3,6 +3,7 @@
 import json
 import shutil
 import time
+from importlib.resources import as_file
 from pathlib import Path
 
 from rich.console import Console
@@ -10,8 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from kg import bundle as bundles
-from kg.errors import UserError
 from kg.evaluation.ranking import evaluate
+from kg.files import shipped
 from kg.graph.dataset import Dataset
 from kg.query.candidates.candidate import Candidates
 from kg.query.explain.evidence import Evidence, explain
@@ -20,21 +21,17 @@ from kg.store.store import Store
 from kg.training.recipes import default_run
 from kg.training.train import train
 
-WORLD = Path(__file__).parents[1] / "data" / "world.ttl"
 _MODELS = ("rescal", "transe", "complex")
 
 
 def run_demo(folder: Path, out: Console, err: Console) -> None:
     """Load data/world.ttl into folder/world.kg, train each model into folder/<model>, show the best and what it says.
 
-    Run again, it loads nothing twice and trains anew. UserError where data/world.ttl does not lie beside the package,
-    or a model's folder holds something else.
+    Run again, it loads nothing twice and trains anew. UserError where a model's folder holds something else.
     """
-    if not WORLD.exists():
-        raise UserError(f"{WORLD} is missing: the demo runs from a checkout of the project")
-    with Store(folder / "world.kg", create=True) as store:
-        loaded = store.load(WORLD)
-        out.print(f"{WORLD.name}: {loaded.read:,} facts loaded, {loaded.added:,} of them new to {folder / 'world.kg'}")
+    with Store(folder / "world.kg", create=True) as store, as_file(shipped("world.ttl")) as world:
+        loaded = store.load(world)
+        out.print(f"{world.name}: {loaded.read:,} facts loaded, {loaded.added:,} of them new to {folder / 'world.kg'}")
         dataset = Dataset.from_store(store)
     out.print(dataset.describe())
     scores = {name: _trained(name, dataset, folder / name, err) for name in _MODELS}

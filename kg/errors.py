@@ -1,5 +1,8 @@
 """The one exception a person is meant to read, and what makes its line."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class UserError(Exception):
     """Something the user gave is wrong: one line that says what came and what was expected.
@@ -17,6 +20,15 @@ def check_choice(name: str, value: object, choices: tuple[object, ...]) -> None:
     """UserError unless the value is one of these: types say so too, but nothing reads them when it runs."""
     if value not in choices:
         raise UserError(f"{name} must be one of {', '.join(map(str, choices))}: got {value}", name)
+
+
+@contextmanager
+def extra(name: str) -> Iterator[None]:
+    """Around the imports of what an extra of this package installs: UserError in one line where it is missing."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise UserError(f'{error.name} is not installed: pip install "kg[{name}]"') from error
 
 
 def one_line(text: str) -> str:

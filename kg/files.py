@@ -12,6 +12,8 @@ import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from importlib.resources import files
+from importlib.resources.abc import Traversable
 from io import BufferedIOBase
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,14 @@ COMPRESSIONS: dict[str, Callable[..., Any]] = {
     ".zst": zstd.open,
 }
 _DAMAGED = (EOFError, OSError, zlib.error, lzma.LZMAError, zstd.ZstdError)
+
+
+def shipped(name: str) -> Traversable:
+    """A file that ships with kg, of the package kg.data; in a checkout that is not installed, of data/ beside kg/."""
+    try:
+        return files("kg.data") / name
+    except ModuleNotFoundError:
+        return Path(__file__).parents[1] / "data" / name
 
 
 def failed(path: Path, error: OSError) -> UserError:

@@ -1,16 +1,15 @@
 """Candidates as RDF: the triples by hand, both ways of reification, and what is refused of other hands."""
 
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pyoxigraph as ox
 import pytest
 
+from kg.files import shipped
 from kg.namespaces import KG
 from kg.query.candidates.annotations import PREFIXES, Origin, annotations, fact, node, read_annotations
 from kg.query.candidates.candidate import Candidate, Candidates
 
-VOCABULARY = Path(__file__).parents[1] / "data" / "vocabulary.ttl"
 EX = "http://example.org/"
 STARTED, ENDED = datetime(2026, 1, 2, 3, 4, 5, 678, UTC), datetime(2026, 1, 2, 3, 5, tzinfo=UTC)
 ORIGIN = Origin("world-complex", "ab" * 32, "world.kg", 7, STARTED, ENDED, {"top": 2, "types": True})
@@ -120,7 +119,7 @@ def test_every_term_is_defined() -> None:
     }
     defined: dict[str, set[str]] = {}
     types: dict[str, str] = {}
-    for each in ox.parse(path=VOCABULARY):
+    for each in ox.parse(shipped("vocabulary.ttl").read_bytes(), ox.RdfFormat.TURTLE):
         if each.subject.value.startswith(KG):
             defined.setdefault(each.subject.value, set()).add(each.predicate.value)
             if each.predicate.value == PREFIXES["rdf"] + "type":

@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from benchmark_data import benchmark
 
 from kg.errors import UserError
+from kg.files import shipped
 from kg.graph import dataset as dataset_module
 from kg.graph.dataset import PARTS, Dataset
 from kg.store.store import Store
 
-DATASETS = Path(__file__).parents[1] / "../shared/datasets"
-WORLD = Path(__file__).parents[1] / "data" / "world.ttl"
 Named = tuple[str, str, str]
 
 
@@ -138,9 +138,8 @@ def test_a_part_by_another_name(random_dataset: Dataset) -> None:
         random_dataset.part("tests")
 
 
-@pytest.mark.skipif(not DATASETS.exists(), reason="the benchmarks are not here")
 def test_a_benchmark() -> None:
-    assert Dataset.from_folder(DATASETS / "umls").describe() == (
+    assert Dataset.from_folder(benchmark("umls")).describe() == (
         "135 entities, 46 relations, 5,216 / 652 / 661 train / valid / test facts"
     )
 
@@ -348,7 +347,7 @@ def test_twins_through_a_third_relation(folder: Path) -> None:
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     with Store(tmp_path_factory.mktemp("world") / "world.kg", create=True) as store:
-        store.load(WORLD)
+        store.load(str(shipped("world.ttl")))
         yield store
 
 

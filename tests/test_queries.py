@@ -12,6 +12,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from kg.cli.app import app
+from kg.files import shipped
 from kg.namespaces import KG, PREDICTIONS
 from kg.query.sparql.results import print_answer
 from kg.query.sparql.scored import ScoredStore
@@ -41,7 +42,7 @@ def scored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Store, Sc
     folder = tmp_path_factory.mktemp("queries")
     options = ["--model", "distmult", "--dim", "8", "--epochs", "2"]
     with Store(folder / "world.kg", create=True) as store:
-        store.load(ROOT / "data" / "world.ttl")
+        store.load(str(shipped("world.ttl")))
         trained = CliRunner().invoke(app, ["train", str(store.path), str(folder / "world.model"), *options])
         assert trained.exit_code == 0, trained.stderr
         store.add(predicted())

@@ -2,12 +2,13 @@
 
 from collections import Counter, defaultdict
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 from pyoxigraph import Literal, NamedNode, parse
 
-WORLD = Path(__file__).parent.parent / "data" / "world.ttl"
+from kg.files import shipped
+
+WORLD = shipped("world.ttl")
 BASE = "http://world.example/"
 RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 RDFS = "http://www.w3.org/2000/01/rdf-schema#"

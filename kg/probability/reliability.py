@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from kg.errors import extra
 from kg.evaluation.average_precision import average_precision
 from kg.graph.dataset import PARTS, Dataset
 from kg.graph.known import reflexive_relations
@@ -154,7 +155,8 @@ def bins(
 
 def plot(found: Reliability, file: Path, title: str) -> None:
     """A reliability diagram: predicted against observed, both as log-odds, and below how many candidates a bin has."""
-    from matplotlib.figure import Figure
+    with extra("plot"):
+        from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6, 7), layout="constrained")
     axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pyoxigraph as ox
 
-from kg.errors import UserError
+from kg.errors import UserError, extra
 from kg.namespaces import local_name
 from kg.store.facts import Rows
 
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 def to_rdflib(database: ox.Store, prefixes: Mapping[str, str], *, triple_terms: bool) -> "rdflib.Dataset":
     """A database as an rdflib Dataset, through oxrdflib: not a copy, and read-only; see Store.to_rdflib."""
-    from kg.store.rdflib_view import ReadOnlyOxigraphStore, StoreDataset, reified
+    with extra("rdflib"):
+        from kg.store.rdflib_view import ReadOnlyOxigraphStore, StoreDataset, reified
 
     dataset = StoreDataset(ReadOnlyOxigraphStore(database, reified(database) if triple_terms else None))
     for prefix, namespace in prefixes.items():

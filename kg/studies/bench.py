@@ -14,7 +14,7 @@ from rich.console import Console
 
 from kg import bundle as bundles
 from kg.bundle import Bundle
-from kg.errors import UserError
+from kg.errors import UserError, extra
 from kg.evaluation.ranking import evaluate
 from kg.files import write_lines, write_text
 from kg.graph.dataset import PARTS, Dataset
@@ -275,7 +275,8 @@ Trained with:
 
 def plot(results: Results, file: Path) -> None:
     """MRR on valid against the seconds of training: a colour a preset, a line a seed; a dot is its MRR on test."""
-    from matplotlib.figure import Figure
+    with extra("plot"):
+        from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.add_subplot()
@@ -294,7 +295,8 @@ def plot(results: Results, file: Path) -> None:
 
 def plot_cost(results: Results, file: Path) -> None:
     """Quality against cost: MRR on test against the seconds of training, a point a preset, its bars ± one deviation."""
-    from matplotlib.figure import Figure
+    with extra("plot"):
+        from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.add_subplot()

@@ -8,15 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import optuna
 import torch
-from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
-from optuna.trial import BaseTrial, FrozenTrial, Trial, TrialState
 from rich.console import Console
-from sqlalchemy import URL
-from sqlalchemy.exc import DatabaseError
 
-from kg.errors import UserError
+from kg.errors import UserError, extra
 from kg.evaluation.ranking import evaluate
 from kg.files import write_text
 from kg.graph.dataset import Dataset
@@ -27,6 +22,13 @@ from kg.training.recipes import default_run, recipe
 from kg.training.recipes.space import Choice, Options, Range, Space
 from kg.training.run import Run
 from kg.training.train import Interrupted, fitting, threads_for
+
+with extra("tune"):
+    import optuna
+    from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+    from optuna.trial import BaseTrial, FrozenTrial, Trial, TrialState
+    from sqlalchemy import URL
+    from sqlalchemy.exc import DatabaseError
 
 _STUDY = "study.db"
 _BEFORE_PRUNING = 5  # trials that run to their end before any is compared with their median

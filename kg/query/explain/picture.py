@@ -8,14 +8,16 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-import matplotlib
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.patches import FancyArrowPatch
-from matplotlib.text import Text
-
+from kg.errors import extra
 from kg.files import write_text
 from kg.query.explain.evidence import Evidence, Fact
+
+with extra("plot"):
+    import matplotlib
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.patches import FancyArrowPatch
+    from matplotlib.text import Text
 
 _CHARACTERS, _LINES = 22, 3  # of a label; what is longer ends in an ellipsis
 _NO_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # what no XML may hold
