@@ -14,6 +14,7 @@ from kg import bundle as bundles
 from kg.evaluation.ranking import evaluate
 from kg.files import shipped
 from kg.graph.dataset import Dataset
+from kg.graph.from_store import dataset_from_store
 from kg.query.candidates.candidate import Candidates
 from kg.query.explain.evidence import Evidence, explain
 from kg.query.predictor import Predictor
@@ -32,7 +33,7 @@ def run_demo(folder: Path, out: Console, err: Console) -> None:
     with Store(folder / "world.kg", create=True) as store, as_file(shipped("world.ttl")) as world:
         loaded = store.load(world)
         out.print(f"{world.name}: {loaded.read:,} facts loaded, {loaded.added:,} of them new to {folder / 'world.kg'}")
-        dataset = Dataset.from_store(store)
+        dataset = dataset_from_store(store)
     out.print(dataset.describe())
     scores = {name: _trained(name, dataset, folder / name, err) for name in _MODELS}
     out.print(_leaderboard(scores))

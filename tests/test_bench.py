@@ -20,7 +20,6 @@ from kg.graph.dataset import Dataset
 from kg.models.distmult import DistMult
 from kg.models.transe import TransE
 from kg.studies.bench import Results, _epoch_seconds, _seconds_to, bench, leaderboard, markdown, plot, plot_cost
-from kg.studies.provenance import digest
 from kg.training.gradient_descent import Fit
 from kg.training.run import Run
 from kg.training.train import Interrupted
@@ -247,13 +246,3 @@ def test_what_is_said(random_dataset: Dataset, tmp_path: Path, capsys: pytest.Ca
     bench(random_dataset, {"small": SMALL}, tmp_path / "b", seeds=1, console=console)
     shown = capsys.readouterr()
     assert shown.out == "" and "1 of 1: small, seed 0" in shown.err
-
-
-def test_a_digest_knows_facts_their_parts_and_names(random_dataset: Dataset) -> None:
-    whole = digest(random_dataset)
-    assert digest(replace(random_dataset, source="elsewhere")) == whole
-    swapped = replace(random_dataset, valid=random_dataset.test, test=random_dataset.valid)
-    reordered = replace(random_dataset, train=random_dataset.train.flip(0))
-    names = type(random_dataset.vocabulary)([f"x{i}" for i in range(50)], random_dataset.vocabulary.relations)
-    others = [digest(each) for each in (swapped, reordered, replace(random_dataset, vocabulary=names))]
-    assert len({whole, *others}) == 4

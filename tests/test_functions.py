@@ -10,7 +10,7 @@ import torch
 
 from kg.bundle import Bundle
 from kg.errors import UserError
-from kg.graph.dataset import Dataset
+from kg.graph.from_store import dataset_from_store
 from kg.models.distmult import DistMult
 from kg.models.scorer import Queries
 from kg.namespaces import KG
@@ -31,7 +31,7 @@ def rows(tmp_path: Path) -> Rows:
     """DistMult of two dimensions: likes weighs them 1 and 0.1, liked-by 2 and 0, knows and known-by 0 and 1."""
     with Store(tmp_path / "graph.kg", create=True) as store:
         store.add(ox.parse(TURTLE, ox.RdfFormat.TURTLE))
-        dataset = Dataset.from_store(store, valid=0, test=0)
+        dataset = dataset_from_store(store, valid=0, test=0)
         names = dataset.vocabulary
         likes, knows = names.relation_ids[EX + "likes"], names.relation_ids[EX + "knows"]
         scorer = DistMult(3, 2, dim=2)

@@ -13,6 +13,7 @@ import torch
 from kg.bundle import Bundle
 from kg.errors import UserError
 from kg.graph.dataset import Dataset
+from kg.graph.from_store import dataset_from_store
 from kg.graph.vocabulary import Vocabulary
 from kg.models import SCORERS, scorer_class
 from kg.models.complex import ComplEx
@@ -45,7 +46,7 @@ def store(tmp_path: Path) -> Path:
 def predictor(store: Path, like: float = 1.0, entity_dropout: float = 0.0) -> Predictor:
     """A ComplEx of three real dimensions, one an entity: score(h, r, t) = `like` * weight of r where h is t, else 0."""
     with Store(store) as opened:
-        dataset = Dataset.from_store(opened, valid=0, test=0)
+        dataset = dataset_from_store(opened, valid=0, test=0)
     scorer = ComplEx(3, 2, dim=3, entity_dropout=entity_dropout)
     with torch.no_grad():
         scorer.table.weight.copy_(torch.cat([HEADS, torch.zeros(3, 3)], 1))
@@ -134,7 +135,7 @@ def test_known_facts_are_read_as_the_training_facts_were(tmp_path: Path) -> None
     )
     with Store(tmp_path / "zoo.kg", create=True) as opened:
         opened.load(tmp_path / "zoo.trig")
-        dataset = Dataset.from_store(opened, graphs=[EX + "one"], valid=0, test=0, restrictions=True)
+        dataset = dataset_from_store(opened, graphs=[EX + "one"], valid=0, test=0, restrictions=True)
         assert set(dataset.vocabulary.relations) == {EX + "eats", EX + "fears"} and len(dataset.train) == 2
         scorer = ComplEx(dataset.num_entities, dataset.num_relations, dim=3)
         asked = Predictor.from_store(Bundle(tmp_path, scorer, dataset, {}, 1.0, {}, {}, {}), opened)

@@ -14,8 +14,8 @@ from kg import bundle as bundles
 from kg.bundle import Bundle
 from kg.cli.app import app
 from kg.errors import UserError
-from kg.graph.dataset import Dataset
-from kg.graph.schema import Schema
+from kg.graph.from_folder import dataset_from_folder
+from kg.graph.from_store import dataset_from_store, schema_from_store
 from kg.models.distmult import DistMult
 from kg.namespaces import KG, PREDICTIONS
 from kg.query.candidates.annotations import Origin
@@ -56,7 +56,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 @pytest.fixture
 def model(tmp_path: Path, store: Store) -> Path:
-    dataset = Dataset.from_store(store, valid=0, test=0)
+    dataset = dataset_from_store(store, valid=0, test=0)
     scorer = DistMult(dataset.num_entities, dataset.num_relations, dim=2)
     run = {"seed": 0, "scorer": {"name": "distmult", "arguments": {"dim": 2}}, "procedure": None}
     run |= {"objective": {"name": "o"}, "optimizer": {"name": "o"}}
@@ -136,7 +136,7 @@ def test_a_bad_term_changes_nothing(store: Store) -> None:
 
 def test_no_training_reads_it(store: Store) -> None:
     def learnt(**chosen: Any) -> tuple[Any, ...]:
-        found = Dataset.from_store(store, valid=0, test=0, **chosen)
+        found = dataset_from_store(store, valid=0, test=0, **chosen)
         return found.train.tolist(), found.vocabulary.entities, found.vocabulary.relations, found.schema
 
     plain, own = learnt(), learnt(graphs=["", EX + "own"])
@@ -152,9 +152,9 @@ def test_no_schema_is_read_of_it(store: Store) -> None:
     """A predicted type is no type, and a predicted mirror makes no relation symmetric."""
     rdf, owl = "http://www.w3.org/1999/02/22-rdf-syntax-ns#", "http://www.w3.org/2002/07/owl#"
     types = Candidate(EX + "p", rdf + "type", owl + "SymmetricProperty", 1, 0.0, False, 0.5)
-    before = Schema.from_store(store)
+    before = schema_from_store(store)
     publish(Candidates((types, *FOUND)), ORIGIN, store)
-    assert replace(Schema.from_store(store), prefixes={}) == replace(before, prefixes={})
+    assert replace(schema_from_store(store), prefixes={}) == replace(before, prefixes={})
 
 
 def test_no_predictor_knows_it(store: Store, model: Path) -> None:
@@ -261,7 +261,7 @@ def test_what_is_refused(tmp_path: Path, store: Store, model: Path) -> None:
 def test_names_of_a_folder_become_those_of_a_loaded_table(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "train.tsv").write_text("a b\tp\tc\nc\tp\ta b\n")
-    dataset = Dataset.from_folder(tmp_path / "folder")
+    dataset = dataset_from_folder(tmp_path / "folder")
     made = Bundle(tmp_path / "m", DistMult(2, 1, dim=2), dataset, {}, None, {}, {}, {})
     origin = Origin.of(made, "folder", None, TIME)
     assert origin.plain_names

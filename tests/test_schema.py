@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from kg.graph.from_store import schema_from_store
 from kg.graph.schema import Schema
 from kg.store.store import Store
 
@@ -34,7 +35,7 @@ def schema(tmp_path_factory: pytest.TempPathFactory) -> Schema:
     (folder / "x.ttl").write_text(TURTLE, encoding="utf-8")
     with Store(folder / "x.kg", create=True) as store:
         store.load(folder / "x.ttl")
-        return Schema.from_store(store)
+        return schema_from_store(store)
 
 
 def x(name: str) -> str:

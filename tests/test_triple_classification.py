@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from kg.errors import UserError
 from kg.graph.dataset import Dataset
+from kg.graph.from_folder import facts_named
 from kg.graph.vocabulary import Vocabulary
 from kg.models.scorer import Queries, Scorer, State, Tails
 from kg.probability.query_scores import QueryScores
@@ -109,14 +110,10 @@ def test_what_is_fitted_on_valid_and_cross_fitted(given: tuple[Table, Dataset, P
     _, data, folder = given
     scorer = Table(torch.randn(2, N, N, generator=torch.Generator().manual_seed(1)))
     score = classify(scorer, data, folder, None, None).inputs["score"]
+    negatives = {part: facts_named(data.vocabulary, folder, f"{part}_negatives") for part in ("valid", "test")}
     valid, test = (
-        labelled(
-            QueryScores.of_training(scorer, data, None),
-            data.part(part),
-            data.facts_named(folder, f"{part}_negatives"),
-            None,
-        )
-        for part in ("valid", "test")
+        labelled(QueryScores.of_training(scorer, data, None), data.part(part), wrong, None)
+        for part, wrong in negatives.items()
     )
     on_itself = ((margins("score", valid, valid, 2) >= 0) == valid.sample.is_true).double().mean().item()
     on_test = ((margins("score", valid, test, 2) >= 0) == test.sample.is_true).double().mean().item()

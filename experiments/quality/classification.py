@@ -16,6 +16,7 @@ import torch
 
 from kg.bundle import Bundle
 from kg.graph.dataset import Dataset
+from kg.graph.from_folder import dataset_from_folder, facts_named
 from kg.probability.calibration import calibration_of
 from kg.probability.triple_classification import classify
 
@@ -42,7 +43,7 @@ def main() -> None:
         print(f"{model.name}: {found['chosen']}, {' '.join(f'{name} {value:.4f}' for name, value in told.items())}")
         results[model.name] = {"run": bundle.run["scorer"]["name"], **found}
     best = max(results, key=lambda name: results[name]["inputs"][results[name]["chosen"]]["valid_accuracy"])
-    by_relation = relation_alone(Dataset.from_folder(arguments.folder), arguments.folder)
+    by_relation = relation_alone(dataset_from_folder(arguments.folder), arguments.folder)
     print(f"best on valid: {best}; by the relation alone: accuracy {by_relation['accuracy']:.4f}")
     report.write(
         __file__,
@@ -62,7 +63,7 @@ def relation_alone(dataset: Dataset, folder: Path) -> dict[str, float]:
     for part in ("valid", "test"):
         facts, negatives = (
             torch.bincount(hrt[:, 1], minlength=dataset.num_relations).double()
-            for hrt in (dataset.part(part), dataset.facts_named(folder, f"{part}_negatives"))
+            for hrt in (dataset.part(part), facts_named(dataset.vocabulary, folder, f"{part}_negatives"))
         )
         more[part] = (facts, negatives)
     says = more["valid"][0] >= more["valid"][1]

@@ -21,7 +21,6 @@ import torch
 from kg.bundle import Bundle
 from kg.evaluation.bootstrap import in_order
 from kg.evaluation.ranking import Ranking
-from kg.studies.provenance import digest
 
 sys.path.append(str(Path(__file__).parents[1] / "harness"))
 import report
@@ -63,7 +62,7 @@ def main() -> None:
         parser.error("name two or more families")
     found = {family: ranked([path]) for family, path in paths.items()}
     families, reference = list(paths), list(paths)[-1]
-    digests = {digest(bundle.dataset) for _, bundle in found.values()}
+    digests = {bundle.dataset.digest() for _, bundle in found.values()}
     if len(digests) > 1:
         parser.error("the models were not trained on the same facts")
     means = {family: in_order(mean) for family, (mean, _) in found.items()}

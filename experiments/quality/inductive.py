@@ -28,6 +28,7 @@ from kg.bundle import Bundle
 from kg.evaluation.ranking import Ranking, ranks
 from kg.evaluation.sampled_ranking import sampled_ranks
 from kg.graph.dataset import Dataset
+from kg.graph.from_folder import dataset_from_folder
 from kg.graph.graph import Graph, with_inverses
 from kg.graph.known import KnownAnswers
 from kg.models.scorer import Queries, Scorer
@@ -127,7 +128,7 @@ def main() -> None:
     arguments = parser.parse_args()
     for model in arguments.models:
         bundle = Bundle.load(model)
-        unseen = Dataset.from_folder(f"{bundle.dataset.source}-ind")
+        unseen = dataset_from_folder(f"{bundle.dataset.source}-ind")
         task, counts = inductive(bundle.dataset, unseen)
         valid, test = (measured(bundle.scorer, one, arguments.seed) for one in (transductive(bundle.dataset), task))
         for name, found in (("valid", valid), ("inductive", test)):

@@ -19,6 +19,7 @@ from torch.optim import Adagrad
 
 from kg.evaluation.ranking import evaluate
 from kg.graph.dataset import Dataset
+from kg.graph.from_folder import dataset_from_folder
 from kg.models.complex import ComplEx
 from kg.training.gradient_descent import Fit
 from kg.training.objectives import OneVsAll
@@ -87,7 +88,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     arguments = benchmarks.parsed(parser)
     torch.set_num_threads(1)
-    dataset = Dataset.from_folder(arguments.folder)
+    dataset = dataset_from_folder(arguments.folder)
     rows = {norm or "none": compared(dataset, norm, arguments) for norm in (None, *WEIGHTS)}
     for norm, row in rows.items():
         print(f"{norm:5} weight {row['weight']:<8g} test MRR {row['test_mrr']:.4f}")

@@ -30,6 +30,7 @@ from torch import Tensor
 
 from kg.evaluation.average_precision import average_precision
 from kg.graph.dataset import Dataset
+from kg.graph.from_folder import dataset_from_folder
 from kg.models.rescal import RESCAL
 from kg.training.algorithms.als import ALS
 from kg.training.run import Run
@@ -92,7 +93,7 @@ def fold_results(dataset: Dataset, name: str, truth: Tensor, fold: Tensor, turn:
 
 
 def measured(name: str, folder: Path, seed: int) -> dict[str, Any]:
-    dataset = Dataset.from_folder(folder)
+    dataset = dataset_from_folder(folder)
     facts = torch.cat([dataset.train, dataset.valid, dataset.test])
     truth = torch.zeros(dataset.num_relations, dataset.num_entities, dataset.num_entities, dtype=torch.bool)
     head, relation, tail = facts.unbind(1)

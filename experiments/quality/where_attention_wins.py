@@ -27,7 +27,6 @@ from torch import Tensor
 from kg.bundle import Bundle
 from kg.evaluation.bootstrap import difference, in_order, part
 from kg.evaluation.ranking import Ranking, evaluate
-from kg.studies.provenance import digest
 
 sys.path.append(str(Path(__file__).parents[1] / "harness"))
 import report
@@ -121,7 +120,7 @@ def main() -> None:
         parser.error(f"name two or more kinds of models that are there: got {models}")
     presets, reference = list(models), list(models)[-1]
     found = {preset: ranked(paths) for preset, paths in models.items()}
-    digests = {digest(bundle.dataset) for _, bundle in found.values()}
+    digests = {bundle.dataset.digest() for _, bundle in found.values()}
     if len(digests) > 1:
         parser.error("the models were not trained on the same facts")
     means = {preset: mean for preset, (mean, _) in found.items()}

@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from kg.graph.dataset import Dataset
+from kg.graph.from_folder import dataset_from_folder
 
 sys.path.append(str(Path(__file__).parents[1] / "harness"))
 import benchmarks
@@ -30,7 +30,7 @@ PEER_EVERY = 5  # repetitions
 
 
 def measured(arguments: argparse.Namespace) -> dict[str, Any]:
-    dataset = Dataset.from_folder(arguments.folder)
+    dataset = dataset_from_folder(arguments.folder)
     size, dim, seed = (str(number) for number in (arguments.batch_size, arguments.dim, arguments.seed))
     batch_sizes = dict.fromkeys(PEERS, size) | {"torchkge": str(arguments.torchkge_batch_size)}
     with tempfile.TemporaryDirectory() as temporary:

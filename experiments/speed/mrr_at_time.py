@@ -28,6 +28,7 @@ import torch
 
 from kg.evaluation.ranking import evaluate
 from kg.graph.dataset import Dataset
+from kg.graph.from_folder import dataset_from_folder
 from kg.models.complex import ComplEx
 from kg.models.scorer import Queries
 from kg.training.recipes import default_run
@@ -92,7 +93,7 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=512)
     parser.add_argument("--seed", type=int, default=0)
     arguments = benchmarks.parsed(parser)
-    dataset = Dataset.from_folder(arguments.folder)
+    dataset = dataset_from_folder(arguments.folder)
     regularizer = default_run("complex")(dataset).regularizer
     assert regularizer
     rows: dict[str, list[dict[str, float]]] = {}

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from kg.graph.dataset import Dataset
+from kg.graph.from_folder import dataset_from_folder
 from kg.rules.mining import mine
 from kg.studies.presets import preset
 from kg.training.algorithms.mining import Mining
@@ -41,7 +41,7 @@ def main() -> None:
     assert isinstance(mining, Mining)
     if arguments.max_length:
         mining = replace(mining, max_length=arguments.max_length)
-    graph = Dataset.from_folder(arguments.folder).graph()
+    graph = dataset_from_folder(arguments.folder).graph()
     few = graph.hide(torch.stack([graph.head(), graph.relation, graph.tail], 1)[100:])
     mine(few, **asdict(mining))
     before = peak_mb()

@@ -23,7 +23,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from kg.graph.dataset import Dataset
+from kg.graph.from_folder import dataset_from_folder
 
 sys.path.append(str(Path(__file__).parents[1] / "harness"))
 import benchmarks
@@ -37,7 +37,7 @@ PEERS = ("pykeen", "torchkge", "pyg")
 
 
 def measured(arguments: argparse.Namespace) -> dict[str, Any]:
-    dataset = Dataset.from_folder(arguments.folder)
+    dataset = dataset_from_folder(arguments.folder)
     settings = (arguments.dim, arguments.batch_size, arguments.seed, arguments.negatives)
     numbers = [str(number) for number in settings]
     with tempfile.TemporaryDirectory() as temporary:

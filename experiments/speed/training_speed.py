@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from kg.graph.dataset import Dataset
+from kg.graph.from_folder import dataset_from_folder
 
 sys.path.append(str(Path(__file__).parents[1] / "harness"))
 import benchmarks
@@ -28,7 +28,7 @@ FIGURE = "queries_per_second"
 
 
 def measured(arguments: argparse.Namespace) -> dict[str, Any]:
-    dataset = Dataset.from_folder(arguments.folder)
+    dataset = dataset_from_folder(arguments.folder)
     numbers = [str(number) for number in (arguments.dim, arguments.batch_size, arguments.seed)]
     with tempfile.TemporaryDirectory() as temporary:
         file = Path(temporary) / "facts.npz"

@@ -8,7 +8,7 @@ import typer
 from kg.cli.command import LEARN, command
 from kg.cli.console import err, out, print_json, say
 from kg.cli.options import Device, Json, Source, device_named
-from kg.cli.source import open_dataset, saving
+from kg.cli.source import saving
 from kg.cli.tables import leaderboard_table
 
 
@@ -27,6 +27,7 @@ def bench(
 
     Ctrl-C saves and exits 130; the same command goes on. Other presets and more seeds join what is in DIR.
     """
+    from kg.graph.sources import open_dataset
     from kg.studies import bench as benchmark
     from kg.studies.presets import presets as read
 

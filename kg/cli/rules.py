@@ -8,7 +8,6 @@ import typer
 from kg.cli.command import LEARN, command
 from kg.cli.console import count_bar, note, out, print_json
 from kg.cli.options import Json, Source
-from kg.cli.source import open_dataset
 from kg.cli.tables import rules_table
 from kg.errors import UserError
 
@@ -33,8 +32,9 @@ def rules(
     """
     from itertools import islice
 
+    from kg.graph.names import Names
+    from kg.graph.sources import open_dataset
     from kg.query.explain.rules import RuleNames, ranked, write_rules
-    from kg.query.pattern import Names
     from kg.training.algorithms.mining import Mining
 
     mining = Mining(max_length, min_support, min_support, min_confidence, time_limit)

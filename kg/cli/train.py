@@ -9,7 +9,7 @@ from kg.cli.command import START, command
 from kg.cli.console import err, note, print_json, say
 from kg.cli.options import Device, Epochs, Json, Source, device_named
 from kg.cli.run_settings import RunSettings
-from kg.cli.source import open_dataset, saving
+from kg.cli.source import saving
 
 
 @command(START)
@@ -64,6 +64,7 @@ def train(
 
     Ctrl-C saves and exits 130; --resume continues as if nothing had happened.
     """
+    from kg.graph.sources import open_dataset
     from kg.training import train as training
 
     asked = RunSettings(model, preset, parts, dim, epochs, batch_size, lr, seed, precision)
@@ -75,7 +76,15 @@ def train(
         else:
             training.check_vacant(model_out)  # this and the names before a store is read and split
             settings, split_seed = asked.from_dataset(model_out, device, quiet=json_)
-            dataset = open_dataset(source, relations, graphs, valid, test, split_seed, restrictions)
+            dataset = open_dataset(
+                source,
+                relations=relations,
+                graphs=graphs,
+                valid=valid,
+                test=test,
+                seed=split_seed,
+                restrictions=restrictions,
+            )
             run = asked.varied(settings(dataset))
             if not json_:
                 note(f"{source}: {dataset.describe()}")

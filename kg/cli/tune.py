@@ -8,7 +8,7 @@ import typer
 from kg.cli.command import LEARN, command
 from kg.cli.console import err, print_json, say
 from kg.cli.options import Device, Epochs, Json, Source, device_named
-from kg.cli.source import open_dataset, saving
+from kg.cli.source import saving
 
 
 @command(LEARN)
@@ -27,12 +27,13 @@ def tune(
 
     Ctrl-C exits 130; the same command goes on. Test facts are never looked at.
     """
+    from kg.graph.sources import open_dataset
     from kg.studies.tune import tune as tuned
 
     device = device_named(device)
     with saving("the same command goes on"):
         found = tuned(
-            open_dataset(source, seed=0),  # as `kg bench` and `kg train` split it
+            open_dataset(source),  # as `kg bench` and `kg train` split it
             model,
             out_,
             trials=trials,

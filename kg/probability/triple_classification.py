@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from kg.errors import UserError
 from kg.evaluation.average_precision import average_precision
 from kg.graph.dataset import PARTS, Dataset
+from kg.graph.from_folder import facts_named
 from kg.models.scorer import Scorer
 from kg.probability.calibration import Calibration
 from kg.probability.candidate_sample import CandidateSample
@@ -191,7 +192,7 @@ def _separation(
 def _negatives(dataset: Dataset, folder: Path, part: str) -> Int[Tensor, "G 3"]:
     if not len(dataset.part(part)):
         raise UserError(f"the model was trained without {part} facts: there is nothing to separate from negatives")
-    found = dataset.facts_named(folder, f"{part}_negatives")
+    found = facts_named(dataset.vocabulary, folder, f"{part}_negatives")
     if not len(found):
         raise UserError(f"{folder}: no negatives in {part}_negatives")
     is_fact = dataset.known(*PARTS).contains(*found.unbind(1))

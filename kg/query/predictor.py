@@ -13,9 +13,10 @@ from torch import Tensor
 
 from kg.bundle import Bundle
 from kg.errors import UserError
-from kg.graph.dataset import entity_facts
+from kg.graph.from_store import entity_facts, schema_from_store
 from kg.graph.graph import Graph
 from kg.graph.known import KnownAnswers, reflexive_relations
+from kg.graph.names import Names
 from kg.graph.schema import Schema
 from kg.graph.vocabulary import Vocabulary
 from kg.models.scorer import Queries
@@ -24,7 +25,7 @@ from kg.probability.query_scores import QueryScores, ScoreBlock
 from kg.probability.uncertainty import entropies
 from kg.query.candidates.candidate import Candidate, Candidates
 from kg.query.consistency import Clashes
-from kg.query.pattern import Names, Pattern
+from kg.query.pattern import Pattern
 from kg.search.type_constraints import Constraint, ObservedTypes, observed_line
 from kg.store.store import Store
 
@@ -116,7 +117,7 @@ class Predictor:
         entity_of = np.array([vocabulary.entity_ids.get(term, -1) for term in terms], dtype=np.int64)
         facts = np.stack([entity_of[chosen[:, 0]], relation_of[chosen[:, 1]], entity_of[chosen[:, 2]]], 1)
         said = f"the store {store.path}, generation {store.generation}"
-        made = cls(bundle, vocabulary, torch.from_numpy(facts), Schema.from_store(store), said)
+        made = cls(bundle, vocabulary, torch.from_numpy(facts), schema_from_store(store), said)
         made.facts_left_out = len(rows) - len(chosen)
         made.data, made.generation = store.path.resolve().name, store.generation
         return made

@@ -18,7 +18,7 @@ from kg.errors import UserError, extra
 from kg.evaluation.ranking import evaluate
 from kg.files import write_lines, write_text
 from kg.graph.dataset import PARTS, Dataset
-from kg.studies.provenance import check_same, digest
+from kg.studies.provenance import check_same
 from kg.training.run import Run
 from kg.training.train import fitting, resume, train
 
@@ -98,7 +98,7 @@ def bench(
 
 def _opened(folder: Path, dataset: Dataset, presets: Mapping[str, Run]) -> Results:
     """What the folder holds, these presets now among it."""
-    described = {"source": Path(dataset.source).name, "facts": dataset.describe(), "sha256": digest(dataset)}
+    described = {"source": Path(dataset.source).name, "facts": dataset.describe(), "sha256": dataset.digest()}
     asked = {name: {**run.to_json(), "seed": None} for name, run in presets.items()}
     if (folder / _RESULTS).exists():
         results = Results.read(folder)

@@ -1,23 +1,10 @@
 """What a folder of trainings was begun with, so that what a later command means otherwise is noticed."""
 
-import hashlib
 import json
 from collections.abc import Iterator
 from typing import Any
 
 from kg.errors import UserError
-from kg.graph.dataset import PARTS, Dataset
-
-
-def digest(dataset: Dataset) -> str:
-    """The sha256 of a dataset's names and of the facts of each part, in order."""
-    names = dataset.vocabulary.entities, dataset.vocabulary.relations
-    hashed = hashlib.sha256(json.dumps(names).encode())
-    for name in PARTS:
-        facts = dataset.part(name).cpu().numpy()
-        hashed.update(f"{name} {len(facts)}".encode())
-        hashed.update(facts.astype("<i8").tobytes())
-    return hashed.hexdigest()
 
 
 def check_same(what: str, before: Any, now: Any) -> None:

@@ -16,7 +16,7 @@ from kg.evaluation.ranking import evaluate
 from kg.files import write_text
 from kg.graph.dataset import Dataset
 from kg.studies.presets import written
-from kg.studies.provenance import check_same, digest
+from kg.studies.provenance import check_same
 from kg.training.memory import keep_freed_memory
 from kg.training.recipes import default_run, recipe
 from kg.training.recipes.space import Choice, Options, Range, Space
@@ -150,7 +150,7 @@ class _Search:
     quiet: bool
 
     def begun(self) -> dict[str, Any]:
-        return {"facts": digest(self.dataset), "base": self.base.to_json(), "space": asdict(self.space)}
+        return {"facts": self.dataset.digest(), "base": self.base.to_json(), "space": asdict(self.space)}
 
     def attempt(self, study: optuna.Study, turn: int, turns: int) -> None:
         """One trial, told to the study however it ends."""

@@ -25,7 +25,6 @@ from kg.models.ensemble import Ensemble
 from kg.models.gated import Gated
 from kg.models.scorer import Scorer
 from kg.probability.fitting import fit_calibration
-from kg.studies.provenance import digest
 from kg.training.gradient_descent import Epoch, Fit, Fitting
 from kg.training.memory import keep_freed_memory
 from kg.training.run import Run, WarmUp
@@ -93,7 +92,7 @@ def _start(scorer: Scorer, what: str, dataset: Dataset, model: str) -> None:
 def trained_on(dataset: Dataset, model: Path | str, what: str) -> Bundle:
     """A trained model of the same facts, to be the base or a part of another; UserError where it is of others."""
     trained = Bundle.load(model)
-    if digest(trained.dataset) != digest(dataset):
+    if trained.dataset.digest() != dataset.digest():
         raise UserError(f"{model} was trained on other facts: it cannot be the {what} here")
     return trained
 

@@ -1,0 +1,182 @@
+"""A dataset from a store: its facts between entities, a part of them held out, and what it says of its words."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Int
+
+from kg.errors import UserError
+from kg.graph.dataset import Dataset
+from kg.graph.names import Names
+from kg.graph.schema import Schema
+from kg.graph.splitting import hold_out, twins
+from kg.graph.vocabulary import Vocabulary
+from kg.namespaces import OWL, PREDICTIONS, RDF, RDFS
+from kg.store.labels import labels
+from kg.store.store import Store, term_text
+
+_Triples = Int[np.ndarray, "T 3"]
+
+
+def dataset_at(path: Path, **chosen: Any) -> Dataset:
+    """dataset_from_store of the store that lies there."""
+    with Store(path) as store:
+        return dataset_from_store(store, **chosen)
+
+
+def dataset_from_store(
+    store: Store,
+    relations: Collection[str] | None = None,
+    graphs: Collection[str] | None = None,
+    valid: float = 0.1,
+    test: float = 0.1,
+    seed: int = 0,
+    restrictions: bool = False,
+) -> Dataset:
+    """The store's facts between entities, a part of them held out.
+
+    relations: the predicates that train, by IRI, prefix:name or label; None means all but those of rdf:, rdfs: and
+    owl:. graphs: the named graphs to read, by the same ('' is the default graph); None means all but that of
+    predictions.
+    valid, test: the shares held out, in [0, 1), together below 1. Facts that say the same thing (see `twins`) fall
+    into the same part, and no held-out fact has an entity or relation that train lacks, so a small or sparse graph
+    may give less than asked.
+    restrictions: `C rdfs:subClassOf [owl:onProperty p; owl:someValuesFrom D]` becomes the fact (C, p, D).
+
+    Raises UserError where nothing is left to train on, or a relation or graph is not in the store.
+    """
+    if not (0 <= valid < 1 and 0 <= test < 1 and valid + test < 1):
+        raise UserError(f"valid and test are shares in [0, 1) that leave some facts: got {valid} and {test}")
+    schema = schema_from_store(store)
+    chosen_graphs = None if graphs is None else _graph_terms(store, graphs, schema)
+    terms, rows = entity_facts(store, chosen_graphs, restrictions)
+    seen = {terms[i]: i for i in np.unique(rows[:, 1]).tolist()}
+    facts, vocabulary = _numbered(terms, rows[np.isin(rows[:, 1], _training_relations(seen, relations, schema))])
+    if not len(facts):
+        raise UserError(f"{store.path}: no facts between entities to train on (rdf:, rdfs: and owl: aside)")
+    group = twins(facts, vocabulary, schema)
+    part = hold_out(facts, group, len(vocabulary.entities), len(vocabulary.relations), (valid, test), seed)
+    train, held_valid, held_test = (torch.from_numpy(facts[part == i]) for i in range(3))
+    return Dataset(
+        train,
+        held_valid,
+        held_test,
+        vocabulary,
+        schema,
+        source=str(store.path.resolve()),
+        generation=store.generation,
+        graphs=chosen_graphs,
+        restrictions=restrictions,
+    )
+
+
+def schema_from_store(store: Store) -> Schema:
+    """Read from all graphs of the store. O(schema facts + labels + types)."""
+    types = _objects(store, RDF + "type")
+    return Schema(
+        labels=labels(store.texts),
+        prefixes=dict(store.prefixes),
+        domain=_objects(store, RDFS + "domain"),
+        range=_objects(store, RDFS + "range"),
+        types=types,
+        subclass_of=_objects(store, RDFS + "subClassOf"),
+        inverse=_both_ways(store, OWL + "inverseOf"),
+        disjoint=_both_ways(store, OWL + "disjointWith"),
+        symmetric=_of_type(types, OWL + "SymmetricProperty"),
+        functional=_of_type(types, OWL + "FunctionalProperty"),
+    )
+
+
+def entity_facts(
+    store: Store, graphs: Collection[str] | None = None, restrictions: bool = False
+) -> tuple[list[str], _Triples]:
+    """The store's terms, and its distinct facts between entities as rows of ids into them, in order.
+
+    graphs: the named graphs to read ('' is the default graph); None means all but that of predictions, which are not
+    learnt from. restrictions: those of owl:someValuesFrom become facts (see dataset_from_store). UserError where a
+    graph is not in the store, or is that of predictions.
+    """
+    if graphs is not None and PREDICTIONS in graphs:
+        raise UserError(f"{PREDICTIONS} holds what models predicted: nothing is trained on it")
+    terms, table = store.terms(), store.facts()
+    if graphs is not None:
+        table = table[np.isin(table[:, 3], _store_ids(terms, graphs, "graph"))]
+    spo = np.unique(table[:, :3], axis=0)
+    if restrictions:
+        spo = np.unique(np.concatenate([spo, _restriction_facts(spo, terms)]), axis=0)
+    return terms, spo
+
+
+def _training_relations(seen: dict[str, int], relations: Collection[str] | None, schema: Schema) -> list[int]:
+    if relations is None:
+        return [i for term, i in seen.items() if not term.startswith((RDF, RDFS, OWL))]
+    names = Names(list(seen), schema, "relation")
+    return [seen[names.term(name)] for name in relations]
+
+
+def _numbered(terms: list[str], rows: _Triples) -> tuple[_Triples, Vocabulary]:
+    """The rows with ids of their own, without gaps, and the terms of those ids, in the store's order."""
+    entities, places = np.unique(rows[:, [0, 2]], return_inverse=True)
+    predicates, relation = np.unique(rows[:, 1], return_inverse=True)
+    head, tail = places.reshape(-1, 2).T
+    facts = np.stack([head, relation.reshape(-1), tail], 1).astype(np.int64)
+    return facts, Vocabulary([terms[i] for i in entities.tolist()], [terms[i] for i in predicates.tolist()])
+
+
+def _store_ids(terms: list[str], wanted: Iterable[str], what: str) -> list[int]:
+    ids = {term: i for i, term in enumerate(terms)}
+    ids[""] = -1  # the default graph
+    missing = [term for term in wanted if term not in ids]
+    if missing:
+        raise UserError(f"the store has no {what} {missing[0]}")
+    return [ids[term] for term in wanted]
+
+
+def _restriction_facts(spo: _Triples, terms: list[str]) -> Int[np.ndarray, "C 3"]:
+    """(C, p, D) for every `C rdfs:subClassOf [owl:onProperty p; owl:someValuesFrom D]`."""
+    ids = {term: i for i, term in enumerate(terms)}
+
+    def pairs(predicate: str) -> list[tuple[int, int]]:
+        rows = spo[spo[:, 1] == ids.get(predicate, -2)]
+        return [(int(s), int(o)) for s, _, o in rows]
+
+    properties, values = dict(pairs(OWL + "onProperty")), dict(pairs(OWL + "someValuesFrom"))
+    found = [
+        (cls, properties[node], values[node])
+        for cls, node in pairs(RDFS + "subClassOf")
+        if node in properties and node in values
+    ]
+    return np.array(found, dtype=np.int64).reshape(-1, 3)
+
+
+def _graph_terms(store: Store, graphs: Collection[str], schema: Schema) -> tuple[str, ...]:
+    there = {term_text(name) for name in store.database.named_graphs()} | {PREDICTIONS}  # which is then refused
+    names = Names(sorted(there), schema, "graph")
+    return tuple(names.term(graph) if graph else "" for graph in graphs)
+
+
+# What the store says of its words
+
+
+def _both_ways(store: Store, predicate: str) -> dict[str, tuple[str, ...]]:
+    found: dict[str, set[str]] = defaultdict(set)
+    for left, rights in _objects(store, predicate).items():
+        for right in rights:
+            found[left].add(right)
+            found[right].add(left)
+    return {term: tuple(sorted(others)) for term, others in found.items()}
+
+
+def _objects(store: Store, predicate: str) -> dict[str, tuple[str, ...]]:
+    found: dict[str, set[str]] = defaultdict(set)
+    for subject, object_ in store.entity_pairs(predicate):
+        found[subject].add(object_)
+    return {term: tuple(sorted(objects)) for term, objects in found.items()}
+
+
+def _of_type(types: Mapping[str, tuple[str, ...]], wanted: str) -> tuple[str, ...]:
+    return tuple(sorted(term for term, classes in types.items() if wanted in classes))
