@@ -13,7 +13,6 @@ from kg.errors import UserError
 from kg.graph.from_folder import dataset_from_folder, facts_named
 
 
-
 def test_a_folder_by_hand(tmp_path: Path) -> None:
     (tmp_path / "train.tsv").write_bytes(b"a\tlikes\tb\nb\tlikes\tc\na\tlikes\tb\n")
     (tmp_path / "valid.txt").write_bytes("a\tlikes\tç\r\n\r\n".encode())  # CRLF, a blank line, a letter beyond ASCII

@@ -17,7 +17,6 @@ from kg.graph.splitting import twins
 from kg.store.store import Store
 
 
-
 def ring(back: str, mirrored: int) -> str:
     """:p from each a_i to the next of 60, `back` as the mirror of so many of these, and :q elsewhere to make up 60."""
     pairs = list(pairwise([f":a{i % 60}" for i in range(61)]))
