@@ -36,7 +36,7 @@ def test_evaluate_against_negatives(country_model: Path, tmp_path: Path) -> None
 
 def test_evaluate_says_at_once_what_is_wrong(country_model: Path, tmp_path: Path) -> None:
     assert "above 0 and at most 1: got 1.5" in refused("evaluate", country_model, "--threshold", "1.5")
-    assert "leave --split out" in refused("evaluate", country_model, "--split", "valid", "--negatives", tmp_path)
+    assert "leave split out" in refused("evaluate", country_model, "--split", "valid", "--negatives", tmp_path)
     assert "ends in .png or .svg" in refused("evaluate", country_model, "--plot", tmp_path / "x.pdf")
     assert "no directory" in refused("evaluate", country_model, "--plot", tmp_path / "nowhere" / "x.png")
 

@@ -9,15 +9,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from kg.errors import UserError
 from kg.graph.dataset import Dataset
 from kg.graph.graph import Graph
 from kg.graph.vocabulary import Vocabulary
 from kg.models.complex import ComplEx
 from kg.models.scorer import Queries, Scorer, State, Tails
-from kg.probability import reliability as measuring
 from kg.probability.calibration import Calibration
 from kg.probability.fitting import fit_calibration
-from kg.probability.reliability import Reliability, bins, plot, reliability
+from kg.probability.reliability import Reliability, bins, check_plot, held_out_reliability, plot, reliability
 
 
 def measured(
@@ -32,22 +32,22 @@ def test_by_hand() -> None:
     found = measured([0.8, 0.4, 0.1], [1, 0, 0], [1.0, 1.0, 8.0])
     assert (found.candidates, found.facts, found.negatives_a_fact) == (10, 1, 9)
     brier = (0.2**2 + 0.4**2 + 8 * 0.1**2) / 10
-    assert found.brier == pytest.approx(brier)
-    assert found.brier_skill == pytest.approx(1 - brier / (0.1 * 0.9))
+    assert found.brier.loss == pytest.approx(brier)
+    assert found.brier.skill == pytest.approx(1 - brier / (0.1 * 0.9))
     log_loss = -(math.log(0.8) + math.log(0.6) + 8 * math.log(0.9)) / 10
     entropy = -(0.1 * math.log(0.1) + 0.9 * math.log(0.9))
-    assert found.log_loss == pytest.approx(log_loss)
-    assert found.log_loss_skill == pytest.approx(1 - log_loss / entropy)
+    assert found.log_loss.loss == pytest.approx(log_loss)
+    assert found.log_loss.skill == pytest.approx(1 - log_loss / entropy)
     # 2 facts are expected in all: 0.8 of the eight, 0.4 and 0.8 of the others; each has a bin of its own.
     assert [(each.predicted, each.observed, each.candidates) for each in found.bins] == [
         (pytest.approx(0.1), 0, 8),
         (pytest.approx(0.4), 0, 1),
         (pytest.approx(0.8), 1, 1),
     ]
-    assert found.ece == pytest.approx((8 * 0.1 + 0.4 + 0.2) / 10)
-    assert found.ece_a_fact == pytest.approx(8 * 0.1 + 0.4 + 0.2)
+    assert found.calibration_error.a_candidate == pytest.approx((8 * 0.1 + 0.4 + 0.2) / 10)
+    assert found.calibration_error.a_fact == pytest.approx(8 * 0.1 + 0.4 + 0.2)
     assert found.pr_auc == 1
-    assert (found.precision, found.recall) == (1, 1)
+    assert (found.above.precision, found.above.recall) == (1, 1)
 
 
 @pytest.mark.parametrize(
@@ -55,22 +55,33 @@ def test_by_hand() -> None:
 )
 def test_precision_and_recall(threshold: float, precision: float | None, recall: float) -> None:
     found = measured([0.7, 0.4, 0.1, 0.1], [1, 0, 1, 0], [1.0, 4.0, 4.0, 1.0], threshold)
-    assert (found.precision, found.recall) == (precision and pytest.approx(precision), pytest.approx(recall))
+    assert (found.above.precision, found.above.recall) == (
+        precision and pytest.approx(precision),
+        pytest.approx(recall),
+    )
 
 
 def test_the_base_rate_has_no_skill() -> None:
     found = measured([0.25] * 4, [1, 0, 0, 0])
-    assert found.brier_skill == pytest.approx(0, abs=1e-12)
-    assert found.log_loss_skill == pytest.approx(0, abs=1e-12)
-    assert (found.ece, found.pr_auc, len(found.bins)) == (0, 0.25, 1)
+    assert found.brier.skill == pytest.approx(0, abs=1e-12)
+    assert found.log_loss.skill == pytest.approx(0, abs=1e-12)
+    assert (found.calibration_error.a_candidate, found.pr_auc, len(found.bins)) == (0, 0.25, 1)
 
 
 def test_certainty() -> None:
     right, wrong = measured([1.0, 0.0], [1, 0]), measured([0.0, 1.0], [1, 0])
-    assert (right.brier_skill, right.ece, right.log_loss) == (1, 0, pytest.approx(0, abs=1e-9))
-    assert (wrong.brier, wrong.ece, wrong.log_loss) == (1, 1, pytest.approx(-math.log(1e-12)))
+    assert (right.brier.skill, right.calibration_error.a_candidate, right.log_loss.loss) == (
+        1,
+        0,
+        pytest.approx(0, abs=1e-9),
+    )
+    assert (wrong.brier.loss, wrong.calibration_error.a_candidate, wrong.log_loss.loss) == (
+        1,
+        1,
+        pytest.approx(-math.log(1e-12)),
+    )
     nothing_else = measured([0.5, 0.5], [1, 1])
-    assert (nothing_else.brier_skill, nothing_else.log_loss_skill) == (None, None)
+    assert (nothing_else.brier.skill, nothing_else.log_loss.skill) == (None, None)
     with pytest.raises(ValueError, match="without a true label"):
         measured([0.5], [0])
 
@@ -85,12 +96,12 @@ def test_a_calibrated_sample_has_no_error() -> None:
     labels = torch.arange(len(both)) < len(probability)
     weights = torch.cat([weight * probability, weight * (1 - probability)])
     found = reliability(both, labels, weights)
-    assert found.ece_a_fact < 1e-9
+    assert found.calibration_error.a_fact < 1e-9
     assert len(found.bins) == 15
     assert max(each.facts for each in found.bins) < 1.1 * min(each.facts for each in found.bins)
-    assert found.brier_skill is not None and found.brier_skill > 0.1
+    assert found.brier.skill is not None and found.brier.skill > 0.1
     twice = reliability((2 * both).clamp(max=1.0), labels, weights)
-    assert twice.ece_a_fact > 0.3
+    assert twice.calibration_error.a_fact > 0.3
 
 
 def test_equal_probabilities_stay_together() -> None:
@@ -140,24 +151,24 @@ def drawn() -> tuple[OneScore, Dataset, Calibration]:
 
 def test_a_small_graph_is_taken_whole(drawn: tuple[OneScore, Dataset, Calibration]) -> None:
     scorer, data, calibration = drawn
-    found = measuring.evaluate(calibration, scorer, data, "test", None)
+    found = held_out_reliability(calibration, scorer, data, "test", None)
     held = len(data.valid) + len(data.test)
     # Loops aside but that of training's own relation: every pair not known, valid facts left out, test's told for both.
     assert found.facts == pytest.approx(held)
     assert found.candidates == pytest.approx(N * N - len(data.train) - held + held, abs=1e-3)
     assert 0.9 < sum(each.predicted * each.candidates for each in found.bins) / held < 1.1
-    assert found.ece_a_fact < 0.2
-    assert found.brier_skill is not None and found.brier_skill > 0.15
+    assert found.calibration_error.a_fact < 0.2
+    assert found.brier.skill is not None and found.brier.skill > 0.15
 
 
 def test_valid_does_not_look_at_test(drawn: tuple[OneScore, Dataset, Calibration]) -> None:
     scorer, data, calibration = drawn
-    found = measuring.evaluate(calibration, scorer, data, "valid", None)
+    found = held_out_reliability(calibration, scorer, data, "valid", None)
     assert (found.facts, found.candidates) == (len(data.valid), N * N - len(data.train))
     other = replace(data, test=data.test.flip(0)[:, [2, 1, 0]])
-    assert found == measuring.evaluate(calibration, scorer, other, "valid", None)
-    assert found.ece_a_fact < 0.25  # of being in valid, which is half as probable as being held out
-    assert (found.threshold, found.recall) == (0.5, pytest.approx(_recall(scorer, data.valid)))
+    assert found == held_out_reliability(calibration, scorer, other, "valid", None)
+    assert found.calibration_error.a_fact < 0.25  # of being in valid, which is half as probable as being held out
+    assert (found.above.threshold, found.above.recall) == (0.5, pytest.approx(_recall(scorer, data.valid)))
 
 
 def _recall(scorer: OneScore, hrt: Tensor) -> float:
@@ -194,10 +205,16 @@ def test_a_calibration_sees_that_it_was_too_sure(monkeypatch: pytest.MonkeyPatch
             patched.setattr("kg.probability.candidate_sample._DRAWN", 16)
             calibration = fit_calibration(scorer, data, None)
         assert calibration is not None
-        found = measuring.evaluate(calibration, scorer, data, "test", None).brier_skill
+        found = held_out_reliability(calibration, scorer, data, "test", None).brier.skill
         assert found is not None
         return found
 
     too_sure, chosen = skill(10.0), skill(10.0, 100.0, 1000.0)
     assert chosen > 0.15
     assert too_sure < chosen - 0.1
+
+
+def test_a_diagram_that_cannot_be_drawn(tmp_path: Path) -> None:
+    for name, line in (("x.pdf", r"ends in \.png or \.svg"), ("nowhere/x.png", "no directory")):
+        with pytest.raises(UserError, match=line):
+            check_plot(tmp_path / name)

@@ -13,8 +13,8 @@ import time
 from pathlib import Path
 
 from kg.bundle import Bundle
-from kg.probability import reliability
 from kg.probability.calibration import calibration_of
+from kg.probability.reliability import held_out_reliability, plot
 
 sys.path.append(str(Path(__file__).parents[1] / "harness"))
 import report
@@ -31,13 +31,13 @@ def main() -> None:
         assert calibration is not None, f"kg calibrate {model}"
         start = time.perf_counter()
         found = [
-            reliability.evaluate(calibration, bundle.scorer, bundle.dataset, "test", bundle.temperature, seed=seed)
+            held_out_reliability(calibration, bundle.scorer, bundle.dataset, "test", bundle.temperature, seed=seed)
             for seed in SEEDS
         ]
         seconds = (time.perf_counter() - start) / len(SEEDS)
         for each in found:
             print(f"{model.name}: {' '.join(f'{k} {v:.4g}' for k, v in each.to_json().items() if k != 'bins')}")
-        reliability.plot(found[0], report.RESULTS / f"reliability_{model.name}.png", f"{model.name}, test")
+        plot(found[0], report.RESULTS / f"reliability_{model.name}.png", f"{model.name}, test")
         report.write(
             __file__,
             SEEDS[0],

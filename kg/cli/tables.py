@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from kg.evaluation.ranking import Metrics
+    from kg.evaluation.metrics import Metrics
     from kg.probability.reliability import Reliability
     from kg.probability.triple_classification import Classification
     from kg.query.candidates.candidate import Candidates
@@ -86,15 +86,16 @@ def metrics_table(metrics: "Metrics", label: Callable[[str], str], split: str) -
 
 
 def probability_table(found: "Reliability", split: str) -> Table:
+    error, above = found.calibration_error, found.above
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     rows = [
         (f"probability of being in {split}" if split == "valid" else "probability of being held out", ""),
         ("candidates, and of them a fact", f"{found.candidates:,.0f}, one in {found.negatives_a_fact + 1:,.0f}"),
-        ("Brier score, skill", f"{found.brier:.3g}, {_share(found.brier_skill)}"),
-        ("log-loss, skill", f"{found.log_loss:.3g}, {_share(found.log_loss_skill)}"),
-        ("calibration error, a fact", f"{found.ece:.3g}, {found.ece_a_fact:.3f}"),
+        ("Brier score, skill", f"{found.brier.loss:.3g}, {_share(found.brier.skill)}"),
+        ("log-loss, skill", f"{found.log_loss.loss:.3g}, {_share(found.log_loss.skill)}"),
+        ("calibration error, a fact", f"{error.a_candidate:.3g}, {error.a_fact:.3f}"),
         ("PR-AUC", f"{found.pr_auc:.4f}"),
-        (f"precision, recall at {found.threshold:.3g}", f"{_share(found.precision)}, {found.recall:.4f}"),
+        (f"precision, recall at {above.threshold:.3g}", f"{_share(above.precision)}, {above.recall:.4f}"),
     ]
     for row in rows:
         table.add_row(*row)

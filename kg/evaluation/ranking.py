@@ -1,26 +1,24 @@
 """Filtered ranking: where does the true answer stand among all candidates?"""
 
-import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from kg.evaluation.metrics import Figures, Metrics, figures
 from kg.graph.dataset import Dataset
 from kg.graph.graph import Graph, with_inverses
 from kg.graph.known import KnownAnswers
 from kg.models.scorer import WORST, Queries, Scorer
+from kg.progress import SILENT, Progress
 
 _CACHE = 1 << 17  # scores compared at once on a CPU: 512 KB of fp32 stay in a core's second-level cache
 _FILTERS = {"train": ("train",), "valid": ("train", "valid"), "test": ("train", "valid", "test")}
-
-Progress = Callable[[int, int], None]  # (ranks so far, ranks in all)
 
 
 def ranks(scores: Float[Tensor, "B N"], tail: Int[Tensor, "B T"], known: Int[Tensor, "2 K"]) -> Float[Tensor, "B T"]:
@@ -98,7 +96,7 @@ class Ranking:
     cross_entropy: Float[Tensor, " C"]
     num_relations: int
 
-    def metrics(self, names: tuple[str, ...] | None = None) -> "Metrics":
+    def metrics(self, names: tuple[str, ...] | None = None) -> Metrics:
         """Overall, per side and (with relation names, in id order) per relation."""
         relation, asked_head = self.relation % self.num_relations, self.relation >= self.num_relations
         sides = {"head": self._figures(asked_head), "tail": self._figures(~asked_head)}
@@ -107,60 +105,9 @@ class Ranking:
         }
         return Metrics(**asdict(self._figures(torch.ones_like(asked_head))), by_side=sides, by_relation=by_relation)
 
-    def _figures(self, chosen: Tensor) -> "Figures":
-        rank, candidates = self.rank[chosen].double(), self.candidates[chosen].double()
-        if not len(rank):
-            return Figures(*(math.nan,) * 7, num_ranks=0)
-        expected = (candidates + 1).mean().item() / 2  # the mean rank of a random order
-        mean = rank.mean().item()
-        hits = [(rank <= k).double().mean().item() for k in (1, 3, 10)]
-        entropy = self.cross_entropy[chosen].double().mean().item() if len(self.cross_entropy) else math.nan
-        return Figures(
-            mrr=rank.reciprocal().mean().item(),
-            mean_rank=mean,
-            amri=1 - (mean - 1) / (expected - 1) if expected > 1 else math.nan,
-            hits_at_1=hits[0],
-            hits_at_3=hits[1],
-            hits_at_10=hits[2],
-            perplexity=math.exp(min(entropy, 700.0)) if not math.isnan(entropy) else math.nan,
-            num_ranks=len(rank),
-        )
-
-
-@dataclass(frozen=True)
-class Figures:
-    """mrr: mean reciprocal rank. mean_rank: 1 is best. amri: adjusted mean rank index, 1 - (mean rank - 1) /
-    (expected rank - 1): 1 is perfect, 0 random (Berrendorf et al., 2020). hits_at_k: share of ranks <= k.
-    perplexity: exp(mean cross-entropy of the true answer), the effective number of candidates left to choose from.
-    """
-
-    mrr: float
-    mean_rank: float
-    amri: float
-    hits_at_1: float
-    hits_at_3: float
-    hits_at_10: float
-    perplexity: float
-    num_ranks: int
-
-
-@dataclass(frozen=True)
-class Metrics(Figures):
-    """Figures over all ranks, then over those of each side asked for and of each relation (both sides)."""
-
-    by_side: dict[str, Figures]
-    by_relation: dict[str, Figures]
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain numbers; what could not be measured is null."""
-        plain: dict[str, Any] = _without_nan(asdict(self))
-        return plain
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    return None if isinstance(value, float) and math.isnan(value) else value
+    def _figures(self, chosen: Bool[Tensor, " P"]) -> Figures:
+        entropy = self.cross_entropy[chosen] if len(self.cross_entropy) else self.cross_entropy
+        return figures(self.rank[chosen], self.candidates[chosen], entropy)
 
 
 def evaluate(
@@ -170,7 +117,7 @@ def evaluate(
     *,
     temperature: float | None = 1.0,
     batch_size: int = 256,
-    progress: Progress | None = None,
+    progress: Progress = SILENT,
 ) -> Ranking:
     """Filtered ranks of a part's facts, both directions, against every entity of every part.
 
@@ -191,7 +138,7 @@ def rank_facts(
     known: KnownAnswers,
     temperature: float | None,
     batch_size: int,
-    progress: Progress | None = None,
+    progress: Progress = SILENT,
 ) -> Ranking:
     """`evaluate` of any facts over any graph; `known` must hold the facts themselves."""
     if not scorer.is_finite():
@@ -223,8 +170,7 @@ def rank_facts(
     with _two_threads(hrt.device) as run:
         for count in run(rank_batch, range(0, len(question), batch_size)):
             done += count
-            if progress:
-                progress(done, len(directed))
+            progress.at("ranking", done, len(directed))
     candidates = (graph.num_entities + 1 - num_known).repeat_interleave(counts)
     if temperature is None:
         entropy = entropy[:0]

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from kg.errors import extra
+from kg.errors import UserError, extra
 from kg.evaluation.average_precision import average_precision
 from kg.graph.dataset import PARTS, Dataset
 from kg.graph.known import reflexive_relations
@@ -23,6 +23,7 @@ from kg.models.scorer import Scorer
 from kg.probability.calibration import Calibration
 from kg.probability.candidate_sample import sample_candidates
 from kg.probability.query_scores import QueryScores
+from kg.progress import SILENT, Progress
 
 _BINS = 15
 _NEVER = 1e-12  # a probability of 0 counts as this one in the log-loss
@@ -39,35 +40,72 @@ class Bin:
 
 
 @dataclass(frozen=True)
-class Reliability:
-    """Figures over all candidates. None: there is nothing to measure it by.
+class Loss:
+    """skill: 1 - loss / the loss where every candidate is given the base rate; None where that loss is 0."""
 
-    facts: of the candidates, those that were held out. brier: mean (p - fact)^2. ece: the expected calibration error,
-    sum over bins of |observed - predicted| candidates / all candidates; a fact: the same for each fact there is, so
-    that 0.1 means that every tenth is expected in the wrong place. log_loss: in nats. skill: 1 - loss / loss of the
-    base rate, given to every candidate. precision, recall: of the candidates with p >= threshold.
-    """
+    loss: float
+    skill: float | None
 
-    candidates: float
-    facts: float
-    negatives_a_fact: float
-    brier: float
-    brier_skill: float | None
-    log_loss: float
-    log_loss_skill: float | None
-    ece: float
-    ece_a_fact: float
-    pr_auc: float
+    @classmethod
+    def of(cls, loss: float, of_base_rate: float) -> "Loss":
+        return cls(loss, 1 - loss / of_base_rate if of_base_rate else None)
+
+
+@dataclass(frozen=True)
+class CalibrationError:
+    """The sum over bins of |observed - predicted| candidates, for each candidate (the expected calibration error), and
+    for each fact there is: 0.1 means that every tenth is expected in the wrong place."""
+
+    a_candidate: float
+    a_fact: float
+
+
+@dataclass(frozen=True)
+class AboveThreshold:
+    """Of the candidates with p >= threshold. precision: None where there are none."""
+
     threshold: float
     precision: float | None
     recall: float
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """Figures over all candidates. facts: of the candidates, those that were held out. brier: mean (p - fact)^2.
+    log_loss: in nats."""
+
+    candidates: float
+    facts: float
+    brier: Loss
+    log_loss: Loss
+    calibration_error: CalibrationError
+    pr_auc: float
+    above: AboveThreshold
     bins: tuple[Bin, ...]
 
+    @property
+    def negatives_a_fact(self) -> float:
+        return (self.candidates - self.facts) / self.facts if self.facts else 0.0
+
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        """All figures in one dict."""
+        return {
+            "candidates": self.candidates,
+            "facts": self.facts,
+            "negatives_a_fact": self.negatives_a_fact,
+            "brier": self.brier.loss,
+            "brier_skill": self.brier.skill,
+            "log_loss": self.log_loss.loss,
+            "log_loss_skill": self.log_loss.skill,
+            "ece": self.calibration_error.a_candidate,
+            "ece_a_fact": self.calibration_error.a_fact,
+            "pr_auc": self.pr_auc,
+            **asdict(self.above),
+            "bins": [asdict(each) for each in self.bins],
+        }
 
 
-def evaluate(
+def held_out_reliability(
     calibration: Calibration,
     scorer: Scorer,
     dataset: Dataset,
@@ -75,6 +113,7 @@ def evaluate(
     temperature: float | None,
     threshold: float = 0.5,
     seed: int = 2,
+    progress: Progress = SILENT,
 ) -> Reliability:
     """Over all candidates that training did not see, sampled and weighed back (see kg.probability.candidate_sample).
 
@@ -87,14 +126,14 @@ def evaluate(
     facts = dataset.part(part).to(scorer.device)
     scores = QueryScores.of_training(scorer, dataset, temperature)
     reflexive = reflexive_relations(dataset.train, dataset.num_relations)
-    sample = sample_candidates(scores, facts, reflexive, known, seed)
+    sample = sample_candidates(scores, facts, reflexive, known, seed, progress)
     share = len(facts) / (len(dataset.valid) + len(dataset.test))
     probability = calibration.of_sample(sample)
     if part == "test":
         weight = torch.where(sample.is_true, sample.weight / share, sample.weight)
         return reliability(probability, sample.is_true, weight, threshold)
     found = reliability(probability * share, sample.is_true, sample.weight, threshold * share)
-    return replace(found, threshold=threshold)
+    return replace(found, above=replace(found.above, threshold=threshold))
 
 
 def reliability(
@@ -114,7 +153,6 @@ def reliability(
 
     base_rate = torch.full_like(probability, facts / total)
     brier, brier_of_base = (mean((each - label) ** 2) for each in (probability, base_rate))
-    loss, loss_of_base = log_loss(probability), log_loss(base_rate)
     found = bins(probability, is_true, weight)
     missed = sum(abs(each.observed - each.predicted) * each.candidates for each in found)
     above = probability >= threshold
@@ -122,17 +160,11 @@ def reliability(
     return Reliability(
         candidates=total,
         facts=facts,
-        negatives_a_fact=(total - facts) / facts if facts else 0.0,
-        brier=brier,
-        brier_skill=1 - brier / brier_of_base if brier_of_base else None,
-        log_loss=loss,
-        log_loss_skill=1 - loss / loss_of_base if loss_of_base else None,
-        ece=missed / total,
-        ece_a_fact=missed / facts if facts else 0.0,
+        brier=Loss.of(brier, brier_of_base),
+        log_loss=Loss.of(log_loss(probability), log_loss(base_rate)),
+        calibration_error=CalibrationError(missed / total, missed / facts if facts else 0.0),
         pr_auc=average_precision(probability, is_true, weight),
-        threshold=threshold,
-        precision=hits / chosen if chosen else None,
-        recall=hits / facts if facts else 0.0,
+        above=AboveThreshold(threshold, hits / chosen if chosen else None, hits / facts if facts else 0.0),
         bins=found,
     )
 
@@ -153,10 +185,20 @@ def bins(
     return tuple(Bin(mean / count, true / count, count, true) for count, mean, true in rows if count)
 
 
+def check_plot(file: Path) -> None:
+    """UserError where `plot` could not draw into this file."""
+    if file.suffix not in (".png", ".svg"):
+        raise UserError(f"plot {file}: expected a name that ends in .png or .svg", "plot")
+    if not file.absolute().parent.is_dir():
+        raise UserError(f"plot {file}: no directory {file.parent}", "plot")
+    with extra("plot"):
+        import matplotlib.figure  # noqa: F401
+
+
 def plot(found: Reliability, file: Path, title: str) -> None:
     """A reliability diagram: predicted against observed, both as log-odds, and below how many candidates a bin has."""
-    with extra("plot"):
-        from matplotlib.figure import Figure
+    check_plot(file)
+    from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6, 7), layout="constrained")
     axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
@@ -173,7 +215,7 @@ def plot(found: Reliability, file: Path, title: str) -> None:
     axes.plot([low, high], [low, high], color="0.6", label="perfect")
     axes.plot(predicted, observed, "o-", label="a bin of candidates")
     axes.set(xscale="logit", yscale="logit", xlim=(low, high), ylim=(low, high), ylabel="observed share of facts")
-    axes.set_title(f"{title}\nBrier skill {_shown(found.brier_skill)}, ECE a fact {found.ece_a_fact:.3f}")
+    axes.set_title(f"{title}\nBrier skill {_shown(found.brier.skill)}, ECE a fact {found.calibration_error.a_fact:.3f}")
     axes.legend()
     below.plot(predicted, candidates, "s-", color="C1", label="candidates")
     below.plot(predicted, facts, "o-", color="C0", label="facts")

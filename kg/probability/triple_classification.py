@@ -23,6 +23,7 @@ from kg.probability.candidate_sample import CandidateSample
 from kg.probability.features import FEATURES, features
 from kg.probability.query_scores import QueryScores
 from kg.probability.regression import relation_weights
+from kg.progress import SILENT, Progress
 
 _FOLDS = 10
 _ROUNDS = 3  # of cross-fitting, each with other folds: one alone moves the accuracy by some tenths of a percent
@@ -77,6 +78,7 @@ def classify(
     temperature: float | None,
     calibration: Calibration | None,
     seed: int = 0,
+    progress: Progress = SILENT,
 ) -> Classification:
     """A model's own valid and test facts against valid_negatives and test_negatives (.tsv or .txt) in a folder.
 
@@ -90,7 +92,10 @@ def classify(
     generator = torch.Generator().manual_seed(seed)
     num_rows, names = len(valid.sample.weight), (*valid.inputs, _REGRESSION)
     folds = torch.stack([torch.randperm(num_rows, generator=generator) % _FOLDS for _ in range(_ROUNDS)])
-    found = {name: _separation(name, valid, test, folds, dataset.num_relations) for name in names}
+    found = {}
+    for done, name in enumerate(names):
+        progress.at("inputs", done, len(names))
+        found[name] = _separation(name, valid, test, folds, dataset.num_relations)
     best = max((name for name in found if name != _SEEN), key=lambda name: found[name].valid_accuracy)
     facts = int(test.sample.is_true.sum())
     return Classification(best, found, facts, len(test.sample.weight) - facts)

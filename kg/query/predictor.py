@@ -375,7 +375,7 @@ class Predictor:
         """Of facts, known or not: see kg.probability.calibration. O(F (answers of their relations)) scores.
 
         A relation may be given in either direction. UserError for an entity that the model cannot be asked about, and
-        where the model tells no probabilities.
+        where the model gives no probabilities.
         """
         return self.calibration.probabilities(self.logits(hrt))
 

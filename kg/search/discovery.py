@@ -65,7 +65,7 @@ def best_new_facts(
 ) -> Candidates:
     """The best of all (head, relation, tail) that are not known: by probability, then by the logit it is made of.
 
-    (h, r, h) is a candidate only where the relation is known to have such facts. Where the model tells no probability,
+    (h, r, h) is a candidate only where the relation is known to have such facts. Where the model gives no probability,
     the order is that of the mean log-softmax of both directions. Of a bilinear scorer all candidates of a relation are
     one product of matrices; of any other the scores of both directions are computed.
 
