@@ -23,6 +23,7 @@ from kg.models import from_description
 from kg.models.scorer import Scorer
 
 FORMAT = 1
+_RENAMED = {"matrix": "matrix.weight", "matrices": "matrices.weight"}  # what weights of format 1 are called now
 _CONSTANT = ("vocabulary.json", "schema.json", "dataset.safetensors")  # the same in every generation of a training
 
 
@@ -80,7 +81,7 @@ class Bundle:
             manifest.get("restrictions", False),
         )
         scorer = from_description(config["run"]["scorer"])(dataset.num_entities, dataset.num_relations)
-        scorer.load_state_dict(load_file(folder / "model.safetensors"))
+        scorer.load_state_dict(_renamed(load_file(folder / "model.safetensors")))
         state = folder / "state"
         calibration = _read_json(folder / "calibration.json")
         return cls(
@@ -187,6 +188,15 @@ def environment() -> dict[str, Any]:
 
 def _contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+
+
+def _renamed(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Weights under the names that scorers give them now."""
+    found = {}
+    for name, value in weights.items():
+        part = name.rpartition(".")[2]
+        found[name.removesuffix(part) + _RENAMED.get(part, part)] = value
+    return found
 
 
 def _write_json(path: Path, value: Any) -> None:

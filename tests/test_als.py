@@ -177,7 +177,7 @@ def test_losses_fall_sweep_by_sweep_and_are_those_of_the_weights(random_dataset:
     assert all(after < before * (1 + 1e-6) for before, after in pairwise(losses))
     assert losses[-1] < losses[0] < 1  # a model that is 0 everywhere has 1
     assert isinstance(fit.scorer, RESCAL)
-    vectors, matrices = (x.detach().double() for x in (fit.scorer.table.weight, fit.scorer.matrix))
+    vectors, matrices = (x.detach().double() for x in (fit.scorer.table.weight, fit.scorer.matrix.weight))
     error = (dense(random_dataset) - vectors @ matrices @ vectors.T).square().sum()
     penalty = 2 * vectors.square().sum() + 3 * matrices.square().sum()
     assert fit.loss() == pytest.approx(float(error + penalty) / len(random_dataset.train), rel=1e-5)

@@ -16,7 +16,7 @@ def by_hand() -> ARE:
     """Relation 1 walks 0, and 0 then 1: to 1 and 2 with 1/2 each, to 3 with 1/4 and to 4 with 3/4."""
     made = ARE(5, 2, dim=1, num_paths=2, max_length=2)
     fill(made.latent.table.weight, [[1.0], [2.0], [3.0], [4.0], [5.0]])
-    fill(made.latent.matrix, [[[1.0]], [[10.0]], [[0.0]], [[0.0]]])
+    fill(made.latent.matrix.weight, [[[1.0]], [[10.0]], [[0.0]], [[0.0]]])
     made.learn(1, np.array([[0, -1], [0, 1]]), np.array([2.0, 8.0], np.float32))
     return made
 

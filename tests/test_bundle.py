@@ -23,6 +23,8 @@ from kg.graph.vocabulary import Vocabulary
 from kg.models.complex import ComplEx
 from kg.models.gated import Gated
 from kg.models.neighbourhood import NeighbourhoodTransformer
+from kg.models.ntn import NTN
+from kg.models.rescal import RESCAL
 from kg.training.gradient_descent import Fit
 from kg.training.run import Plateau, Run
 
@@ -79,7 +81,7 @@ def test_round_trip(model: Path, fit: Fit, dataset: Dataset) -> None:
     assert bundle.exists(model) and not bundle.exists(model.parent / "nowhere")
     read = Bundle.load(model)
     assert all(torch.equal(read.scorer.state_dict()[name], value) for name, value in fit.best_weights().items())
-    assert isinstance(read.scorer, ComplEx) and read.scorer.tied and not read.scorer.training
+    assert isinstance(read.scorer, ComplEx) and read.scorer.weights.tie and not read.scorer.training
     for part in ("train", "valid", "test"):
         assert torch.equal(read.dataset.part(part), dataset.part(part))
     assert read.dataset.vocabulary == dataset.vocabulary and read.dataset.schema == dataset.schema
@@ -107,6 +109,21 @@ def test_the_training_state_comes_back_as_it_was(model: Path, fit: Fit) -> None:
 
     compare(fit.state_dict(), Bundle.load(model).state)
     assert fit.state_dict()["schedule"]["mode_worse"] == -torch.inf
+
+
+def test_weights_under_the_names_of_earlier_versions(tmp_path: Path, dataset: Dataset) -> None:
+    run = Run(
+        partial(Gated, own=partial(RESCAL, dim=2), base=partial(NTN, dim=2)), partial(Adagrad, lr=0.1), hide="pair"
+    )
+    scorer = run.new_scorer(3, 2)
+    weights = scorer.state_dict()
+    old = {
+        name.replace("matrix.weight", "matrix").replace("matrices.weight", "matrices"): x for name, x in weights.items()
+    }
+    assert {"own.matrix", "base.matrices", "own.table.weight"} <= old.keys()
+    bundle.save(tmp_path, dataset=dataset, run=run.to_json(), weights=old, state={}, metrics=METRICS)
+    read = Bundle.load(tmp_path).scorer.state_dict()
+    assert list(read) == list(weights) and all(torch.equal(read[name], x) for name, x in weights.items())
 
 
 def test_a_model_without_temperature(model: Path, fit: Fit, dataset: Dataset) -> None:

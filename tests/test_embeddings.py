@@ -24,7 +24,7 @@ EXPECTED = {
         "blocks": ["0", "1", "2"],  # as many as there are relations, and none of theirs
         "output": [str(i) for i in range(4)],
     },
-    ("rescal", True): {"table.weight": ENTITIES, "matrix": RELATIONS},
+    ("rescal", True): {"table.weight": ENTITIES, "matrix.weight": RELATIONS},
     ("tucker", False): {
         "table.weight": ENTITIES,
         "mixture.weight": RELATIONS + INVERSES,

@@ -362,13 +362,13 @@ def test_a_tiny_graph_is_learned(make: Made) -> None:
 def test_rescal_by_hand() -> None:
     scorer = RESCAL(2, 1, dim=2, tied=True)
     fill(scorer.table.weight, [[1.0, 2.0], [3.0, 5.0]])
-    fill(scorer.matrix, [[[1.0, 2.0], [0.0, -1.0]]])
+    fill(scorer.matrix.weight, [[[1.0, 2.0], [0.0, -1.0]]])
     # (1, 2) W = (1, 0), times (3, 5) is 3; (3, 5) W = (3, 1), times (1, 2) is 5
     assert score(scorer, 0, 0, 1) == 3 and score(scorer, 1, 0, 0) == 5
     assert score(scorer, 0, 1, 1) == 5 and score(scorer, 1, 1, 0) == 3  # the transpose
     own = RESCAL(2, 1, dim=2)
     fill(own.table.weight, [[1.0, 2.0], [3.0, 5.0]])
-    fill(own.matrix, [[[1.0, 2.0], [0.0, -1.0]], [[0.0, 1.0], [0.0, 0.0]]])
+    fill(own.matrix.weight, [[[1.0, 2.0], [0.0, -1.0]], [[0.0, 1.0], [0.0, 0.0]]])
     assert score(own, 0, 0, 1) == 3 and score(own, 0, 1, 1) == 5  # 1 * 1 * 5
 
 

@@ -23,7 +23,7 @@ def test_ntn_by_hand() -> None:
     """dim 1, two units: W = (1, 0), V = ([2, 0], [0, -1]), b = (-3, 1), u = (10, 1)."""
     scorer = NTN(2, 1, dim=1, slices=2, tied=True)
     units = [[[1.0, 2.0], [0.0, -3.0]], [[0.0, 0.0], [-1.0, 1.0]]]  # [W, V of the head; V of the tail, b]
-    values = {"table.weight": [[2.0], [0.5]], "matrices": [units], "output.weight": [[10.0, 1.0]]}
+    values = {"table.weight": [[2.0], [0.5]], "matrices.weight": [units], "output.weight": [[10.0, 1.0]]}
     scorer.load_state_dict({name: torch.tensor(rows) for name, rows in values.items()})
 
     def formula(head: float, tail: float) -> float:
@@ -37,7 +37,7 @@ def test_ntn_by_hand() -> None:
 
 def plainly(scorer: NTN, head: Tensor, relation: Tensor) -> Tensor:
     """Socher's formula, written out."""
-    matrices, dim = scorer.matrices[relation], scorer.table.embedding_dim
+    matrices, dim = scorer.matrices.weight[relation], scorer.table.size
     entities = scorer.table.weight
     first = entities[head]
     bilinear = torch.einsum("bd,bsde,ne->bsn", first, matrices[:, :, :dim, :dim], entities)

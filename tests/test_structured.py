@@ -13,7 +13,9 @@ NOTHING = Graph.from_triples(torch.zeros(0, 3, dtype=torch.long), 2, 1)
 def made(sides: list[list[list[list[float]]]], tied: bool) -> StructuredEmbedding:
     """Two entities (1, 2) and (3, -1)."""
     scorer = StructuredEmbedding(2, 1, dim=2, tied=tied)
-    scorer.load_state_dict({"table.weight": torch.tensor([[1.0, 2.0], [3.0, -1.0]]), "matrices": torch.tensor(sides)})
+    scorer.load_state_dict(
+        {"table.weight": torch.tensor([[1.0, 2.0], [3.0, -1.0]]), "matrices.weight": torch.tensor(sides)}
+    )
     return scorer
 
 
@@ -37,7 +39,7 @@ def test_structured_embedding_by_hand() -> None:
 
 
 def plainly(scorer: StructuredEmbedding, head: Tensor, relation: Tensor) -> Tensor:
-    entities, sides = scorer.table.weight, scorer.matrices[relation]
+    entities, sides = scorer.table.weight, scorer.matrices.weight[relation]
     left = torch.einsum("bd,bde->be", entities[head], sides[:, 0])
     right = torch.einsum("nd,bde->bne", entities, sides[:, 1])
     return -(left[:, None] - right).abs().sum(2)

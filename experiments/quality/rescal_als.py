@@ -60,7 +60,7 @@ def completed(dataset: Dataset, kept: Tensor, rank: int, ridge: float, seed: int
     fit = fitting(run.new_scorer(dataset.num_entities, dataset.num_relations), replace(dataset, train=kept), run)
     for _ in fit:
         pass
-    vectors, matrices = fit.scorer.table.weight.detach(), fit.scorer.matrix.detach()
+    vectors, matrices = fit.scorer.table.whole().detach(), fit.scorer.weights.kept().detach()
     return vectors @ matrices @ vectors.T
 
 

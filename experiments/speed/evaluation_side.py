@@ -27,7 +27,7 @@ def bare_product(scorer: DistMult, dataset: Dataset, batch_size: int) -> tuple[C
     questions = KnownAnswers.from_triples(dataset.test, dataset.num_relations).heads_and_relations()
     with torch.no_grad():
         vectors = scorer.encode(Queries(*questions, dataset.graph())).vector
-    candidates = scorer.table.weight.detach().T
+    candidates = scorer.table.whole().detach().T
     scores = torch.empty(batch_size, dataset.num_entities)
 
     def product() -> None:

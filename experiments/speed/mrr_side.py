@@ -27,7 +27,7 @@ def main() -> None:
     epochs, spent = iter(fit), 0.0
     for stop in stops:
         spent += train_for(fit, epochs, stop - spent)
-        table, diagonal = (weight.detach().numpy() for weight in (fit.scorer.table.weight, fit.scorer.diagonal.weight))
+        table, diagonal = (x.detach().numpy() for x in (fit.scorer.table.whole(), fit.scorer.weights.kept()))
         np.savez(
             Path(out) / f"{stop:g}.npz", table=table, diagonal=diagonal, seconds=spent, queries=queries_so_far(fit)
         )

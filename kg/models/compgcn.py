@@ -12,8 +12,8 @@ from torch_geometric.nn import MessagePassing
 
 from kg.errors import check_choice
 from kg.graph.graph import Graph, Neighbours
+from kg.models.dropout import dropout
 from kg.models.encoder import GraphEncoder, Messages, Vectors, receivers
-from kg.models.scorer import dropout
 
 
 @final
@@ -44,7 +44,7 @@ class CompGCN(GraphEncoder):
         self.layers = nn.ModuleList(_CompositionConvolution(dim, _COMPOSITIONS[composition]) for _ in range(num_layers))
 
     def layers_over(self, x: Float[Tensor, "N D"], graph: Graph, generator: torch.Generator | None) -> Vectors:
-        z = self.diagonal.weight
+        z = self.diagonal.every()
         is_inverse = graph.relation >= graph.num_relations
         directions = [Messages.along(graph, chosen) for chosen in (~is_inverse, is_inverse)]
         for layer in self.layers:

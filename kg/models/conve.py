@@ -9,7 +9,9 @@ from torch import Tensor, nn
 
 from kg.errors import UserError
 from kg.models.batch_norm import BatchNorm
-from kg.models.scorer import DotScorer, Queries, QueryVectors, dropout
+from kg.models.dropout import dropout
+from kg.models.scorer import DotScorer, Queries, QueryVectors
+from kg.models.tables import RelationWeights
 
 
 @final
@@ -38,7 +40,6 @@ class ConvE(DotScorer):
         init: float = 0.1,
     ) -> None:
         super().__init__(num_entities, num_relations, dim + 1, entity_dropout)
-        self.relation_dropout = relation_dropout
         self.feature_map_dropout = feature_map_dropout
         self.projection_dropout = projection_dropout
         height = max(side for side in range(1, math.isqrt(dim) + 1) if dim % side == 0)
@@ -47,21 +48,19 @@ class ConvE(DotScorer):
             raise UserError(
                 f"ConvE folds dim into an image of at least 2 x 3: got {dim}, which is {height} x {self.image[1]}"
             )
-        self.relation = nn.Embedding(2 * num_relations, dim)
+        self.relation = RelationWeights(num_relations, dim, dropout=relation_dropout)
         self.filters = nn.Conv2d(1, channels, 3, bias=False)  # the normalisation after it has one
         self.projection = nn.Linear(channels * (self.image[0] - 2) * (self.image[1] - 2), dim, bias=False)
         self.norms = nn.ModuleList([BatchNorm(1), BatchNorm(channels), BatchNorm(dim)])
-        nn.init.normal_(self.table.weight, std=init)
-        nn.init.zeros_(self.table.weight[:, -1])
-        nn.init.normal_(self.relation.weight, std=init)
+        self.table.draw(init, num_biases=1)
+        self.relation.draw(init)
 
     def encode(self, queries: Queries) -> QueryVectors:
         draw = queries.generator
         of_stack, of_maps, of_vector = self.norms
-        relation = dropout(self.relation(queries.relation), self.relation_dropout, draw)
-        stack = torch.cat([self.heads(queries)[:, :-1], relation], 1).view(
-            -1, 1, *self.image
-        )  # (B, 1, 2 height, width)
+        relation = self.relation.rows(queries.relation, draw)
+        stack = torch.cat([self.heads(queries)[:, :-1], relation], 1)
+        stack = stack.view(-1, 1, *self.image)  # (B, 1, 2 height, width)
         maps = of_maps(self.filters(of_stack(stack, draw)), draw).relu()  # (B, channels, 2 height - 2, width - 2)
         maps = maps * dropout(maps.new_ones(*maps.shape[:2], 1, 1), self.feature_map_dropout, draw)
         vector = dropout(self.projection(maps.flatten(1)), self.projection_dropout, draw)
@@ -71,4 +70,4 @@ class ConvE(DotScorer):
     def factors(self, queries: Queries, tail: Int[Tensor, " B"]) -> tuple[Float[Tensor, "B _"], ...]:
         """h, w_r, and t with its bias: filters and projection belong to no fact and are not weighed."""
         head, last = self.pair(queries.head, tail, queries.graph)
-        return head[:, :-1], self.relation(queries.relation), last
+        return head[:, :-1], self.relation.rows(queries.relation), last

@@ -3,10 +3,11 @@
 from typing import final
 
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
 from kg.graph.graph import Graph
-from kg.models.scorer import DotScorer, Queries, QueryVectors, dropout
+from kg.models.scorer import DotScorer, Queries, QueryVectors
+from kg.models.tables import EntityTable, RelationWeights
 
 
 @final
@@ -28,24 +29,22 @@ class CP(DotScorer):
         init: float = 0.1,
     ) -> None:
         super().__init__(num_entities, num_relations, dim, entity_dropout)
-        self.relation_dropout = relation_dropout
-        self.head_table = nn.Embedding(num_entities, dim)
-        self.diagonal = nn.Embedding(2 * num_relations, dim)
-        for embedding in (self.table, self.head_table, self.diagonal):
-            nn.init.normal_(embedding.weight, std=init)
+        self.head_table = EntityTable(num_entities, dim)
+        self.diagonal = RelationWeights(num_relations, dim, dropout=relation_dropout)
+        for part in (self.table, self.head_table, self.diagonal):
+            part.draw(init)
 
     def head_entities(self, graph: Graph, ids: Int[Tensor, " B"]) -> Float[Tensor, "B D"]:
-        found: Tensor = self.head_table(ids)
-        return found
+        return self.head_table.rows(ids)
 
     def encode(self, queries: Queries) -> QueryVectors:
-        weight = dropout(self.diagonal(queries.relation), self.relation_dropout, queries.generator)
+        weight = self.diagonal.rows(queries.relation, queries.generator)
         return QueryVectors(self.heads(queries) * weight, queries.graph)
 
     def score_relations(self, head: Int[Tensor, " B"], tail: Int[Tensor, " B"], graph: Graph) -> Float[Tensor, "B R2"]:
         first, last = self.pair(head, tail, graph)
-        return (first * last) @ self.diagonal.weight.T
+        return self.diagonal.dots(first * last)
 
     def factors(self, queries: Queries, tail: Int[Tensor, " B"]) -> tuple[Float[Tensor, "B _"], ...]:
         head, last = self.head_entities(queries.graph, queries.head), self.entities(queries.graph, tail)
-        return head, self.diagonal(queries.relation), last
+        return head, self.diagonal.rows(queries.relation), last

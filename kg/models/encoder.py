@@ -14,7 +14,9 @@ from torch_geometric import EdgeIndex
 
 from kg.errors import UserError
 from kg.graph.graph import Graph
-from kg.models.scorer import WORST, DotScorer, Queries, QueryVectors, Tails, dropout
+from kg.models.dropout import dropout
+from kg.models.scorer import WORST, DotScorer, Queries, QueryVectors, Tails
+from kg.models.tables import RelationWeights
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,9 +78,9 @@ class GraphEncoder(DotScorer, ABC):
     ) -> None:
         super().__init__(num_entities, num_relations, dim, entity_dropout)
         self.relation_dropout = relation_dropout
-        self.diagonal = nn.Embedding(2 * num_relations, dim)
-        nn.init.normal_(self.table.weight, std=init)
-        nn.init.normal_(self.diagonal.weight, std=init)
+        self.diagonal = RelationWeights(num_relations, dim)
+        self.table.draw(init)
+        self.diagonal.draw(init)
         self._last = _Last()
 
     @abstractmethod
@@ -93,7 +95,7 @@ class GraphEncoder(DotScorer, ABC):
         return self._last.of(self, graph, lambda: self._encoded(graph, None))
 
     def _encoded(self, graph: Graph, generator: torch.Generator | None) -> Vectors:
-        first = self.table.weight
+        first = self.table.whole()  # every entity may be a neighbour of one that is asked about
         with torch.autocast(first.device.type, enabled=False):  # so that a kept encoding suits every caller
             newcomers = first.new_zeros(graph.num_entities - len(first), first.shape[1])
             return self.layers_over(torch.cat([first, newcomers]), graph, generator)
@@ -123,7 +125,7 @@ class GraphEncoder(DotScorer, ABC):
 
     def factors(self, queries: Queries, tail: Int[Tensor, " B"]) -> tuple[Float[Tensor, "B _"], ...]:
         """The vectors that the first layer sees: those after the last would cost a second encoding."""
-        return self.table(queries.head), self.diagonal(queries.relation), self.table(tail)
+        return self.table.rows(queries.head), self.diagonal.rows(queries.relation), self.table.rows(tail)
 
     def _lacking(self, graph: Graph) -> Bool[Tensor, " N"]:
         """Entities without a vector: neither a row nor an edge."""

@@ -7,7 +7,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from kg.models.scorer import EmbeddingScorer, Queries, QueryVectors, dropout
+from kg.models.scorer import EmbeddingScorer, Queries, QueryVectors
+from kg.models.tables import RelationWeights
 
 
 @final
@@ -30,17 +31,16 @@ class ERMLP(EmbeddingScorer):
         init: float = 0.1,
     ) -> None:
         super().__init__(num_entities, num_relations, dim, entity_dropout)
-        self.relation_dropout = relation_dropout
-        self.relation = nn.Embedding(2 * num_relations, dim)
+        self.relation = RelationWeights(num_relations, dim, dropout=relation_dropout)
         self.blocks = nn.Parameter(torch.empty(3, dim, dim))  # C, of head, relation and tail, transposed
         self.output = nn.Parameter(torch.empty(dim))
-        nn.init.normal_(self.table.weight, std=init)
-        nn.init.normal_(self.relation.weight, std=init)
+        self.table.draw(init)
+        self.relation.draw(init)
         nn.init.normal_(self.blocks, std=math.sqrt(2 / (3 * dim)))
         nn.init.normal_(self.output, std=math.sqrt(1 / dim))
 
     def encode(self, queries: Queries) -> QueryVectors:
-        relation = dropout(self.relation(queries.relation), self.relation_dropout, queries.generator)
+        relation = self.relation.rows(queries.relation, queries.generator)
         return QueryVectors(self._share(0, self.heads(queries)) + self._share(1, relation), queries.graph)
 
     def _share(self, block: int, vectors: Float[Tensor, "*K D"]) -> Float[Tensor, "*K H"]:
@@ -66,4 +66,4 @@ class ERMLP(EmbeddingScorer):
     def factors(self, queries: Queries, tail: Int[Tensor, " B"]) -> tuple[Float[Tensor, "B _"], ...]:
         """The three vectors; C and w belong to no fact."""
         head, last = self.pair(queries.head, tail, queries.graph)
-        return head, self.relation(queries.relation), last
+        return head, self.relation.rows(queries.relation), last

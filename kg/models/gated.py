@@ -6,9 +6,10 @@ from typing import Any, ClassVar, NamedTuple, final
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
 from kg.models.scorer import WORST, Queries, Scorer, Tails
+from kg.models.tables import RelationWeights
 
 
 class _Answers(NamedTuple):
@@ -42,14 +43,14 @@ class Gated(Scorer):
         self.base = base(num_entities, num_relations).requires_grad_(not frozen)
         self.frozen = frozen
         self.base_dropout = base_dropout
-        self.gate = nn.Embedding(2 * num_relations, 1)
-        nn.init.ones_(self.gate.weight)
+        self.gate = RelationWeights(num_relations, 1)
+        self.gate.assign(1.0)
 
     def encode(self, queries: Queries) -> _Answers:
         is_known = queries.head < self.num_entities
         generator = None if self.frozen else queries.generator
         asked = replace(queries, head=queries.head.where(is_known, 0), generator=generator)
-        gate = self.gate(queries.relation) * is_known[:, None]
+        gate = self.gate.rows(queries.relation) * is_known[:, None]
         if queries.generator is not None and self.base_dropout:
             drawn = torch.rand(len(queries), 1, generator=queries.generator, device=gate.device)
             gate = gate * (drawn >= self.base_dropout)

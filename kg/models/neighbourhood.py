@@ -13,8 +13,10 @@ from kg.errors import UserError, check_choice
 from kg.graph.graph import Graph, Neighbours
 from kg.graph.known import spans
 from kg.models.complex import moduli, product
+from kg.models.dropout import dropout
 from kg.models.encoder import Encoded, GraphEncoder, Vectors, chosen
-from kg.models.scorer import AttentionWeights, Queries, QueryVectors, Scorer, Tails, dropout
+from kg.models.scorer import AttentionWeights, Queries, QueryVectors, Scorer, Tails
+from kg.models.tables import RelationWeights
 
 _MOST_TOKENS = 1 << 16  # padded tokens that attend to each other at once
 _MOST_READ = 1 << 20  # tokens read at once for the scores of all relations, beyond one pair of entities
@@ -86,8 +88,8 @@ class NeighbourhoodTransformer(GraphEncoder):
         self.question = nn.Embedding(2 * num_relations + 1, width)  # the last: who is it?
         self.lift = nn.Linear(2 * dim, width)
         self.token = nn.Linear(2 * dim, width, bias=False)
-        self.scale = nn.Embedding(2 * num_relations, width)
-        self.shift = nn.Embedding(2 * num_relations, width)
+        self.scale = RelationWeights(num_relations, width)
+        self.shift = RelationWeights(num_relations, width)
         self.token_norm = nn.LayerNorm(width)
         shape = width, num_heads, feed_forward, hidden_dropout
         self.mixing = nn.ModuleList(_MixingBlock(*shape, attention) for _ in range(num_layers if attention else 0))
@@ -98,8 +100,8 @@ class NeighbourhoodTransformer(GraphEncoder):
         self.lend = nn.Linear(width, width) if vote_hops == 2 else None
         self.onward = nn.Linear(width, 2 * num_relations) if vote_hops == 2 else None
         nn.init.normal_(self.question.weight, std=0.5)
-        nn.init.ones_(self.scale.weight)
-        nn.init.normal_(self.shift.weight, std=0.5)
+        self.scale.assign(1.0)
+        self.shift.draw(0.5)
 
     # Entities
 
@@ -113,7 +115,7 @@ class NeighbourhoodTransformer(GraphEncoder):
         x = rows
         for _ in range(self.num_hops if len(ids) else 0):
             x = rows.index_add(0, ids, self._identity(ids, x, graph, generator))
-        return Vectors(x, self.diagonal.weight)
+        return Vectors(x, self.diagonal.every())
 
     def _identity(
         self, ids: Int[Tensor, " B"], x: Float[Tensor, "N D"], graph: Graph, generator: torch.Generator | None
@@ -127,8 +129,9 @@ class NeighbourhoodTransformer(GraphEncoder):
 
     def identify(self, ids: Int[Tensor, " B"], graph: Graph, generator: torch.Generator | None) -> Float[Tensor, "B N"]:
         """Scores of all rows of the table for being the entities that have these neighbours."""
-        x = nn.functional.pad(self.table.weight, (0, 0, 0, graph.num_entities - self.num_entities))
-        return self._identity(ids, x, graph, generator) @ self.table.weight.T
+        rows = self.table.whole()
+        x = nn.functional.pad(rows, (0, 0, 0, graph.num_entities - self.num_entities))
+        return self._identity(ids, x, graph, generator) @ rows.T
 
     # Questions
 
@@ -204,8 +207,7 @@ class NeighbourhoodTransformer(GraphEncoder):
 
     def factors(self, queries: Queries, tail: Int[Tensor, " B"]) -> tuple[Float[Tensor, "B _"], ...]:
         """The moduli of the rows, as ComplEx's."""
-        rows = self.table(queries.head), self.diagonal(queries.relation), self.table(tail)
-        return tuple(moduli(row) for row in rows)
+        return tuple(moduli(row) for row in super().factors(queries, tail))
 
     # Tokens
 
@@ -219,7 +221,7 @@ class NeighbourhoodTransformer(GraphEncoder):
     def _tokens(self, ids: Int[Tensor, " B"], graph: Graph, generator: torch.Generator | None) -> "Tokens":
         """The edges of these entities in one order: by relation, falling degree, id; without vectors yet."""
         row, found = self._edges(ids, graph, generator)
-        tokens = Tokens(row, found.relation, found.tail, self.scale.weight.new_zeros(len(row), 0))
+        tokens = Tokens(row, found.relation, found.tail, torch.zeros(len(row), 0, device=row.device))
         if self.mixing:  # what the question must not see is gone from the graph, and so from these degrees
             degree = graph.degree()
             place = (row * 2 * self.num_relations + found.relation + 1) * (degree.max() + 1) - degree[found.tail]
@@ -252,7 +254,7 @@ class NeighbourhoodTransformer(GraphEncoder):
         """The query tokens, and the vectors of the tokens that they are to read, those of row b from offsets[b] on."""
         unique, place = torch.unique(tokens.tail, return_inverse=True)  # often few: their rows are projected once
         entity = _shown(chosen(self.token(chosen(x, unique)), place), self.token_dropout, generator)
-        vector = self.token_norm(entity * self.scale(tokens.relation) + self.shift(tokens.relation))
+        vector = self.token_norm(entity * self.scale.rows(tokens.relation) + self.shift.rows(tokens.relation))
         if self.mixing and len(asked):
             asked, vector = self._mixed(asked, tokens.row, vector, generator)
         offsets = torch.searchsorted(tokens.row, torch.arange(len(asked) + 1, device=tokens.row.device))

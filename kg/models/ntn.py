@@ -8,7 +8,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from kg.models.bilinear import products
-from kg.models.scorer import EmbeddingScorer, Queries, QueryVectors, dropout, tied_relation
+from kg.models.scorer import EmbeddingScorer, Queries, QueryVectors
+from kg.models.tables import RelationWeights, same, transposed
 
 _CACHE = 1 << 16  # numbers computed at once: they stay in a core's second-level cache
 
@@ -36,42 +37,30 @@ class NTN(EmbeddingScorer):
         init: float = 0.1,
     ) -> None:
         super().__init__(num_entities, num_relations, dim, entity_dropout)
-        self.tied = tied
-        self.relation_dropout = relation_dropout
+        self.slices = slices
         # [h; 1]^T M_rk [t; 1] is the input of unit k, for M_rk = [W_rk, V_rk; V_rk', b_rk]
-        relations = num_relations if tied else 2 * num_relations
-        self.matrices = nn.Parameter(torch.empty(relations, slices, dim + 1, dim + 1))
-        self.output = nn.Embedding(relations, slices)
-        nn.init.normal_(self.table.weight, std=init)
-        nn.init.normal_(self.matrices, std=init)
-        nn.init.normal_(self.output.weight, std=math.sqrt(1 / slices))
+        tie, shape = transposed if tied else None, (slices, dim + 1, dim + 1)
+        self.matrices = RelationWeights(num_relations, *shape, tie=tie, dropout=relation_dropout)
+        self._table_last()
+        self.output = RelationWeights(num_relations, slices, tie=same if tied else None)
+        self.table.draw(init)
+        self.matrices.draw(init)
+        self.output.draw(math.sqrt(1 / slices))
 
     def encode(self, queries: Queries) -> QueryVectors:
         distinct, place = torch.unique(queries.relation, return_inverse=True)
-        matrices = dropout(self._matrices(distinct), self.relation_dropout, queries.generator)
+        matrices = self.matrices.rows(distinct, queries.generator)
         head = nn.functional.pad(self.heads(queries), (0, 1), value=1.0)  # [h; 1]
         side_by_side = matrices.transpose(1, 2).flatten(2)  # (U, D + 1, slices (D + 1))
         layer = products(head, side_by_side, place)
-        return QueryVectors(torch.cat([layer, self._outputs(queries.relation)], 1), queries.graph)
-
-    def _matrices(self, relation: Int[Tensor, " U"]) -> Float[Tensor, "U S E E"]:
-        if not self.tied:
-            return self.matrices.index_select(0, relation)
-        forward, inverse = tied_relation(relation, self.num_relations)
-        matrices = self.matrices.index_select(0, forward)
-        return torch.where(inverse[:, None, None, None], matrices.transpose(2, 3), matrices)
-
-    def _outputs(self, relation: Int[Tensor, " B"]) -> Float[Tensor, "B S"]:
-        found: Tensor = self.output(tied_relation(relation, self.num_relations)[0] if self.tied else relation)
-        return found
+        return QueryVectors(torch.cat([layer, self.output.rows(queries.relation)], 1), queries.graph)
 
     def _layer(
         self, vector: Float[Tensor, "B V"]
     ) -> tuple[Float[Tensor, "S B D"], Float[Tensor, "S B"], Float[Tensor, "S B"]]:
         """(q, a, u) of the questions: score = sum_k u_k tanh(q_k . t + a_k)."""
-        slices = self.output.embedding_dim
-        layer = vector[:, :-slices].view(len(vector), slices, -1).transpose(0, 1)
-        return layer[..., :-1], layer[..., -1], vector[:, -slices:].T
+        layer = vector[:, : -self.slices].view(len(vector), self.slices, -1).transpose(0, 1)
+        return layer[..., :-1], layer[..., -1], vector[:, -self.slices :].T
 
     def pairwise(self, vector: Float[Tensor, "B V"], candidates: Float[Tensor, "K D"]) -> Float[Tensor, "B K"]:
         with torch.autocast(vector.device.type, enabled=False):  # tanh takes the time, and gains nothing from bfloat16
@@ -87,7 +76,7 @@ class NTN(EmbeddingScorer):
     def factors(self, queries: Queries, tail: Int[Tensor, " B"]) -> tuple[Float[Tensor, "B _"], ...]:
         """The relation's factor holds W, V, b and u."""
         head, last = self.pair(queries.head, tail, queries.graph)
-        relation = [self._matrices(queries.relation).flatten(1), self._outputs(queries.relation)]
+        relation = [self.matrices.rows(queries.relation).flatten(1), self.output.rows(queries.relation)]
         return head, torch.cat(relation, 1), last
 
 

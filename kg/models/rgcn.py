@@ -9,8 +9,8 @@ from torch_geometric import EdgeIndex
 from torch_geometric.nn import MessagePassing
 
 from kg.graph.graph import Graph
+from kg.models.dropout import dropout
 from kg.models.encoder import GraphEncoder, Messages, Vectors, receivers
-from kg.models.scorer import dropout
 
 
 @final
@@ -43,7 +43,7 @@ class RGCN(GraphEncoder):
         for number, layer in enumerate(self.layers):
             x = layer(x.relu() if number else x, messages, share)
             x = dropout(x, self.hidden_dropout, generator)
-        return Vectors(x, self.diagonal.weight)
+        return Vectors(x, self.diagonal.every())
 
 
 def _shares(graph: Graph) -> Float[Tensor, " E"]:

@@ -6,11 +6,12 @@ from typing import Any, final
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from kg.models.complex import moduli
-from kg.models.scorer import EmbeddingScorer, Queries, QueryVectors, tied_relation
+from kg.models.scorer import EmbeddingScorer, Queries, QueryVectors
+from kg.models.tables import RelationWeights, negated
 
 _CACHE = 1 << 17  # numbers in a tile: three of them must stay in the cache
 _DEVICE = 1 << 24  # the same on a GPU, where each call costs as much as many numbers
@@ -37,24 +38,15 @@ class RotatE(EmbeddingScorer):
         init: float = 0.1,
     ) -> None:
         super().__init__(num_entities, num_relations, 2 * dim, entity_dropout)
-        self.tied = tied
-        self.phase = nn.Embedding(num_relations if tied else 2 * num_relations, dim)
-        nn.init.normal_(self.table.weight, std=init)
-        nn.init.uniform_(self.phase.weight, -math.pi, math.pi)
+        self.phase = RelationWeights(num_relations, dim, tie=negated if tied else None)
+        self.table.draw(init)
+        self.phase.draw_evenly(math.pi)
 
     def encode(self, queries: Queries) -> QueryVectors:
-        phase = self._phases(queries.relation)
+        phase = self.phase.rows(queries.relation)
         re, im = phase.cos(), phase.sin()
         head_re, head_im = self.heads(queries).chunk(2, dim=1)
         return QueryVectors(torch.cat([head_re * re - head_im * im, head_re * im + head_im * re], 1), queries.graph)
-
-    def _phases(self, relation: Int[Tensor, " B"]) -> Float[Tensor, "B K"]:
-        if not self.tied:
-            found: Tensor = self.phase(relation)
-            return found
-        forward, inverse = tied_relation(relation, self.num_relations)
-        phases: Tensor = self.phase(forward)
-        return phases * torch.where(inverse, -1.0, 1.0)[:, None]
 
     def pairwise(self, vector: Float[Tensor, "B D"], candidates: Float[Tensor, "K D"]) -> Float[Tensor, "B K"]:
         # fp32, since the difference of large numbers is small

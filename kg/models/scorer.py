@@ -12,6 +12,8 @@ from torch.utils.checkpoint import checkpoint
 
 from kg.errors import UserError
 from kg.graph.graph import Graph
+from kg.models.dropout import dropout
+from kg.models.tables import EntityTable, RelationWeights
 
 State = Any  # what encode hands to compare: each scorer's own business
 Tails = Int[Tensor, " K"] | Int[Tensor, "B K"] | slice | None
@@ -127,19 +129,23 @@ class QueryVectors:
 class EmbeddingScorer(Scorer):
     """A query vector against candidate vectors: the dot product, or the negative distance.
 
-    Candidate vectors come from `entities` alone, so that a table in pieces may replace that one module.
+    Vectors come from the table alone, so that one in pieces may replace that one module.
     """
 
     def __init__(self, num_entities: int, num_relations: int, size: int, entity_dropout: float) -> None:
         super().__init__(num_entities, num_relations)
-        self.table = nn.Embedding(num_entities, size)
+        self.table = EntityTable(num_entities, size)
         self.entity_dropout = entity_dropout
+
+    def _table_last(self) -> None:
+        """Move the table behind the parts added since: a model's file holds matrices of relations first."""
+        self._modules["table"] = self._modules.pop("table")
 
     def entities(self, graph: Graph, ids: Int[Tensor, " K"] | slice | None = None) -> Float[Tensor, "K D"]:
         """Candidate vectors of these ids; None: of every entity that has one (the first `num_entities`)."""
         if ids is None:
-            return self.table.weight
-        return self.table.weight[ids] if isinstance(ids, slice) else self.table(ids)
+            return self.table.whole()
+        return self.table.block(ids) if isinstance(ids, slice) else self.table.rows(ids)
 
     def head_entities(self, graph: Graph, ids: Int[Tensor, " B"]) -> Float[Tensor, "B D"]:
         """The vectors of these ids as heads: the same, unless a scorer keeps two an entity."""
@@ -218,20 +224,60 @@ class DotScorer(EmbeddingScorer, ABC):
         return torch.bmm(candidates, vector[:, :, None])[:, :, 0]
 
 
+class TieableScorer(DotScorer, ABC):
+    """score(h, r, t) = q(h, w_r) . t, with a weight w_r a directed relation.
+
+    tied: inverses have the weight that `tie` makes of their relation's; otherwise they have one of their own.
+    init: the standard deviation of all parameters at the start.
+
+    weights_name: the attribute that holds the weights, whose name stands in a model's file.
+    """
+
+    weights_name: ClassVar[str] = "diagonal"
+
+    def __init__(
+        self,
+        num_entities: int,
+        num_relations: int,
+        dim: int = 128,
+        tied: bool = False,
+        entity_dropout: float = 0.0,
+        relation_dropout: float = 0.0,
+        init: float = 0.1,
+    ) -> None:
+        size, shape = self.sizes(dim)
+        super().__init__(num_entities, num_relations, size, entity_dropout)
+        weights = RelationWeights(num_relations, *shape, tie=self.tie if tied else None, dropout=relation_dropout)
+        self.add_module(self.weights_name, weights)
+        if len(shape) > 1:
+            self._table_last()
+        self.table.draw(init)
+        weights.draw(init)
+
+    @staticmethod
+    @abstractmethod
+    def tie(weight: Float[Tensor, "B ..."]) -> Float[Tensor, "B ..."]:
+        """From weights of relations to those of their inverses, where these are tied."""
+
+    @staticmethod
+    def sizes(dim: int) -> tuple[int, tuple[int, ...]]:
+        """How many numbers a row of the table has, and the shape of a relation's weight."""
+        return dim, (dim,)
+
+    @property
+    def weights(self) -> RelationWeights:
+        """The relations' weights."""
+        found = self.get_submodule(self.weights_name)
+        assert isinstance(found, RelationWeights)
+        return found
+
+    def factors(self, queries: Queries, tail: Int[Tensor, " B"]) -> tuple[Float[Tensor, "B _"], ...]:
+        """h, w_r, t."""
+        head, last = self.pair(queries.head, tail, queries.graph)
+        return head, self.weights.rows(queries.relation).flatten(1), last
+
+
 def _without_vector(scores: Float[Tensor, "B K"], width: int) -> Float[Tensor, "B W"]:
     """Columns for candidates that the table has no row for: they tie last."""
     missing = width - scores.shape[1]
     return nn.functional.pad(scores, (0, missing), value=WORST) if missing else scores
-
-
-def dropout(x: Float[Tensor, "*shape"], share: float, generator: torch.Generator | None) -> Float[Tensor, "*shape"]:
-    """x with a share of its values set to 0 and the others scaled by 1 / (1 - share); x itself without a generator."""
-    if generator is None or share == 0:
-        return x
-    keep = torch.empty_like(x).bernoulli_(1 - share, generator=generator)
-    return x * keep.div_(1 - share)
-
-
-def tied_relation(relation: Int[Tensor, " B"], num_relations: int) -> tuple[Int[Tensor, " B"], Tensor]:
-    """(r, whether it is asked backwards) of directed relations 0 ... 2R - 1."""
-    return relation % num_relations, relation >= num_relations

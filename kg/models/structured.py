@@ -6,11 +6,12 @@ from typing import final
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from kg.models.bilinear import products
-from kg.models.scorer import EmbeddingScorer, Queries, QueryVectors, Tails, dropout, tied_relation
+from kg.models.scorer import EmbeddingScorer, Queries, QueryVectors, Tails
+from kg.models.tables import RelationWeights
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,26 +43,19 @@ class StructuredEmbedding(EmbeddingScorer):
         init: float = 0.1,
     ) -> None:
         super().__init__(num_entities, num_relations, dim, entity_dropout)
-        self.tied = tied
-        self.relation_dropout = relation_dropout
         # M1 and M2 of each relation, transposed: rows of vectors are multiplied from the left
-        self.matrices = nn.Parameter(torch.empty(num_relations if tied else 2 * num_relations, 2, dim, dim))
-        nn.init.normal_(self.table.weight, std=init)
-        nn.init.normal_(self.matrices, std=math.sqrt(1 / dim))
+        tie = _swapped if tied else None
+        self.matrices = RelationWeights(num_relations, 2, dim, dim, tie=tie, dropout=relation_dropout)
+        self._table_last()
+        self.table.draw(init)
+        self.matrices.draw(math.sqrt(1 / dim))
 
     def encode(self, queries: Queries) -> Projected:
         distinct, place = torch.unique(queries.relation, return_inverse=True)
-        matrices = dropout(self._sides(distinct), self.relation_dropout, queries.generator)
+        matrices = self.matrices.rows(distinct, queries.generator)
         of_head, of_tail = matrices.unbind(1)
         vector = products(self.heads(queries), of_head, place)
         return Projected(vector, queries.graph, place, of_tail)
-
-    def _sides(self, relation: Int[Tensor, " U"]) -> Float[Tensor, "U 2 D D"]:
-        if not self.tied:
-            return self.matrices.index_select(0, relation)
-        forward, inverse = tied_relation(relation, self.num_relations)
-        sides = self.matrices.index_select(0, forward)
-        return torch.where(inverse[:, None, None, None], sides.flip(1), sides)
 
     def compare(self, state: QueryVectors, tails: Tails = None) -> Float[Tensor, "B K"]:
         if tails is None or isinstance(tails, slice):
@@ -100,4 +94,9 @@ class StructuredEmbedding(EmbeddingScorer):
 
     def factors(self, queries: Queries, tail: Int[Tensor, " B"]) -> tuple[Float[Tensor, "B _"], ...]:
         head, last = self.pair(queries.head, tail, queries.graph)
-        return head, self._sides(queries.relation).flatten(1), last
+        return head, self.matrices.rows(queries.relation).flatten(1), last
+
+
+def _swapped(matrices: Float[Tensor, "B 2 D D"]) -> Float[Tensor, "B 2 D D"]:
+    """M1 and M2 in the other order."""
+    return matrices.flip(1)

@@ -4,11 +4,12 @@ from typing import Literal, final
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
 from kg.errors import check_choice
 from kg.graph.graph import Graph
-from kg.models.scorer import EmbeddingScorer, Queries, QueryVectors, dropout, tied_relation
+from kg.models.scorer import EmbeddingScorer, Queries, QueryVectors
+from kg.models.tables import RelationWeights, negated
 
 
 @final
@@ -33,23 +34,14 @@ class TransE(EmbeddingScorer):
         super().__init__(num_entities, num_relations, dim, entity_dropout)
         check_choice("norm", norm, (1, 2))
         self.norm = norm
-        self.tied = tied
-        self.relation_dropout = relation_dropout
-        self.translation = nn.Embedding(num_relations if tied else 2 * num_relations, dim)
-        nn.init.normal_(self.table.weight, std=init)
-        nn.init.normal_(self.translation.weight, std=init)
+        tie = negated if tied else None
+        self.translation = RelationWeights(num_relations, dim, tie=tie, dropout=relation_dropout)
+        self.table.draw(init)
+        self.translation.draw(init)
 
     def encode(self, queries: Queries) -> QueryVectors:
-        step = dropout(self._translations(queries.relation), self.relation_dropout, queries.generator)
+        step = self.translation.rows(queries.relation, queries.generator)
         return QueryVectors(self.heads(queries) + step, queries.graph)
-
-    def _translations(self, relation: Int[Tensor, " B"]) -> Float[Tensor, "B D"]:
-        if not self.tied:
-            found: Tensor = self.translation(relation)
-            return found
-        forward, inverse = tied_relation(relation, self.num_relations)
-        steps: Tensor = self.translation(forward)
-        return steps * torch.where(inverse, -1.0, 1.0)[:, None]
 
     def pairwise(self, vector: Float[Tensor, "B D"], candidates: Float[Tensor, "K D"]) -> Float[Tensor, "B K"]:
         if self.norm == 1:
@@ -70,12 +62,11 @@ class TransE(EmbeddingScorer):
 
     def score_relations(self, head: Int[Tensor, " B"], tail: Int[Tensor, " B"], graph: Graph) -> Float[Tensor, "B R2"]:
         first, last = self.pair(head, tail, graph)
-        steps = self.translation.weight
-        return self.pairwise(last - first, torch.cat([steps, -steps]) if self.tied else steps)
+        return self.pairwise(last - first, self.translation.every())
 
     def factors(self, queries: Queries, tail: Int[Tensor, " B"]) -> tuple[Float[Tensor, "B _"], ...]:
         head, last = self.pair(queries.head, tail, queries.graph)
-        return head, self._translations(queries.relation), last
+        return head, self.translation.rows(queries.relation), last
 
 
 def _root(squares: Float[Tensor, "B K"]) -> Float[Tensor, "B K"]:

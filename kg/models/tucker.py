@@ -8,7 +8,9 @@ from torch import Tensor, nn
 
 from kg.graph.graph import Graph
 from kg.models.bilinear import forms, products
-from kg.models.scorer import DotScorer, Queries, QueryVectors, dropout, tied_relation
+from kg.models.dropout import dropout
+from kg.models.scorer import DotScorer, Queries, QueryVectors
+from kg.models.tables import RelationWeights, same
 
 
 @final
@@ -36,13 +38,12 @@ class TuckER(DotScorer):
         init: float = 0.1,
     ) -> None:
         super().__init__(num_entities, num_relations, dim, entity_dropout)
-        self.tied = tied
-        self.relation_dropout = relation_dropout
         self.query_dropout = query_dropout
-        self.mixture = nn.Embedding(num_relations if tied else 2 * num_relations, relation_dim)
+        tie = same if tied else None
+        self.mixture = RelationWeights(num_relations, relation_dim, tie=tie, dropout=relation_dropout)
         self.core = nn.Parameter(torch.empty(relation_dim, dim, dim))
-        nn.init.normal_(self.table.weight, std=init)
-        nn.init.normal_(self.mixture.weight, std=init)
+        self.table.draw(init)
+        self.mixture.draw(init)
         nn.init.normal_(self.core, std=relation_dim**-0.5)
 
     def encode(self, queries: Queries) -> QueryVectors:
@@ -53,23 +54,20 @@ class TuckER(DotScorer):
         return QueryVectors(dropout(vector, self.query_dropout, queries.generator), queries.graph)
 
     def _matrices(self, relation: Int[Tensor, " U"], generator: torch.Generator | None) -> Float[Tensor, "U D D"]:
-        weight = dropout(self._mixtures(relation), self.relation_dropout, generator)
+        weight = self.mixture.rows(relation, generator)
         matrix = (weight @ self.core.flatten(1)).view(-1, *self.core.shape[1:])
-        if not self.tied:
+        if not self.mixture.tie:
             return matrix
-        _, inverse = tied_relation(relation, self.num_relations)
-        return torch.where(inverse[:, None, None], matrix.transpose(1, 2), matrix)
-
-    def _mixtures(self, relation: Int[Tensor, " B"]) -> Float[Tensor, "B K"]:
-        found: Tensor = self.mixture(tied_relation(relation, self.num_relations)[0] if self.tied else relation)
-        return found
+        is_inverse = (relation >= self.num_relations)[:, None, None]
+        return torch.where(is_inverse, matrix.mT, matrix)
 
     def score_relations(self, head: Int[Tensor, " B"], tail: Int[Tensor, " B"], graph: Graph) -> Float[Tensor, "B R2"]:
         first, last = self.pair(head, tail, graph)
-        scores = forms(first, self.core, last) @ self.mixture.weight.T
-        return torch.cat([scores, forms(last, self.core, first) @ self.mixture.weight.T], 1) if self.tied else scores
+        mixtures = self.mixture.kept().T
+        scores = forms(first, self.core, last) @ mixtures
+        return torch.cat([scores, forms(last, self.core, first) @ mixtures], 1) if self.mixture.tie else scores
 
     def factors(self, queries: Queries, tail: Int[Tensor, " B"]) -> tuple[Float[Tensor, "B _"], ...]:
         """h, w_r, t: the core belongs to no fact and is not weighed."""
         head, last = self.pair(queries.head, tail, queries.graph)
-        return head, self._mixtures(queries.relation), last
+        return head, self.mixture.rows(queries.relation), last

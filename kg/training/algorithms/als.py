@@ -44,14 +44,14 @@ class ALS(Procedure):
 
     def fit(self, scorer: Scorer, dataset: Dataset, run: Run, device: torch.device | str) -> Fitting:
         """UserError for anything but RESCAL(tied=True), for dropout, and for parts of a run that descend a gradient."""
-        if not isinstance(scorer, RESCAL) or not scorer.tied:
+        if not isinstance(scorer, RESCAL) or not scorer.weights.tie:
             raise UserError("alternating least squares fits RESCAL with tied=True alone")
-        if scorer.entity_dropout or scorer.relation_dropout:
+        if scorer.entity_dropout or scorer.weights.dropout:
             raise UserError("alternating least squares has no use for dropout: its weights are the regularisation")
         self.check_unused(run)
-        if scorer.table.embedding_dim > dataset.num_entities:
+        if scorer.table.size > dataset.num_entities:
             raise UserError(
-                f"dim {scorer.table.embedding_dim} is more than the {dataset.num_entities} entities, "
+                f"dim {scorer.table.size} is more than the {dataset.num_entities} entities, "
                 "whose number is enough for an exact fit"
             )
         return Sweeps(scorer, dataset, run, device, self)
@@ -66,7 +66,7 @@ class Sweeps(Fitting):
 
     def __init__(self, scorer: RESCAL, dataset: Dataset, run: Run, device: torch.device | str, procedure: ALS) -> None:
         super().__init__(scorer, dataset, run, device)
-        self._vectors, self._matrices = scorer.table.weight, scorer.matrix
+        self._table, self._weights = scorer.table, scorer.weights
         self._procedure = procedure
         self._graph = dataset.graph().to(self.device)
         self._slices = Slices.from_triples(dataset.train.to(self.device), dataset.num_entities, dataset.num_relations)
@@ -80,7 +80,7 @@ class Sweeps(Fitting):
 
     def __iter__(self) -> Iterator[Epoch]:
         if not self.epoch and not self.step:
-            start = leading_eigenvectors(self._graph, self._vectors.shape[1], self.run.seed)
+            start = leading_eigenvectors(self._graph, self._table.size, self.run.seed)
             self._keep(start, fitted_relations(self._slices, start, self._procedure.relation_weight))
         while not self.finished:
             while self.step < self.num_steps and not self._paused:
@@ -94,7 +94,7 @@ class Sweeps(Fitting):
             yield Epoch(self.epoch, self._loss, self.num_queries, complete=True)
 
     def _take_step(self) -> None:
-        vectors, matrices = self._vectors.detach().double(), self._matrices.detach().double()
+        vectors, matrices = (x.detach().double() for x in (self._table.whole(), self._weights.kept()))
         if self.step == 0:
             vectors = moved_entities(self._slices, vectors, matrices, self._procedure.entity_weight)
         else:
@@ -107,9 +107,8 @@ class Sweeps(Fitting):
         self.step += 1
 
     def _keep(self, vectors: Float[Tensor, "N D"], matrices: Float[Tensor, "R D D"]) -> None:
-        with torch.no_grad():
-            self._vectors.copy_(vectors)
-            self._matrices.copy_(matrices)
+        self._table.assign(vectors)
+        self._weights.assign(matrices)
 
     def state_dict(self) -> dict[str, Any]:
         return {**super().state_dict(), "loss": self._loss}
