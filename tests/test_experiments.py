@@ -1,0 +1,56 @@
+"""experiments/: its README is made from the results, its presets are Runs, and nothing points out of the repository."""
+
+import ast
+import re
+from pathlib import Path
+
+import benchmarks
+import contents
+import pytest
+
+from kg.studies.presets import presets
+
+ROOT = Path(__file__).parents[1]
+EXPERIMENTS = ROOT / "experiments"
+PRESETS = sorted((EXPERIMENTS / "presets").glob("*.py"))
+SCRIPTS = [path for room in ("quality", "speed") for path in sorted((EXPERIMENTS / room).glob("*.py"))]
+
+
+def test_the_readme_is_up_to_date() -> None:
+    assert (EXPERIMENTS / "README.md").read_text(encoding="utf-8") == contents.contents(), (
+        "run experiments/harness/contents.py"
+    )
+
+
+@pytest.mark.parametrize("path", PRESETS, ids=lambda path: path.stem)
+def test_every_preset_is_a_run_and_its_file_says_where_the_data_are(path: Path) -> None:
+    assert presets(str(path))
+    assert "data/README.md" in (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "")
+
+
+@pytest.mark.parametrize("path", [*PRESETS, *SCRIPTS], ids=lambda path: path.stem)
+def test_nothing_points_outside_of_the_repository(path: Path) -> None:
+    """What lies beside the checkout is found by harness/benchmarks.py alone."""
+    assert not re.search(r"\.\./|/tmp\b|shared/datasets", path.read_text(encoding="utf-8"))
+
+
+def test_every_path_named_in_a_text_is_there() -> None:
+    texts = [ROOT / "README.md", ROOT / "data" / "README.md", *(ROOT / "docs").glob("*.md"), *EXPERIMENTS.rglob("*.py")]
+    named = {
+        (text.relative_to(ROOT).as_posix(), path)
+        for text in texts
+        for path in re.findall(r"\bexperiments/[\w/-]+\.(?:py|json|md|png|txt)\b", text.read_text(encoding="utf-8"))
+    }
+    named -= {("experiments/speed/growth.py", "experiments/results/growth.json")}  # not measured yet
+    gone = {(text, path) for text, path in named if not (ROOT / path).exists()}
+    assert gone == set()
+
+
+def test_benchmarks_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine" / "umls").mkdir(parents=True)
+    monkeypatch.setenv("KG_DATA", str(tmp_path / "mine"))
+    assert benchmarks.find("umls") == benchmarks.folder("umls") == tmp_path / "mine" / "umls"
+    assert benchmarks.find(str(tmp_path / "mine")) == tmp_path / "mine"
+    assert benchmarks.find("umls", data=tmp_path) is None
+    with pytest.raises(SystemExit, match=r"umls: no such folder, here or in .*data/README\.md"):
+        benchmarks.folder("umls", data=tmp_path)
