@@ -1,6 +1,7 @@
 """What all commands have in common: their help, their errors, how they exit."""
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -56,6 +57,35 @@ def test_every_command_has_help_and_stands_in_the_readme() -> None:
         assert f"\n  {name} " in listed
         assert re.search(rf"\b(kg|make) {name}\b", readme), f"the README does not name kg {name}"
         assert done(name, "--help").startswith(f"Usage: kg {name} ")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_has_examples_that_the_command_reads(name: str) -> None:
+    help, command = done(name, "--help"), COMMANDS[name]
+    examples = command.epilog.splitlines()
+    assert examples and help.endswith("\n".join(["Examples:", *(f"  {example}" for example in examples), ""]))
+    for example in examples:
+        program, verb, *arguments = shlex.split(example)
+        assert (program, verb) == ("kg", name)
+        command.make_context(name, arguments)  # a usage error where an option is not there or its value is none
+    assert all(len(line) <= 80 for line in help.splitlines())
+
+
+def test_help_begins_with_what_a_newcomer_needs() -> None:
+    listed = done("--help")
+    first = listed.partition("Start here:\n")[2].partition("\n\n")[0]
+    assert [line.split()[0] for line in first.splitlines()] == ["load", "train", "ask"]
+    assert listed.index("Start here:") < listed.index("The facts:")
+    assert "..." not in listed.partition("COMMAND [ARGS]...")[2]  # no line is cut
+    assert all(len(line) <= 80 for line in listed.splitlines())
+
+
+def test_an_option_has_one_spelling() -> None:
+    """What has the same name in Python has the same flag."""
+    options = [param for each in COMMANDS.values() for param in each.params if param.param_type_name == "option"]
+    flags = {(param.name, " ".join(param.opts)) for param in options}
+    assert len(flags) == len({name for name, _ in flags})
+    assert all(param.help for param in options)
 
 
 def test_the_version() -> None:

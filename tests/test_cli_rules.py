@@ -24,7 +24,7 @@ def test_rules(country_store: Path, tmp_path: Path) -> None:
     arguments = ("rules", country_store, "--max-length", 2, "--relation", "memberOf", "--min-support", 5, "--json")
     for rule in json.loads(done(*arguments, "--min-confidence", 0.4)):
         assert f"<{EX}memberOf>" in rule["head_pattern"] and rule["support"] >= 5 and rule["confidence"] >= 0.4
-    assert "no rule was found" in done("rules", country_store, "--time-limit", 1e-9)
+    assert "no rule was found" in done("rules", country_store, "--timeout", 1e-9)
 
 
 def test_rules_errors(country_store: Path, tmp_path: Path) -> None:

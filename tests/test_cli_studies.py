@@ -15,7 +15,7 @@ def preset(tmp_path: Path) -> Path:
 
 
 def test_bench(country_store: Path, preset: Path, tmp_path: Path) -> None:
-    arguments = ("bench", country_store, "--out", tmp_path / "b", "--presets")
+    arguments = ("bench", country_store, "--out", tmp_path / "b", "--preset")
     results = json.loads(done(*arguments, preset, "--seeds", 1, "--json"))
     assert [(row["preset"], row["seed"], row["epochs"]) for row in results["rows"]] == [("small", 0, 2)]
     table = run(*arguments, f"{preset}:small", "--seeds", 2)

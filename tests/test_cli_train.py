@@ -132,13 +132,13 @@ def test_train_a_combination(country_model: Path, country_store: Path, tmp_path:
 
 def test_a_folder_is_taken_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "train.tsv").write_text("a\tr\tb\n")
-    for option in (("--relations", "r"), ("--graphs", ""), ("--valid", "0.1"), ("--restrictions",)):
+    for option in (("--relation", "r"), ("--graph", ""), ("--valid", "0.1"), ("--restrictions",)):
         assert f"{option[0]} chooses from a store" in refused("train", tmp_path, tmp_path / "m", *option)
 
 
 def test_a_named_graph_by_its_prefix(country_store: Path, tmp_path: Path) -> None:
     turtle = country_store.parent / "graph.ttl"
     done("load", tmp_path / "s.kg", turtle, "--graph", EX + "g")
-    assert "no graph" in refused("train", tmp_path / "s.kg", tmp_path / "m", "--graphs", "ex:other")
-    arguments = ("--graphs", "ex:g", "--dim", 4, "--epochs", 1)
+    assert "no graph" in refused("train", tmp_path / "s.kg", tmp_path / "m", "--graph", "ex:other")
+    arguments = ("--graph", "ex:g", "--dim", 4, "--epochs", 1)
     done("train", tmp_path / "s.kg", tmp_path / "m", *arguments)

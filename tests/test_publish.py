@@ -254,7 +254,7 @@ def test_what_is_refused(tmp_path: Path, store: Store, model: Path) -> None:
     assert "expected either a FILE of candidates or --top" in refused("publish", model, "x.tsv", "--top", 3)
     assert "is no store" in refused("publish", model, tmp_path / "found.trig", "--store", tmp_path / "none")
     assert "is no store" in refused("retract", model)
-    assert "nothing is trained on it" in refused("train", store.path, tmp_path / "out", "--graphs", PREDICTIONS)
+    assert "nothing is trained on it" in refused("train", store.path, tmp_path / "out", "--graph", PREDICTIONS)
     assert store.generation == 1 and Store(store.path).generation == 1
 
 

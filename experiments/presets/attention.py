@@ -1,6 +1,6 @@
 """Presets for umls: every attention mechanism of the neighbourhood transformer beside the strongest factorizations.
 
-    kg bench $KG_DATA/umls --presets experiments/presets/attention.py --seeds 3 --out bench/attention
+    kg bench $KG_DATA/umls --preset experiments/presets/attention.py --seeds 3 --out bench/attention
 
 The mechanisms share all other settings: two layers, 32 neighbours drawn in training, 30 epochs. What they reach stands
 in experiments/results/bench_attention.json, and what is to be made of it in docs/attention.md.

@@ -1,7 +1,7 @@
 """Presets for codex-s, chosen on its valid part.
 
     kg train $KG_DATA/codex-s models/codex-s --preset experiments/presets/codex_s.py:complex
-    kg bench $KG_DATA/codex-s --presets experiments/presets/codex_s.py:complex,rescal --out bench/codex-s
+    kg bench $KG_DATA/codex-s --preset experiments/presets/codex_s.py:complex,rescal --out bench/codex-s
 
 What they reach stands in experiments/results/bench_codex_s.json, and beside the published figures in
 docs/benchmarks.md.

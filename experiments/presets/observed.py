@@ -1,6 +1,6 @@
 """Presets that read the graph itself, similarity, path ranking and rules, as `kg train` has them on umls and codex-s.
 
-    kg bench $KG_DATA/codex-s --presets experiments/presets/observed.py --seeds 1 --out bench/observed
+    kg bench $KG_DATA/codex-s --preset experiments/presets/observed.py --seeds 1 --out bench/observed
 
 The data: data/README.md says where to get it; $KG_DATA is the folder that it lies in.
 """

@@ -1,7 +1,7 @@
 """Presets for umls: the defaults of `kg train`, written out; a start for presets of your own.
 
     kg train $KG_DATA/umls models/umls --preset experiments/presets/umls.py:complex
-    kg bench $KG_DATA/umls --presets experiments/presets/umls.py:rescal,transe,distmult,complex --out bench/umls
+    kg bench $KG_DATA/umls --preset experiments/presets/umls.py:rescal,transe,distmult,complex --out bench/umls
 
 What they reach stands in experiments/results/defaults_umls.json.
 

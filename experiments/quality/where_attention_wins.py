@@ -1,6 +1,6 @@
 """Where one model is better than another: MRR on test by relation, and by how much is known of the given entity.
 
-    kg bench $KG_DATA/codex-s --presets experiments/presets/codex_s.py:neighbourhood,complex --out bench/codex-s
+    kg bench $KG_DATA/codex-s --preset experiments/presets/codex_s.py:neighbourhood,complex --out bench/codex-s
     python experiments/quality/where_attention_wins.py bench/codex-s/neighbourhood bench/codex-s/complex
 
 A preset's models of all seeds, in folders named <preset>-<seed> as `kg bench` leaves them, are ranked anew and compared

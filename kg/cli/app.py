@@ -48,9 +48,17 @@ class _Verbs(Group):
             raise typer.Exit(1) from None
 
 
+EXAMPLES = (
+    "kg load world.kg world.ttl",
+    "kg train world.kg model",
+    'kg ask model "(Germany, memberOf, ?)"',
+    "kg demo",
+)
+
 app = typer.Typer(
     cls=_Verbs,
     help="Learns from a knowledge graph what it is missing: load RDF, train a link predictor, ask for candidate facts.",
+    epilog="\n".join(EXAMPLES),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -73,7 +81,7 @@ def _options(
     pass
 
 
-add_commands(app, first=("load", "train", "ask"))
+add_commands(app, first=("load", "train", "ask", "info", "sparql", "complete", "explain", "evaluate", "calibrate"))
 
 
 def main() -> None:

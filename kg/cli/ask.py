@@ -3,89 +3,89 @@
 import math
 from typing import TYPE_CHECKING, Annotated, Literal
 
-import typer
-
 from kg.cli.command import START, command
 from kg.cli.console import note, out, print_json, say
-from kg.cli.options import Device, Json, KnownFrom, ModelPath, Types, device_named
+from kg.cli.options import (
+    ANSWERS,
+    HOW,
+    TYPES,
+    Device,
+    Json,
+    KnownFrom,
+    ModelPath,
+    Types,
+    argument,
+    device_named,
+    option,
+)
 from kg.cli.tables import answer_table, candidate_table
 from kg.errors import UserError
 
 if TYPE_CHECKING:
-    from kg.query.complex.conjunctive_query import Conjunction
     from kg.query.predictor import Predictor, Uncertainty
 
 
-@command(START)
+@command(
+    START,
+    'kg ask model "(Germany, memberOf, ?)" --new-only',
+    'kg ask model "(?, borders, Germany)" --top 3 --json',
+    'kg ask model "(?x, borders, France) & (?x, memberOf, NATO)"',
+    'kg ask model "(Germany, borders, ?x) & (?x, language, ?y)"',
+)
 def ask(
     model: ModelPath,
-    pattern: Annotated[
-        str,
-        typer.Argument(
-            help='Such as "(Germany, borders, ?)", or several facts: "(?x, borders, France) & (?x, memberOf, NATO)".'
-        ),
-    ],
-    top: Annotated[int, typer.Option(help="How many answers.")] = 10,
-    new_only: Annotated[bool, typer.Option("--new-only", help="Leave known facts out.")] = False,
-    types: Types = "off",
+    question: Annotated[str, argument("QUESTION", "A fact with '?' in it, or several with variables.")],
+    top: Annotated[int, option(ANSWERS, "N", "How many (10).")] = 10,
+    new_only: Annotated[bool, option(ANSWERS, None, "Leave known facts out.", "--new-only")] = False,
+    types: Annotated[Types, option(ANSWERS, None, f"{TYPES} (off).")] = "off",
     store: KnownFrom = None,
     uncertainty: Annotated[
-        int | None, typer.Option(metavar="N", help="How unsure the model is, from N samples with dropout (32 will do).")
+        int | None,
+        option(HOW, "N", "How unsure the model is, from N samples with dropout (32 are enough)."),
     ] = None,
     tnorm: Annotated[
         Literal["product", "minimum"] | None,
-        typer.Option(help="How the facts of a question make one probability (product).", show_default=False),
+        option(HOW, None, "What makes one probability of several facts (product)."),
     ] = None,
     device: Device = "cpu",
     json_: Json = False,
 ) -> None:
-    """The most plausible answers: (subject, predicate, ?), (?, predicate, object) or (subject, ?, object).
+    """The most plausible answers to a question, known or new.
 
-    Or of several facts with variables, as ?x: a chain "(Germany, borders, ?x) & (?x, language, ?y)", or facts that
-    meet. "-> ?y" at the end says which variable is asked for, where that is not plain.
+    Of one fact: (subject, predicate, ?), (?, predicate, object) or (subject, ?, object). Of several, with variables:
+    a chain, or facts that meet; "-> ?y" at the end says which variable is asked for, where that is not plain. Names are
+    labels, prefix:name or IRIs.
     """
+    from kg.query.complex import cqd
     from kg.query.complex.conjunctive_query import Conjunction, parse_question
     from kg.query.predictor import Predictor
 
-    question = parse_question(pattern)
-    if isinstance(question, Conjunction):
-        for option, given in (("--uncertainty", uncertainty is not None), ("--types", types != "off")):
-            if given:
-                raise UserError(f"{option} is for one fact with '?', not for a question with variables")
-        predictor = Predictor.load(model, store, device_named(device))
-        print_answers(question, predictor, top, new_only, tnorm or "product", json_)
-        say_what_is_known(predictor)
-        return
-    if tnorm is not None:
-        raise UserError("--tnorm is for questions with variables, such as (?x, borders, France) & (?x, memberOf, NATO)")
+    asked = parse_question(question)
+    several = isinstance(asked, Conjunction)
+    for name, given in (("uncertainty", uncertainty is not None), ("types", types != "off")):
+        if several and given:
+            raise UserError(f"{name} is for one fact with '?', not for a question with variables", name)
+    if tnorm is not None and not several:
+        example = "(?x, borders, France) & (?x, memberOf, NATO)"
+        raise UserError(f"tnorm is for questions with variables, such as {example}", "tnorm")
     predictor = Predictor.load(model, store, device_named(device))
-    candidates = predictor.ask(question, top, new_only, types)
-    unsure = None if uncertainty is None else predictor.uncertainty(question, uncertainty, new_only=new_only)
-    if json_:
-        told = {"uncertainty": unsure.to_json()} if unsure else {}
-        print_json([candidate.to_json() | told for candidate in candidates])
+    if isinstance(asked, Conjunction):
+        answers = cqd.answers(predictor, asked, top, new_only, tnorm or "product")
+        if json_:
+            print_json([answer.to_json() for answer in answers])
+        else:
+            out.print(answer_table(asked.asked, answers, predictor.label))
     else:
-        out.print(candidate_table(candidates))
-        if unsure:
-            say(uncertainty_line(unsure))
+        candidates = predictor.ask(asked, top, new_only, types)
+        unsure = None if uncertainty is None else predictor.uncertainty(asked, uncertainty, new_only=new_only)
+        if json_:
+            added = {"uncertainty": unsure.to_json()} if unsure else {}
+            print_json([candidate.to_json() | added for candidate in candidates])
+        else:
+            out.print(candidate_table(candidates))
+            if unsure:
+                say(uncertainty_line(unsure))
     say_what_is_known(predictor)
-
-
-def print_answers(
-    question: "Conjunction",
-    predictor: "Predictor",
-    top: int,
-    new_only: bool,
-    norm: Literal["product", "minimum"],
-    json_: bool,
-) -> None:
-    from kg.query.complex.cqd import answers
-
-    found = answers(predictor, question, top, new_only, norm)
-    if json_:
-        print_json([answer.to_json() for answer in found])
-        return
-    out.print(answer_table(question.asked, found, predictor.label))
 
 
 def uncertainty_line(found: "Uncertainty") -> str:

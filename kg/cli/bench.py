@@ -3,29 +3,33 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from kg.cli.command import LEARN, command
+from kg.cli.command import MODELS, command
 from kg.cli.console import err, out, print_json, say
-from kg.cli.options import Device, Json, Source, device_named
+from kg.cli.options import HOW, MODEL, OUTPUT, Device, Json, Source, device_named, option
 from kg.cli.source import saving
 from kg.cli.tables import leaderboard_table
 
 
-@command(LEARN)
+@command(
+    MODELS,
+    "kg bench folder --preset presets.py:complex,rescal --out bench",
+    "kg bench world.kg --preset presets.py --seeds 5 --out bench",
+)
 def bench(
     source: Source,
     presets: Annotated[
-        list[str], typer.Option(metavar="FILE[:A,B,...]", help="Functions in FILE that give Runs: these, or all.")
+        list[str],
+        option(MODEL, "FILE[:A,B,...]", "Functions in FILE that give Runs: these, or all (repeat it).", "--preset"),
     ],
-    out_: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the models and the results go.")],
-    seeds: Annotated[int, typer.Option(help="How many trainings of each: with the seeds 0, 1, 2 ...")] = 3,
+    out_: Annotated[Path, option(OUTPUT, "FOLDER", "Where the models and the results go.", "--out", "-o")],
+    seeds: Annotated[int, option(HOW, "N", "Train each so many times, with the seeds 0, 1, 2 ... (3).")] = 3,
     device: Device = "cpu",
     json_: Json = False,
 ) -> None:
-    """Compare presets: train each with several seeds, measure them on test, write results.json and .md and two plots.
+    """Compare presets, each trained with several seeds.
 
-    Ctrl-C saves and exits 130; the same command goes on. Other presets and more seeds join what is in DIR.
+    Measures them on test; writes results.json, results.md and two plots. Ctrl-C saves and exits 130; the same command
+    goes on. Other presets and more seeds join what is there.
     """
     from kg.graph.sources import open_dataset
     from kg.studies import bench as benchmark

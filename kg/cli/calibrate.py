@@ -1,14 +1,17 @@
 """`kg calibrate`."""
 
-from kg.cli.command import LEARN, command
+from kg.cli.command import MODELS, command
 from kg.cli.console import err, say
 from kg.cli.options import Device, ModelPath, device_named
 from kg.errors import UserError
 
 
-@command(LEARN)
+@command(MODELS, "kg calibrate model")
 def calibrate(model: ModelPath, device: Device = "cpu") -> None:
-    """Fit a model's probabilities anew on its valid facts, as `kg train` does at its end."""
+    """Fit a model's probabilities anew.
+
+    On its valid facts, as `kg train` does at its end.
+    """
     from kg.bundle import Bundle
     from kg.probability import fitting
     from kg.probability.calibration import calibration_of

@@ -8,13 +8,14 @@ from typing import Any, TypeVar
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from kg.cli.options import HOW, OUTPUT
 from kg.errors import UserError
 
 START = "Start here"
-STORE = "Facts"
-LEARN = "Learn and measure"
+STORE = "The facts"
 ANSWERS = "Answers"
-PANELS = (START, STORE, LEARN, ANSWERS)  # in the order of `kg --help`
+MODELS = "Models"
+PANELS = (START, STORE, ANSWERS, MODELS)  # in the order of `kg --help`
 
 Function = TypeVar("Function", bound=Callable[..., None])
 
@@ -65,31 +66,41 @@ class Command(TyperCommand):
     def format_options(self, ctx: Any, formatter: Any) -> None:
         panels: dict[str, list[tuple[str, str]]] = {}
         for param in self.get_params(ctx):
-            record = param.get_help_record(ctx)
-            if record is not None:
-                panel = "Arguments" if param.param_type_name == "argument" else "Options"
-                panels.setdefault(getattr(param, "rich_help_panel", None) or panel, []).append(record)
-        for panel, records in panels.items():
-            with formatter.section(panel):
-                formatter.write_dl(records)
+            if param.param_type_name == "argument":
+                panels.setdefault("Arguments", []).append((param.metavar or "", getattr(param, "help", "")))
+            elif record := param.get_help_record(ctx):
+                panels.setdefault(getattr(param, "rich_help_panel", None) or OUTPUT, []).append(record)
+        for panel in (HOW, OUTPUT):  # these come last
+            panels[panel] = panels.pop(panel, [])
+        _write_panels(panels, formatter)
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
-        if self.epilog:
-            with formatter.section("Examples"):
-                for line in self.epilog.splitlines():
-                    formatter.write(f"{'':{formatter.current_indent}}{line}\n")
+        _write_examples(self.epilog, formatter)
 
 
 class Group(TyperGroup):
-    """Its help has the commands by their panels."""
+    """Its help has the commands by their panels, and the examples line by line."""
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         panels: dict[str, list[tuple[str, str]]] = {}
         width = max(map(len, self.commands))
         for name, each in self.commands.items():
-            panel = getattr(each, "rich_help_panel", None) or "Commands"
             line = each.get_short_help_str(formatter.width - width - 6)
-            panels.setdefault(panel, []).append((f"{name:{width}}", line))
-        for panel, records in panels.items():
+            panels.setdefault(getattr(each, "rich_help_panel", ""), []).append((f"{name:{width}}", line))
+        _write_panels(panels, formatter)
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        _write_examples(self.epilog, formatter)
+
+
+def _write_panels(panels: dict[str, list[tuple[str, str]]], formatter: Any) -> None:
+    for panel, records in panels.items():
+        if records:
             with formatter.section(panel):
                 formatter.write_dl(records)
+
+
+def _write_examples(examples: str | None, formatter: Any) -> None:
+    with formatter.section("Examples"):
+        for line in (examples or "").splitlines():
+            formatter.write(f"  {line}\n")

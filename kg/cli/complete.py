@@ -3,44 +3,48 @@
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
-
 from kg.cli.ask import say_what_is_known
 from kg.cli.command import ANSWERS, command
 from kg.cli.console import count_bar, note, out, print_json
-from kg.cli.options import Device, Json, KnownFrom, ModelPath, Types, device_named
+from kg.cli.options import ANSWERS as WHICH
+from kg.cli.options import OUTPUT, TYPES, Device, Json, KnownFrom, ModelPath, Types, device_named, option
 from kg.cli.tables import candidate_table
 from kg.errors import UserError
 
 
-@command(ANSWERS)
+@command(
+    ANSWERS,
+    "kg complete model",
+    "kg complete model -o best.trig --top 5000",
+    "kg complete model --relation memberOf --min-probability 0.5",
+    "kg complete model --entity Germany --json",
+)
 def complete(
     model: ModelPath,
+    relations: Annotated[
+        list[str] | None, option(WHICH, "NAME", "Of this predicate (repeat it); otherwise of all.", "--relation")
+    ] = None,
+    entity: Annotated[str | None, option(WHICH, "NAME", "Facts of this entity alone.")] = None,
+    top: Annotated[int | None, option(WHICH, "N", "The best so many (1000).")] = None,
+    per_relation: Annotated[int | None, option(WHICH, "N", "The best so many of each predicate instead.")] = None,
+    min_probability: Annotated[float, option(WHICH, "P", "Leave out what is less probable.")] = 0.0,
+    types: Annotated[Types, option(WHICH, None, f"{TYPES} (observed).")] = "observed",
+    store: KnownFrom = None,
+    device: Device = "cpu",
     out_: Annotated[
         Path | None,
-        typer.Option(
-            "--out", "-o", metavar="FILE", help="Write them there: .tsv, .jsonl, or RDF (.trig, .nq ...), also .gz."
-        ),
+        option(OUTPUT, "FILE", "Write them there: .tsv, .jsonl, or RDF (.trig, .nq ...), also .gz.", "--out", "-o"),
     ] = None,
-    relation: Annotated[list[str] | None, typer.Option(help="Of this predicate (repeat it); otherwise of all.")] = None,
-    entity: Annotated[str | None, typer.Option(help="Facts of this entity alone.")] = None,
-    top: Annotated[int | None, typer.Option(help="The best so many (1000).", show_default=False)] = None,
-    per_relation: Annotated[
-        int | None, typer.Option(metavar="K", help="The best K of each predicate instead.", show_default=False)
-    ] = None,
-    min_probability: Annotated[float, typer.Option(help="Leave out what is less probable.")] = 0.0,
-    types: Types = "observed",
-    store: KnownFrom = None,
-    rdf11: Annotated[bool, typer.Option("--rdf11", help="RDF 1.1 reification instead of RDF 1.2 reifiers.")] = False,
+    rdf11: Annotated[bool, option(OUTPUT, None, "RDF 1.1 reification instead of RDF 1.2 reifiers.", "--rdf11")] = False,
     evidence: Annotated[
-        bool, typer.Option(help="Count in RDF how many things speak for each candidate: up to a second for each.")
+        bool, option(OUTPUT, None, "Count in RDF what speaks for each, up to a second for each (yes).")
     ] = True,
-    device: Device = "cpu",
     json_: Json = False,
 ) -> None:
-    """The most probable new facts of the whole graph: every subject, predicate and object that is not known is tried.
+    """The most probable new facts of the whole graph.
 
-    Killed, it goes on where it was: with -o, the same command. Of the best twenty a table is printed.
+    Every subject, predicate and object that is not known is tried. Killed, the search goes on where it was: with -o,
+    the same command. Of the best twenty a table is printed.
     """
     from datetime import UTC, datetime
 
@@ -60,7 +64,7 @@ def complete(
     with count_bar("candidates") as progress:
         found = predictor.complete(
             1000 if top is None else top,  # of no use beside per_relation
-            relations=relation,
+            relations=relations,
             entity=entity,
             per_relation=per_relation,
             types=types,
@@ -69,7 +73,7 @@ def complete(
             progress=progress,
         )
     if out_ is not None:
-        asked: dict[str, Any] = {"relations": relation, "entity": entity, "top": top, "per_relation": per_relation}
+        asked: dict[str, Any] = {"relations": relations, "entity": entity, "top": top, "per_relation": per_relation}
         asked |= {"min_probability": min_probability, "types": types}
         settings = {name: value for name, value in asked.items() if value is not None}
         origin = Origin.of(predictor.bundle, predictor.data, predictor.generation, started, settings)

@@ -3,31 +3,42 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-import typer
-
-from kg.cli.command import LEARN, command
+from kg.cli.command import MODELS, command
 from kg.cli.console import ConsoleProgress, note, out, print_json
-from kg.cli.options import Device, Json, ModelPath, device_named
+from kg.cli.options import OUTPUT, Device, Json, ModelPath, device_named, option
 from kg.cli.tables import classification_table, metrics_table, probability_table
 from kg.errors import UserError
 
+MEASURED = "What is measured"
 
-@command(LEARN)
+
+@command(
+    MODELS,
+    "kg evaluate model",
+    "kg evaluate model --split valid --json",
+    "kg evaluate model --plot reliability.svg",
+)
 def evaluate(
     model: ModelPath,
-    split: Annotated[Literal["valid", "test"], typer.Option(help="Which held-out facts.")] = "test",
-    threshold: Annotated[float, typer.Option(help="From which probability on precision and recall are counted.")] = 0.5,
-    plot: Annotated[
-        Path | None, typer.Option(help="Draw predicted against observed probabilities (.png or .svg).")
-    ] = None,
+    split: Annotated[
+        Literal["valid", "test"], option(MEASURED, None, "Which held-out facts: test, or those to choose by.")
+    ] = "test",
+    threshold: Annotated[
+        float, option(MEASURED, "P", "Count precision and recall from this probability on (0.5).")
+    ] = 0.5,
     negatives: Annotated[
-        Path | None,
-        typer.Option(metavar="FOLDER", help="Tell facts from its valid_negatives and test_negatives."),
+        Path | None, option(MEASURED, "FOLDER", "Tell facts from its valid_negatives and test_negatives.")
     ] = None,
     device: Device = "cpu",
+    plot: Annotated[
+        Path | None, option(OUTPUT, "FILE", "Draw predicted against observed probabilities: .png or .svg.")
+    ] = None,
     json_: Json = False,
 ) -> None:
-    """Filtered ranking of a model's held-out facts: both directions, against all entities. Then its probabilities."""
+    """Measure how well a model ranks held-out facts.
+
+    The ranks are filtered, of both directions and against all entities. Then its probabilities.
+    """
     from kg.bundle import Bundle
     from kg.probability import assessment, reliability
 

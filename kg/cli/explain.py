@@ -3,27 +3,31 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from kg.cli.ask import say_what_is_known
 from kg.cli.command import ANSWERS, command
 from kg.cli.console import note, print_json, say
-from kg.cli.options import Json, KnownFrom, ModelPath
+from kg.cli.options import ANSWERS as WHICH
+from kg.cli.options import OUTPUT, Json, KnownFrom, ModelPath, argument, option
 from kg.errors import UserError
 
 
-@command(ANSWERS)
+@command(
+    ANSWERS,
+    "kg explain model Germany continent Europe",
+    'kg explain model "(Germany, continent, Europe)" --svg why.svg',
+)
 def explain(
     model: ModelPath,
-    fact: Annotated[
-        list[str], typer.Argument(help='Known or not: Germany continent Europe, or "(Germany, continent, Europe)".')
-    ],
-    top: Annotated[int, typer.Option(help="How many paths.")] = 5,
+    fact: Annotated[list[str], argument("FACT", 'Three names, or one text: "(Germany, continent, Europe)".')],
+    top: Annotated[int, option(WHICH, "N", "How many paths (5).")] = 5,
     store: KnownFrom = None,
-    svg: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw the paths there, as SVG.")] = None,
+    svg: Annotated[Path | None, option(OUTPUT, "FILE", "Draw the paths there, as SVG.")] = None,
     json_: Json = False,
 ) -> None:
-    """The evidence for a fact: paths of known facts, like facts, what the model attended to; and what is against it."""
+    """The evidence for a fact, known or not, and what is against it.
+
+    Paths of known facts, like facts, and what the model attended to.
+    """
     from kg.query.explain.evidence import explain as evidence_for
     from kg.query.pattern import parse_fact
     from kg.query.predictor import Predictor

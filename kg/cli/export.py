@@ -3,19 +3,17 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from kg.cli.command import ANSWERS, command
 from kg.cli.console import say
-from kg.cli.options import ModelPath
+from kg.cli.options import ModelPath, argument
 
 
-@command(ANSWERS)
+@command(ANSWERS, "kg export model vectors.npz", "kg export model vectors.tsv")
 def export(
     model: ModelPath,
-    file: Annotated[Path, typer.Argument(metavar="OUT", help="A .npz or .tsv file.")],
+    file: Annotated[Path, argument("OUT", "A .npz or .tsv file.")],
 ) -> None:
-    """Write a model's embeddings with their terms, for other tools."""
+    """Write a model's vectors with their terms, for other tools."""
     from kg.bundle import Bundle
     from kg.query.embeddings import write_embeddings
 

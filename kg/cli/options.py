@@ -1,34 +1,59 @@
-"""Options that several commands share."""
+"""Options that several commands share: each spelled and explained once, under its heading in the help."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
 from kg.errors import UserError
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else on stdout.")]
-StorePath = Annotated[Path, typer.Argument(metavar="STORE", help="The store's folder.")]
-ModelPath = Annotated[Path, typer.Argument(metavar="MODEL", help="A trained model's folder.")]
-Device = Annotated[str, typer.Option(help="Where to compute: cpu, cuda, cuda:1 ...")]
-Source = Annotated[Path, typer.Argument(metavar="STORE_OR_FOLDER", help="A store, or train/valid/test files.")]
+FACTS = "What to learn from"
+MODEL = "What to learn"
+ANSWERS = "Which answers"
+HOW = "How"
+OUTPUT = "Output"
+
+
+def argument(metavar: str, help: str) -> Any:
+    return typer.Argument(metavar=metavar, help=help, show_default=False)
+
+
+def option(panel: str, metavar: str | None, help: str, *flags: str) -> Any:
+    """metavar: what is given after it, None for a switch or a choice. A default worth knowing stands in the help."""
+    return typer.Option(*flags, metavar=metavar, help=help, rich_help_panel=panel, show_default=False)
+
+
+StorePath = Annotated[Path, argument("STORE", "The store's folder.")]
+ModelPath = Annotated[Path, argument("MODEL", "A trained model's folder.")]
+Source = Annotated[Path, argument("STORE_OR_FOLDER", "A store, or a folder of train, valid and test files.")]
+
+Relations = Annotated[
+    list[str] | None,
+    option(FACTS, "NAME", "Facts of this predicate (repeat it); otherwise all but rdf:, rdfs:, owl:.", "--relation"),
+]
+Graphs = Annotated[list[str] | None, option(FACTS, "NAME", "Of this graph (repeat it); otherwise of all.", "--graph")]
+
 KnownFrom = Annotated[
-    Path | None, typer.Option(help="The store to read known facts from; otherwise the one it was trained on.")
+    Path | None, option(ANSWERS, "STORE", "Read known facts from it; otherwise from the one it was trained on.")
 ]
-Types = Annotated[
-    Literal["declared", "observed", "off"],
-    typer.Option(help="Who may stand where: as the ontology says, as has been seen (or is like what has), anyone."),
-]
-Epochs = Annotated[int | None, typer.Option(help="At most so many.")]
+Types = Literal["declared", "observed", "off"]
+TYPES = "Who may stand where: as the ontology says, as (or like what) has been seen, anyone"
+
+Seed = Annotated[int, option(HOW, "N", "Decides every random choice (0).")]
+Epochs = Annotated[int | None, option(HOW, "N", "Train for at most so many epochs.")]
+Device = Annotated[str, option(HOW, "NAME", "cpu (the default), cuda, cuda:1 ...")]
+
+Json = Annotated[bool, option(OUTPUT, None, "Print JSON and nothing else on stdout.", "--json")]
 
 
 def device_named(name: str) -> str:
+    """The name; UserError where PyTorch has no such device here."""
     import torch
 
     if name.split(":")[0] not in ("cpu", "cuda"):
-        raise UserError(f"--device {name}: expected cpu, cuda, or a number of the latter such as cuda:1")
+        raise UserError(f"device {name}: expected cpu, cuda, or a number of the latter such as cuda:1", "device")
     try:
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError) as error:
-        raise UserError(f"--device {name}: {str(error).splitlines()[0]}") from None
+        raise UserError(f"device {name}: {str(error).splitlines()[0]}", "device") from None
     return name

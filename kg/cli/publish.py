@@ -3,37 +3,36 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from kg.cli.command import STORE, command
 from kg.cli.console import print_json, say
-from kg.cli.options import Device, Json, ModelPath, StorePath, device_named
+from kg.cli.options import ANSWERS, Device, Json, ModelPath, StorePath, argument, device_named, option
 from kg.errors import UserError
 
 if TYPE_CHECKING:
     from kg.query.candidates.publish import Published
 
 
-@command(STORE)
+@command(
+    STORE,
+    "kg publish model best.trig",
+    "kg publish model --top 1000 --store world.kg",
+)
 def publish(
     model: ModelPath,
-    file: Annotated[
-        Path | None,
-        typer.Argument(metavar="FILE", help="Its candidates: .tsv, .jsonl or RDF such as .trig.", show_default=False),
-    ] = None,
+    file: Annotated[Path | None, argument("FILE", "Its candidates: .tsv, .jsonl or RDF such as .trig.")] = None,
     top: Annotated[
-        int | None, typer.Option(help="Instead of FILE: find so many of the most probable new facts.")
+        int | None, option(ANSWERS, "N", "Instead of FILE: find so many of the most probable new facts.")
     ] = None,
     store: Annotated[
-        Path | None, typer.Option(help="The store to publish in; otherwise the one it was trained on.")
+        Path | None, option(ANSWERS, "STORE", "Publish in it; otherwise in the one the model was trained on.")
     ] = None,
     device: Device = "cpu",
     json_: Json = False,
 ) -> None:
-    """Put a model's candidates into the store's graph urn:kg:predictions, as facts and with probability and origin.
+    """Put a model's candidates into its store, as predictions.
 
-    They take the place of those published before. No other graph changes, no model is trained on them, and
-    `kg retract` takes them out again.
+    Into the graph urn:kg:predictions, as facts and with probability and origin; they take the place of those published
+    before. No other graph changes, no model is trained on them, and `kg retract` takes them out again.
     """
     from kg.query.candidates import publish as publishing
 
@@ -49,9 +48,12 @@ def publish(
     print_published(published, what, json_)
 
 
-@command(STORE)
+@command(STORE, "kg retract world.kg")
 def retract(store: StorePath, json_: Json = False) -> None:
-    """Take all published predictions out of a store. Nothing else in it changes."""
+    """Take all published predictions out of a store.
+
+    Nothing else in it changes.
+    """
     from kg.query.candidates import publish as publishing
     from kg.store.store import Store
 

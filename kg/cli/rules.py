@@ -3,32 +3,39 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from kg.cli.command import LEARN, command
+from kg.cli.command import ANSWERS, command
 from kg.cli.console import count_bar, note, out, print_json
-from kg.cli.options import Json, Source
+from kg.cli.options import ANSWERS as WHICH
+from kg.cli.options import HOW, OUTPUT, Json, Source, option
 from kg.cli.tables import rules_table
 from kg.errors import UserError
 
 
-@command(LEARN)
+@command(
+    ANSWERS,
+    "kg rules world.kg",
+    "kg rules world.kg --relation memberOf --min-support 5",
+    "kg rules world.kg -o rules.tsv --max-length 2",
+)
 def rules(
     source: Source,
-    max_length: Annotated[int, typer.Option(help="Atoms of a body at most.")] = 3,
-    min_support: Annotated[int, typer.Option(help="Facts that a rule must explain.")] = 2,
-    min_confidence: Annotated[float, typer.Option(help="Support / (body + 5), at least.")] = 0.001,
-    time_limit: Annotated[float | None, typer.Option(help="Look for no more rules after so many seconds.")] = None,
-    relation: Annotated[list[str] | None, typer.Option(help="Show rules for this predicate (repeat it) alone.")] = None,
-    out_: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="FILE", help="Write all of them there, as TSV.")
+    relations: Annotated[
+        list[str] | None, option(WHICH, "NAME", "Show rules for this predicate (repeat it) alone.", "--relation")
     ] = None,
-    top: Annotated[int, typer.Option(help="How many are printed.")] = 20,
+    top: Annotated[int, option(WHICH, "N", "How many are printed (20).")] = 20,
+    max_length: Annotated[int, option(HOW, "N", "Facts that a rule asks for, at most (3).")] = 3,
+    min_support: Annotated[int, option(HOW, "N", "Facts that a rule must explain (2).")] = 2,
+    min_confidence: Annotated[float, option(HOW, "SHARE", "Support / (body + 5), at least (0.001).")] = 0.001,
+    time_limit: Annotated[
+        float | None, option(HOW, "SECONDS", "Look for no more rules after so long.", "--timeout")
+    ] = None,
+    out_: Annotated[Path | None, option(OUTPUT, "FILE", "Write all of them there, as TSV.", "--out", "-o")] = None,
     json_: Json = False,
 ) -> None:
-    """Mine rules from the training facts, those that `kg train` learns from. The surest come first.
+    """Find which rules hold in the facts, and how often.
 
-    Confidence is support / (body + 5), so that few groundings are little trusted; ~ marks counts scaled up from a part.
+    Of the training facts, those that `kg train` learns from; the surest first. Confidence is support / (body + 5), so
+    that few groundings are little trusted; ~ marks counts scaled up from a part.
     """
     from itertools import islice
 
@@ -44,7 +51,7 @@ def rules(
         raise UserError(f"{out_}: no directory {out_.parent}")
     dataset = open_dataset(source)
     words = Names(dataset.vocabulary.relations, dataset.schema, "relation")
-    wanted = None if relation is None else [dataset.vocabulary.relation_ids[words.term(name)] for name in relation]
+    wanted = None if relations is None else [dataset.vocabulary.relation_ids[words.term(name)] for name in relations]
     with count_bar("mining") as progress:
         mined = mining.rules(dataset.graph(), progress)
     names = RuleNames(dataset.vocabulary, dataset.schema)

@@ -3,32 +3,36 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-import typer
-
 from kg.cli.command import STORE, command
 from kg.cli.console import note, out
-from kg.cli.options import StorePath
+from kg.cli.options import ANSWERS, HOW, OUTPUT, StorePath, argument, option
 
 
-@command(STORE)
+@command(
+    STORE,
+    'kg sparql world.kg "SELECT ?c { ?c world:borders world:Germany }"',
+    'kg sparql world.kg "SELECT * { ?s ?p ?o } LIMIT 9" --format csv',
+    'kg sparql world.kg --model model "ASK { FILTER(kg:known(ex:a, ex:b, ex:c)) }"',
+)
 def sparql(
     store: StorePath,
-    query: Annotated[str, typer.Argument(metavar="QUERY", help="SELECT, ASK, CONSTRUCT or DESCRIBE.")],
+    query: Annotated[str, argument("QUERY", "SELECT, ASK, CONSTRUCT or DESCRIBE.")],
     model: Annotated[
-        Path | None, typer.Option(help="A trained model: it answers kg:score, kg:probability and kg:known.")
+        Path | None, option(ANSWERS, "MODEL", "A trained model that answers kg:score, kg:probability and kg:known.")
     ] = None,
     with_predictions: Annotated[
-        bool, typer.Option("--with-predictions", help="Published predictions answer as other facts do.")
+        bool, option(ANSWERS, None, "Published predictions answer as other facts do.", "--with-predictions")
     ] = False,
+    timeout_seconds: Annotated[float, option(HOW, "SECONDS", "Stop the query after so long (30).", "--timeout")] = 30.0,
     format: Annotated[
         Literal["table", "json", "csv", "tsv", "xml", "ntriples", "turtle"],
-        typer.Option(help="How to print the results; the last two for what CONSTRUCT and DESCRIBE give."),
+        option(OUTPUT, None, "table (the default); ntriples and turtle for what CONSTRUCT and DESCRIBE give."),
     ] = "table",
-    timeout: Annotated[float, typer.Option(help="Seconds after which the query is stopped.")] = 30.0,
 ) -> None:
-    """Query a store. The default graph is the union of all graphs but that of published predictions.
+    """Query a store in SPARQL.
 
-    The store's prefixes are declared, and kg:, so that kg:probability(?s, ?p, ?o) needs nothing but --model.
+    The default graph is the union of all graphs but that of published predictions. The store's prefixes are declared,
+    and kg:, so that kg:probability(?s, ?p, ?o) needs nothing but --model.
     """
     from kg.query.sparql.results import print_answer
     from kg.query.sparql.scored import ScoredStore
@@ -36,10 +40,10 @@ def sparql(
 
     with Store(store) as opened:
         if model is None:
-            answer = opened.answer(query, with_predictions=with_predictions, timeout_seconds=timeout)
+            answer = opened.answer(query, with_predictions=with_predictions, timeout_seconds=timeout_seconds)
         else:
             with ScoredStore(opened, model) as scored:
-                answer = scored.answer(query, with_predictions=with_predictions, timeout_seconds=timeout)
+                answer = scored.answer(query, with_predictions=with_predictions, timeout_seconds=timeout_seconds)
         print_answer(answer, format, opened.prefixes, out)
     for each in answer.notes:
         note(each)

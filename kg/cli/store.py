@@ -3,30 +3,39 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from kg.cli.command import START, STORE, command
 from kg.cli.console import facts_bar, note, out, print_json, say
-from kg.cli.options import Json, StorePath
+from kg.cli.options import Json, StorePath, argument, option
 from kg.cli.tables import counts_table
 
+READ = "How the files are read"
 
-@command(START)
+
+@command(
+    START,
+    "kg load world.kg world.ttl",
+    "kg load world.kg facts.nt.gz more.trig --quarantine bad.txt",
+    "kg load world.kg table.tsv --base http://example.org/",
+)
 def load(
     store: StorePath,
-    files: Annotated[
-        list[Path],
-        typer.Argument(metavar="FILE...", help="RDF or TSV/CSV files, plain or .gz .bz2 .xz .zst."),
-    ],
-    graph: Annotated[str | None, typer.Option(help="IRI of the graph for facts that stand outside any graph.")] = None,
-    base: Annotated[str | None, typer.Option(help="What relative IRIs and plain TSV names are relative to.")] = None,
-    syntax: Annotated[str | None, typer.Option(help="The files' syntax by name (turtle, ntriples, tsv ...).")] = None,
+    files: Annotated[list[Path], argument("FILE...", "RDF, TSV or CSV, plain or .gz .bz2 .xz .zst.")],
+    graph: Annotated[str | None, option(READ, "NAME", "The graph for facts that stand outside any graph.")] = None,
+    base: Annotated[str | None, option(READ, "IRI", "What relative IRIs and plain TSV names are relative to.")] = None,
+    syntax: Annotated[
+        str | None, option(READ, "NAME", "turtle, ntriples, tsv ...: otherwise by the ending of a file's name.")
+    ] = None,
     quarantine: Annotated[
-        Path | None, typer.Option(help="Put bad lines of N-Triples, N-Quads, TSV and CSV here and load the rest.")
+        Path | None,
+        option(READ, "FILE", "Put bad lines of N-Triples, N-Quads, TSV and CSV there and load the rest."),
     ] = None,
     json_: Json = False,
 ) -> None:
-    """Load files into a store: all of them, or on an error none. The store is made if need be."""
+    """Put files of facts into a store.
+
+    All of them, or on an error none. The store is made if there is none. Of a bad line the file, the line and the
+    column are given.
+    """
     from kg.store.store import Store
 
     with Store(store, create=True) as opened:
@@ -44,9 +53,12 @@ def load(
             note(f"{loaded.quarantined:,} bad lines are in {quarantine}")
 
 
-@command(STORE)
+@command(STORE, "kg info world.kg", "kg info world.kg --json")
 def info(store: StorePath, json_: Json = False) -> None:
-    """What a store holds. Published predictions are counted apart, and not among its facts and entities."""
+    """Count what a store holds.
+
+    Published predictions are counted apart, and not among its facts and entities.
+    """
     from kg.store.store import Store
 
     with Store(store) as opened:

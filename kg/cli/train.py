@@ -3,66 +3,74 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-import typer
-
 from kg.cli.command import START, command
 from kg.cli.console import err, note, print_json, say
-from kg.cli.options import Device, Epochs, Json, Source, device_named
+from kg.cli.options import (
+    FACTS,
+    HOW,
+    MODEL,
+    Device,
+    Epochs,
+    Graphs,
+    Json,
+    Relations,
+    Source,
+    argument,
+    device_named,
+    option,
+)
 from kg.cli.run_settings import RunSettings
 from kg.cli.source import saving
 
 
-@command(START)
+@command(
+    START,
+    "kg train world.kg model",
+    "kg train world.kg model --model rescal --dim 64 --epochs 50",
+    "kg train world.kg model --relation memberOf --relation borders",
+    "kg train world.kg both --model combine --parts model,rules",
+    "kg train folder model --preset experiments/presets/umls.py:complex --seed 1",
+    "kg train world.kg model --resume",
+)
 def train(
     source: Source,
-    model_out: Annotated[Path, typer.Argument(metavar="OUT", help="The folder to save the model in.")],
+    model_out: Annotated[Path, argument("OUT", "The folder to save the model in.")],
+    relations: Relations = None,
+    graphs: Graphs = None,
+    valid: Annotated[float | None, option(FACTS, "SHARE", "Hold out so much of a store to choose by (0.1).")] = None,
+    test: Annotated[float | None, option(FACTS, "SHARE", "Hold out so much of a store to measure by (0.1).")] = None,
+    restrictions: Annotated[
+        bool,
+        option(FACTS, None, "owl:someValuesFrom restrictions become facts between classes.", "--restrictions"),
+    ] = False,
     model: Annotated[
-        str | None, typer.Option(help="complex (the default), rescal ...: a wrong name lists all.", show_default=False)
+        str | None, option(MODEL, "NAME", "complex (the default), rescal ...: a wrong name lists all.")
     ] = None,
-    preset: Annotated[
-        str | None, typer.Option(metavar="FILE:NAME", help="Instead of --model: a function in FILE that gives a Run.")
-    ] = None,
+    dim: Annotated[int | None, option(MODEL, "N", "Numbers in the vector of an entity.")] = None,
     parts: Annotated[
         str | None,
-        typer.Option(
-            metavar="A,B,...", help="For --model combine or rank_ensemble: trained models' folders, or models to train."
-        ),
+        option(MODEL, "A,B,...", "Of --model combine or rank_ensemble: trained models' folders, or names to train."),
     ] = None,
-    dim: Annotated[
-        int | None, typer.Option(help="Size of an entity's vector (complex numbers for complex and rotate).")
+    preset: Annotated[
+        str | None, option(MODEL, "FILE:NAME", "Instead of --model: a function in FILE that gives a Run.")
     ] = None,
     epochs: Epochs = None,
-    batch_size: Annotated[int | None, typer.Option(help="Rows of scores a step.")] = None,
-    lr: Annotated[float | None, typer.Option(help="Learning rate.")] = None,
-    seed: Annotated[
-        int | None,
-        typer.Option(help="Decides the split, the start and the order (0, or the preset's).", show_default=False),
-    ] = None,
+    lr: Annotated[float | None, option(HOW, "NUMBER", "Learning rate.")] = None,
+    batch_size: Annotated[int | None, option(HOW, "N", "Questions a step.")] = None,
     precision: Annotated[
-        Literal["fp32", "bf16"] | None, typer.Option(help="bf16: matrix products in bfloat16, faster.")
+        Literal["fp32", "bf16"] | None, option(HOW, None, "bf16: matrix products in bfloat16, faster.")
     ] = None,
+    seed: Annotated[int | None, option(HOW, "N", "Decides every random choice (0, or the preset's).")] = None,
     device: Device = "cpu",
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the model in OUT, with its own settings.")
-    ] = False,
-    relations: Annotated[
-        list[str] | None, typer.Option(help="Train on this predicate (repeat it); otherwise all but rdf:, rdfs:, owl:.")
-    ] = None,
-    graphs: Annotated[list[str] | None, typer.Option(help="Read this named graph (repeat it); otherwise all.")] = None,
-    valid: Annotated[
-        float | None, typer.Option(help="Share of a store's facts held out to choose by (0.1).", show_default=False)
-    ] = None,
-    test: Annotated[
-        float | None, typer.Option(help="Share of a store's facts held out to measure by (0.1).", show_default=False)
-    ] = None,
-    restrictions: Annotated[
-        bool, typer.Option("--restrictions", help="owl:someValuesFrom restrictions become facts between classes.")
+        bool, option(HOW, None, "Go on with the model in OUT, with its own settings.", "--resume")
     ] = False,
     json_: Json = False,
 ) -> None:
-    """Train a link predictor on a store, or on a folder with train.tsv, valid.tsv and test.tsv (.txt, .gz).
+    """Learn from facts which of all possible ones are likely.
 
-    Ctrl-C saves and exits 130; --resume continues as if nothing had happened.
+    Facts are held out to choose the best epoch by and to measure by; a folder with train.tsv, valid.tsv and test.tsv
+    (or .txt, .gz) is taken as it is. Ctrl-C saves and exits 130; --resume continues as if nothing had happened.
     """
     from kg.graph.sources import open_dataset
     from kg.training import train as training

@@ -3,29 +3,34 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from kg.cli.command import LEARN, command
+from kg.cli.command import MODELS, command
 from kg.cli.console import err, print_json, say
-from kg.cli.options import Device, Epochs, Json, Source, device_named
+from kg.cli.options import HOW, MODEL, Device, Epochs, Json, Seed, Source, argument, device_named, option
 from kg.cli.source import saving
 
 
-@command(LEARN)
+@command(
+    MODELS,
+    "kg tune folder tuned --model complex",
+    "kg tune world.kg tuned --model rescal --trials 20 --epochs 30",
+)
 def tune(
     source: Source,
-    out_: Annotated[Path, typer.Argument(metavar="OUT", help="The folder for the study, best.py and report.md.")],
-    model: Annotated[str, typer.Option(help="The model whose settings are looked for.")],
-    trials: Annotated[int, typer.Option(help="How many trials, those of earlier calls included.")] = 50,
-    timeout: Annotated[float | None, typer.Option(help="Begin no trial after so many seconds.")] = None,
+    out_: Annotated[Path, argument("OUT", "The folder for the study, best.py and report.md.")],
+    model: Annotated[str, option(MODEL, "NAME", "The model whose settings are looked for.")],
+    trials: Annotated[int, option(HOW, "N", "How many trials, those of earlier calls included (50).")] = 50,
+    timeout_seconds: Annotated[
+        float | None, option(HOW, "SECONDS", "Begin no trial after so long.", "--timeout")
+    ] = None,
     epochs: Epochs = None,
-    seed: Annotated[int, typer.Option(help="Decides the trainings and what is tried.")] = 0,
+    seed: Seed = 0,
     device: Device = "cpu",
     json_: Json = False,
 ) -> None:
-    """Look for a model's best settings by the MRR on valid: OUT/best.py is a preset, OUT/report.md tells of the trials.
+    """Look for a model's best settings by the MRR on valid.
 
-    Ctrl-C exits 130; the same command goes on. Test facts are never looked at.
+    OUT/best.py is a preset, OUT/report.md tells of the trials. Ctrl-C exits 130; the same command goes on. Test facts
+    are never looked at.
     """
     from kg.graph.sources import open_dataset
     from kg.studies.tune import tune as tuned
@@ -37,7 +42,7 @@ def tune(
             model,
             out_,
             trials=trials,
-            timeout_seconds=timeout,
+            timeout_seconds=timeout_seconds,
             epochs=epochs,
             seed=seed,
             device=device,
