@@ -16,7 +16,7 @@ from kg.files import shipped
 from kg.graph.dataset import Dataset
 from kg.graph.from_store import dataset_from_store
 from kg.query.candidates.candidate import Candidates
-from kg.query.explain.evidence import Evidence, explain
+from kg.query.explain.evidence import Evidence
 from kg.query.predictor import Predictor
 from kg.store.store import Store
 from kg.training.recipes import default_run
@@ -40,7 +40,7 @@ def run_demo(folder: Path, out: Console, err: Console) -> None:
     best = max(scores, key=lambda name: scores[name]["valid mrr"])
     predictor = Predictor.load(folder / best)
     candidates = predictor.complete(10)
-    reasons = [explain(predictor, each.subject, each.predicate, each.object) for each in candidates]
+    reasons = [predictor.explain(each.subject, each.predicate, each.object) for each in candidates]
     _print_facts(candidates, reasons, best, out)
     written = _write(candidates, reasons, folder / "candidates.jsonl")
     out.print(f'written to {written}; ask more with: kg ask {folder / best} "(Germany, borders, ?)"', soft_wrap=True)

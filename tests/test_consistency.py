@@ -5,7 +5,7 @@ import torch
 from kg.graph.known import KnownAnswers
 from kg.graph.schema import Schema
 from kg.graph.vocabulary import Vocabulary
-from kg.query.consistency import Clashes
+from kg.query.consistency import Consistency
 
 NAMES = Vocabulary(["a", "b", "c", "d", "e", "f"], ["capital", "capitalOf", "borders"])
 KNOWN = KnownAnswers.from_triples(torch.tensor([[0, 0, 1], [0, 2, 2], [3, 0, 4]]), 3)
@@ -13,7 +13,7 @@ IFP = "http://www.w3.org/2002/07/owl#InverseFunctionalProperty"
 
 
 def against(head: int, relation: int, tail: int, **schema: object) -> list[str]:
-    return list(Clashes(NAMES, Schema(**schema), KNOWN).of(head, relation, tail))  # type: ignore[arg-type]
+    return list(Consistency(NAMES, Schema(**schema), KNOWN).of(head, relation, tail))  # type: ignore[arg-type]
 
 
 def test_a_functional_predicate_has_one_object() -> None:

@@ -20,8 +20,9 @@ from kg.graph.vocabulary import Vocabulary
 from kg.models.complex import ComplEx
 from kg.query.complex import cqd as module
 from kg.query.complex.conjunctive_query import SHAPES, Conjunction, Shape, parse_question
-from kg.query.complex.cqd import Answer, AnswerFact, Norm, Reasoner, answers
-from kg.query.predictor import Predictor
+from kg.query.complex.cqd import AnswerFact, ConjunctiveAnswer, Norm, Reasoner, answers
+from kg.query.knowledge import Knowledge
+from kg.query.plausibility import Plausibility
 
 N, R = 7, 2
 
@@ -193,11 +194,11 @@ NAMES = Vocabulary([f"e{i}" for i in range(N)], ["r", "s"])
 
 
 @pytest.fixture
-def predictor(table: Table, facts: Tensor, monkeypatch: pytest.MonkeyPatch) -> Predictor:
-    monkeypatch.setattr(Predictor, "probabilities", lambda self, head, relation: table(head, relation), raising=False)
+def model(table: Table, facts: Tensor, monkeypatch: pytest.MonkeyPatch) -> Plausibility:
+    monkeypatch.setattr(Plausibility, "of_answers", lambda self, head, relation: table(head, relation))
     data = Dataset(facts, facts[:0], facts[:0], NAMES, source="these")
     bundle = Bundle(Path("model"), ComplEx(N, R, dim=2).eval(), data, {}, 1.0, {}, {}, {})
-    return Predictor(bundle, NAMES, facts, data.schema, "these")
+    return Plausibility(bundle, Knowledge.of_facts(NAMES, facts, data.schema, "these"))
 
 
 def asked(text: str) -> Conjunction:
@@ -206,10 +207,10 @@ def asked(text: str) -> Conjunction:
     return found
 
 
-def test_answers_in_terms(predictor: Predictor, table: Table) -> None:
-    found = answers(predictor, asked("(e0, r, ?x) & (?x, s, ?y)"), top=3)
+def test_answers_in_terms(model: Plausibility, table: Table) -> None:
+    found = answers(model, asked("(e0, r, ?x) & (?x, s, ?y)"), top=3)
     known = AnswerFact("e0", "r", "e1", 1.0, True), AnswerFact("e1", "s", "e3", 1.0, True)
-    assert found[0] == Answer("e3", 1, 1.0, True, known)
+    assert found[0] == ConjunctiveAnswer("e3", 1, 1.0, True, known)
     assert [each.rank for each in found] == [1, 2, 3]
     assert [each.probability for each in found] == sorted((each.probability for each in found), reverse=True)
     assert not found[1].known and found[1].probability < 1
@@ -218,25 +219,25 @@ def test_answers_in_terms(predictor: Predictor, table: Table) -> None:
     assert json.loads(json.dumps(found[1].to_json()))["facts"][0] == asdict(first)
 
 
-def test_inverse_facts_are_shown_as_they_are_written(predictor: Predictor, table: Table) -> None:
-    (found,) = answers(predictor, asked("(?x, s, e3)"), top=1)
-    assert found == Answer("e1", 1, 1.0, True, (AnswerFact("e1", "s", "e3", 1.0, True),))
-    new = answers(predictor, asked("(?x, s, e3)"), new_only=True)
+def test_inverse_facts_are_shown_as_they_are_written(model: Plausibility, table: Table) -> None:
+    (found,) = answers(model, asked("(?x, s, e3)"), top=1)
+    assert found == ConjunctiveAnswer("e1", 1, 1.0, True, (AnswerFact("e1", "s", "e3", 1.0, True),))
+    new = answers(model, asked("(?x, s, e3)"), new_only=True)
     assert {each.term for each in new} == {"e0", "e2", "e4", "e5", "e6"}  # not e1, known; not e3 itself
     for each in new:
         value = table.values[3, 1 + R, NAMES.entity_ids[each.term]].item()
         assert each.probability == value and each.facts == (AnswerFact(each.term, "s", "e3", value, False),)
 
 
-def test_the_minimum(predictor: Predictor) -> None:
-    for each in answers(predictor, asked("(e0, r, ?x) & (e4, s, ?x)"), norm="minimum"):
+def test_the_minimum(model: Plausibility) -> None:
+    for each in answers(model, asked("(e0, r, ?x) & (e4, s, ?x)"), norm="minimum"):
         assert each.probability == min(fact.probability for fact in each.facts)
 
 
-def test_users_errors(predictor: Predictor) -> None:
-    with pytest.raises(UserError, match="--top must be at least 1"):
-        answers(predictor, asked("(e0, r, ?x)"), top=0)
+def test_users_errors(model: Plausibility) -> None:
+    with pytest.raises(UserError, match="top must be at least 1"):
+        answers(model, asked("(e0, r, ?x)"), top=0)
     with pytest.raises(UserError, match="no entity 'e9'"):
-        answers(predictor, asked("(e9, r, ?x)"))
+        answers(model, asked("(e9, r, ?x)"))
     with pytest.raises(UserError, match="no relation 'q'"):
-        answers(predictor, asked("(e0, q, ?x)"))
+        answers(model, asked("(e0, q, ?x)"))

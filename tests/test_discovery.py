@@ -3,9 +3,11 @@
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from functools import cache, partial
 from itertools import product
 from pathlib import Path
+from typing import final
 
 import numpy as np
 import pytest
@@ -27,10 +29,12 @@ from kg.models.rescal import RESCAL
 from kg.models.scorer import WORST, Scorer
 from kg.models.transe import TransE
 from kg.probability.fitting import fit_calibration
+from kg.progress import SILENT, Progress
 from kg.query.candidates.candidate import Candidates
+from kg.query.knowledge import Knowledge
 from kg.query.predictor import Predictor
 from kg.search import discovery
-from kg.search.discovery import Search, best_new_facts
+from kg.search.discovery import Search
 
 N, R = 12, 3
 SCHEMA = Schema(
@@ -76,16 +80,48 @@ def asked(scorer: Scorer, dataset: Dataset, calibrated: bool = True) -> Predicto
     calibration = fit_calibration(scorer, dataset, 1.3) if calibrated else None
     bundle = Bundle(Path("model"), scorer, dataset, {}, 1.3, {}, {}, {}, calibration and calibration.to_json())
     facts = torch.cat([dataset.train, dataset.valid, dataset.test])
-    return Predictor(bundle, dataset.vocabulary, facts, dataset.schema, "these")
+    return Predictor(bundle, Knowledge.of_facts(dataset.vocabulary, facts, dataset.schema, "these"))
+
+
+def knowing(given: Predictor, facts: Tensor, schema: Schema) -> Predictor:
+    """The same model with other facts, or another schema."""
+    return Predictor(given.bundle, Knowledge.of_facts(given.knowledge.vocabulary, facts, schema, "these"))
+
+
+def best(given: Predictor, search: Search, checkpoint: Path | None = None, progress: Progress = SILENT) -> Candidates:
+    """As `complete` finds them, by ids."""
+    names = given.knowledge.vocabulary
+    return given.complete(
+        search.top,
+        relations=None if search.relations is None else [names.relations[r] for r in search.relations],
+        entity=None if search.entity is None else names.entities[search.entity],
+        per_relation=search.per_relation,
+        types=search.types,
+        min_probability=search.min_probability,
+        checkpoint=checkpoint,
+        progress=progress,
+    )
+
+
+@final
+class Calls(Progress):
+    """Hands on how far a search is."""
+
+    def __init__(self, heard: Callable[[int, int], None]) -> None:
+        self._heard = heard
+
+    def at(self, what: str, done: int, total: int | None = None, figures: Callable[[], str] | None = None) -> None:
+        assert what == "candidates" and total is not None
+        self._heard(done, total)
 
 
 def candidates(given: Predictor, search: Search) -> Tensor:
     """Every new fact that the search may find, by the book."""
-    known = {tuple(fact) for fact in given.facts.tolist()}
+    known = {tuple(fact) for fact in given.knowledge.facts.tolist()}
     reflexive = {r for h, r, t in known if h == t}
-    num = len(given.vocabulary.relations)
-    may = [given.allowed(directed, search.types).tolist() for directed in range(2 * num)]
-    every = product(given.answerable.tolist(), range(num), given.answerable.tolist())
+    num = len(given.knowledge.vocabulary.relations)
+    may = [given.plausibility.eligible.allowed(directed, search.types).tolist() for directed in range(2 * num)]
+    every = product(given.plausibility.answerable.tolist(), range(num), given.plausibility.answerable.tolist())
     found = [
         (h, r, t)
         for h, r, t in every
@@ -101,7 +137,7 @@ def candidates(given: Predictor, search: Search) -> Tensor:
 
 @cache
 def logit(given: Predictor, *fact: int) -> float:
-    return given.logits(torch.tensor([fact])).item()
+    return given.plausibility.logits.of_facts(torch.tensor([fact])).item()
 
 
 def logits(given: Predictor, facts: Tensor) -> list[float]:
@@ -110,7 +146,7 @@ def logits(given: Predictor, facts: Tensor) -> list[float]:
 
 
 def numbers(given: Predictor, found: Candidates) -> Tensor:
-    ids, relations = given.vocabulary.entity_ids, given.vocabulary.relation_ids
+    ids, relations = given.knowledge.vocabulary.entity_ids, given.knowledge.vocabulary.relation_ids
     rows = [[ids[each.subject], relations[each.predicate], ids[each.object]] for each in found]
     return torch.tensor(rows, dtype=torch.long).reshape(-1, 3)
 
@@ -124,11 +160,11 @@ def same_as_by_hand(given: Predictor, search: Search) -> None:
     else:
         of_each = [[i for i in order if int(every[i, 1]) == r][: search.per_relation] for r in range(R)]
         order = sorted((i for group in of_each for i in group), key=lambda i: -scored[i])
-    found = best_new_facts(given, search)
+    found = best(given, search)
     facts = numbers(given, found)
     told = logits(given, facts)
     if search.min_probability:
-        lowest = given.lowest_logit(search.min_probability)
+        lowest = given.plausibility.lowest_logit(search.min_probability)
         order = [i for i in order if scored[i] > lowest]
     assert len(found) == len(order)
     assert told == pytest.approx([scored[i] for i in order], abs=1e-4)
@@ -140,7 +176,7 @@ def same_as_by_hand(given: Predictor, search: Search) -> None:
     if given.bundle.calibration is None:
         assert {each.probability for each in found} <= {None}
     else:
-        expected = given.fact_probabilities(facts).tolist()
+        expected = given.plausibility.of_facts(facts).tolist()
         assert [each.probability for each in found] == pytest.approx(expected, abs=1e-6)
         said = [each.probability or 0 for each in found]
         assert said == sorted(said, reverse=True) and all(p >= search.min_probability for p in said)
@@ -185,25 +221,25 @@ def test_every_search(search: Search, kind: str, monkeypatch: pytest.MonkeyPatch
 def test_some_are_probable_and_some_are_not() -> None:
     """So that the tests above say something."""
     given = predictor()
-    of_all = best_new_facts(given, SEARCHES["all there are"])
-    probable = best_new_facts(given, SEARCHES["probable"])
+    of_all = best(given, SEARCHES["all there are"])
+    probable = best(given, SEARCHES["probable"])
     assert 0 < len(probable) < len(of_all)
-    assert {type(given.scorer.bilinear_form(0)) for given in (predictor("complex"), predictor("rescal-tied"))} == {
-        Tensor
-    }
+    assert {
+        type(given.bundle.scorer.bilinear_form(0)) for given in (predictor("complex"), predictor("rescal-tied"))
+    } == {Tensor}
 
 
 def test_nothing_is_left() -> None:
     dataset = data(facts=10_000)  # all but the reflexive of r1
     given = asked(ComplEx(N, R, dim=2), dataset)
-    assert len(best_new_facts(given, Search(types="off"))) == 0
-    assert len(best_new_facts(predictor(), Search(relations=(), types="off"))) == 0
+    assert len(best(given, Search(types="off"))) == 0
+    assert len(best(predictor(), Search(relations=(), types="off"))) == 0
 
 
 def test_progress_counts_every_candidate(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(discovery, "_HEADS", 5)
     seen: list[tuple[int, int]] = []
-    best_new_facts(predictor(), Search(types="off"), progress=lambda done, total: seen.append((done, total)))
+    best(predictor(), Search(types="off"), progress=Calls(lambda done, total: seen.append((done, total))))
     assert [done for done, _ in seen[:4]] == [60, 120, 144, 204]  # five rows of 12, the last two of a relation
     assert seen[-1] == (3 * 12 * 12, 3 * 12 * 12) and len(seen) == 9
 
@@ -211,17 +247,18 @@ def test_progress_counts_every_candidate(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_an_entity_without_a_vector_is_no_candidate() -> None:
     """It came later, and stands in a known fact. A scorer that has no need of vectors answers for it."""
     before = predictor()
-    names = Vocabulary([*before.vocabulary.entities, "new"], before.vocabulary.relations)
-    facts = torch.cat([before.facts, torch.tensor([[N, 0, 1], [2, 1, N]])])
-    later = Predictor(before.bundle, names, facts, SCHEMA, "these")
-    assert later.answerable.tolist() == list(range(N))
+    names = Vocabulary([*before.knowledge.vocabulary.entities, "new"], before.knowledge.vocabulary.relations)
+    facts = torch.cat([before.knowledge.facts, torch.tensor([[N, 0, 1], [2, 1, N]])])
+    grown = Knowledge.of_facts(names, facts, SCHEMA, "these")
+    later = Predictor(before.bundle, grown)
+    assert later.plausibility.answerable.tolist() == list(range(N))
     same_as_by_hand(later, Search(top=60, types="off"))
-    found = best_new_facts(later, Search(top=10_000, types="observed"))
+    found = best(later, Search(top=10_000, types="observed"))
     assert "new" not in {term for each in found for term in (each.subject, each.object)}
     with pytest.raises(UserError, match="cannot be asked about new"):
-        best_new_facts(later, Search(entity=N, types="off"))
-    counts = Predictor(predictor("frequency").bundle, names, facts, SCHEMA, "these")
-    assert counts.answerable.tolist() == list(range(N + 1))
+        best(later, Search(entity=N, types="off"))
+    counts = Predictor(predictor("frequency").bundle, grown)
+    assert counts.plausibility.answerable.tolist() == list(range(N + 1))
     same_as_by_hand(counts, Search(top=10_000, entity=N, types="off"))
 
 
@@ -233,8 +270,8 @@ def test_a_candidate_of_the_lowest_score_is_a_candidate_all_the_same() -> None:
 
 
 def test_a_functional_predicate_has_a_note() -> None:
-    found = best_new_facts(predictor(), Search(top=10_000, types="off"))
-    known = predictor().facts.tolist()
+    found = best(predictor(), Search(top=10_000, types="off"))
+    known = predictor().knowledge.facts.tolist()
     for each in found:
         values = sorted({t for h, r, t in known if r == 1 and f"e{h}" == each.subject})
         clashes = each.predicate == "r1" and values
@@ -257,7 +294,7 @@ def test_no_matrix_of_all_pairs(kind: str, monkeypatch: pytest.MonkeyPatch) -> N
     scorer = ComplEx(400, 1, dim=2) if kind == "folded" else TransE(400, 1, dim=2)
     given = asked(scorer, dataset)
     with Largest() as largest:
-        found = best_new_facts(given, Search(top=20, types="observed"))
+        found = best(given, Search(top=20, types="observed"))
     assert len(found) == 20 and largest.numel <= 40 * 400
 
 
@@ -268,7 +305,7 @@ def test_facts_are_asked_about_in_parts() -> None:
     given = asked(TransE(1500, 1, dim=2), Dataset(ring[:40], ring[:0], ring[:0], names))
     facts = ring.flip(1).flip(0)
     with Largest() as largest:
-        found = given.logits(facts)
+        found = given.plausibility.logits.of_facts(facts)
     assert largest.numel <= 500 * 500
     assert found[:7].tolist() == pytest.approx(logits(given, facts[:7]), abs=1e-4)
 
@@ -276,10 +313,10 @@ def test_facts_are_asked_about_in_parts() -> None:
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"top": 0}, "--top must be at least 1: got 0"),
-        ({"per_relation": -1}, "--per-relation must be at least 1: got -1"),
-        ({"min_probability": 1.5}, "--min-probability is a probability, 0 to 1: got 1.5"),
-        ({"min_probability": float("nan")}, "--min-probability is a probability"),
+        ({"top": 0}, "top must be at least 1: got 0"),
+        ({"per_relation": -1}, "per_relation must be at least 1: got -1"),
+        ({"min_probability": 1.5}, "min_probability is a probability, 0 to 1: got 1.5"),
+        ({"min_probability": float("nan")}, "min_probability is a probability"),
     ],
 )
 def test_what_cannot_be_searched_for(wrong: dict[str, object], said: str) -> None:
@@ -295,7 +332,7 @@ def test_no_least_probability_without_probabilities() -> None:
 def test_complete_goes_by_names() -> None:
     given = predictor()
     found = given.complete(5, relations=["r2", "r2"], entity="e3", types="off")
-    assert found == best_new_facts(given, Search(5, relations=(2,), entity=3, types="off"))
+    assert found == best(given, Search(5, relations=(2,), entity=3, types="off"))
     assert {each.predicate for each in found} == {"r2"}
     with pytest.raises(UserError, match="no relation 'r9'"):
         given.complete(relations=["r9"])
@@ -323,7 +360,7 @@ def progress(done, total):
     if done > total / 2:
         os.kill(os.getpid(), signal.SIGKILL)
 
-discovery.best_new_facts(here.predictor({kind!r}), here.SEARCH, Path({file!r}), progress)
+here.best(here.predictor({kind!r}), here.SEARCH, Path({file!r}), here.Calls(progress))
 """
 
 
@@ -331,7 +368,7 @@ def test_killed_it_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     kind = "transe"
     monkeypatch.setattr(discovery, "_HEADS", 3)
     monkeypatch.setattr(discovery, "_PAIRS", 36)
-    whole = best_new_facts(predictor(kind), SEARCH)
+    whole = best(predictor(kind), SEARCH)
     file = tmp_path / ".found.tsv.search"
     program = KILLED.format(tests=str(Path(__file__).parent), kind=kind, file=str(file))
     killed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300)
@@ -339,7 +376,7 @@ def test_killed_it_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert file.exists()
     (tmp_path / f".123.{file.name}").write_bytes(b"half of")  # as if it had been killed while it wrote
     seen: list[int] = []
-    again = best_new_facts(predictor(kind), SEARCH, file, lambda done, total: seen.append(done))
+    again = best(predictor(kind), SEARCH, file, Calls(lambda done, total: seen.append(done)))
     assert again == whole
     assert 3 * 12 * 12 / 2 <= seen[0] < seen[-1] == 3 * 12 * 12  # it did not begin anew
     assert list(tmp_path.iterdir()) == []
@@ -357,7 +394,7 @@ def stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     file = tmp_path / "stopped"
     with pytest.raises(KeyboardInterrupt):
-        best_new_facts(predictor(), SEARCH, file, progress)
+        best(predictor(), SEARCH, file, Calls(progress))
     assert file.exists()
     return file
 
@@ -370,13 +407,13 @@ def test_what_was_found_of_another_search_is_not_mixed_in(stopped: Path) -> None
     other = {
         "settings": (model, Search(top=26, types="off")),
         "types": (model, Search(top=25, types="observed")),
-        "facts": (Predictor(model.bundle, model.vocabulary, model.facts[1:], SCHEMA, "these"), SEARCH),
+        "facts": (knowing(model, model.knowledge.facts[1:], SCHEMA), SEARCH),
     }
     for given, search in other.values():
         with pytest.raises(UserError, match="stopped is of another search: remove it to begin anew"):
-            best_new_facts(given, search, stopped)
+            best(given, search, stopped)
     assert stopped.read_bytes() == kept
-    assert best_new_facts(model, SEARCH, stopped) == best_new_facts(model, SEARCH) and not stopped.exists()
+    assert best(model, SEARCH, stopped) == best(model, SEARCH) and not stopped.exists()
 
 
 def test_another_ontology_is_another_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -389,10 +426,10 @@ def test_another_ontology_is_another_search(tmp_path: Path, monkeypatch: pytest.
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        best_new_facts(model, search, tmp_path / "stopped", progress)
-    free = Predictor(model.bundle, model.vocabulary, model.facts, Schema(), "these")
+        best(model, search, tmp_path / "stopped", Calls(progress))
+    free = knowing(model, model.knowledge.facts, Schema())
     with pytest.raises(UserError, match="another search"):
-        best_new_facts(free, search, tmp_path / "stopped")
+        best(free, search, tmp_path / "stopped")
 
 
 @pytest.mark.parametrize("kept", [0, 1, 100, 0.5, -1])
@@ -400,7 +437,7 @@ def test_a_file_that_is_damaged(stopped: Path, kept: float) -> None:
     content = stopped.read_bytes()
     stopped.write_bytes(content[: int(kept * len(content)) if isinstance(kept, float) else kept])
     with pytest.raises(UserError, match="stopped is damaged, or not what a search leaves: remove it to begin anew"):
-        best_new_facts(predictor(), SEARCH, stopped)
+        best(predictor(), SEARCH, stopped)
 
 
 def test_a_file_that_is_something_else(tmp_path: Path) -> None:
@@ -410,7 +447,7 @@ def test_a_file_that_is_something_else(tmp_path: Path) -> None:
     np.savez(tmp_path / "objects.npz", of=np.array([{}], dtype=object), blocks=1)
     for name in ("text", "array.npy", "objects.npz", "other.npz"):
         with pytest.raises(UserError, match="is damaged, or not what a search leaves"):
-            best_new_facts(predictor(), SEARCH, tmp_path / name)
+            best(predictor(), SEARCH, tmp_path / name)
     with pytest.raises(UserError, match="No such file"), pytest.MonkeyPatch.context() as patch:
         patch.setattr(discovery, "_SAVE_EVERY_SECONDS", 0.0)
-        best_new_facts(predictor(), SEARCH, tmp_path / "nowhere" / "file")
+        best(predictor(), SEARCH, tmp_path / "nowhere" / "file")

@@ -29,7 +29,7 @@ from kg.models.neighbourhood import NeighbourhoodTransformer
 from kg.models.rules import RuleScorer
 from kg.models.scorer import Queries, Scorer
 from kg.probability.calibration import Calibration
-from kg.query.explain.evidence import explain
+from kg.query.knowledge import Knowledge
 from kg.query.predictor import Predictor
 from kg.rules.evidence import evidence, joining_rules
 from kg.rules.mining import mine
@@ -285,7 +285,7 @@ def predictor_of(
     torch.manual_seed(0)
     dataset = Dataset(hrt, hrt[:0], hrt[:0], names, Schema(**schema))
     bundle = Bundle(Path("models/mine"), scorer(num, len(relations)).eval(), dataset, {}, 1.0, {}, {}, {})
-    return Predictor._from_bundle(bundle)
+    return Predictor(bundle, Knowledge.of_model(bundle))
 
 
 def edge(subject: str, predicate: str, object_: str) -> tuple[str, str, str]:
@@ -297,7 +297,7 @@ PLAIN = partial(ComplEx, dim=2)
 
 def test_a_path_in_terms_and_labels() -> None:
     predictor = predictor_of(CHAINS, PLAIN, labels={E + "e0": "Ann", E + "gives": "gives\nto"})
-    found = explain(predictor, "Ann", "gives\nto", "e20")
+    found = predictor.explain("Ann", "gives\nto", "e20")
     (path,) = found.paths
     assert (path.rule, path.text) == ("p(X,Z) & q(Z,Y) => gives to(X,Y)", "p(Ann,e10) & q(e10,e20)")
     assert path.facts == (edge("e0", "p", "e10"), edge("e10", "q", "e20"))
@@ -316,24 +316,23 @@ def test_a_path_in_terms_and_labels() -> None:
 
 
 def test_none_found_is_said() -> None:
-    found = explain(predictor_of(CHAINS, PLAIN), "e0", "gives", "e19")
+    found = predictor_of(CHAINS, PLAIN).explain("e0", "gives", "e19")
     assert found.count == 0 and str(found).count("none found") == 3
-    with pytest.raises(UserError, match="--top must be at least 1: got 0"):
-        explain(predictor_of(CHAINS, PLAIN), "e0", "gives", "e19", top=0)
+    with pytest.raises(UserError, match="top must be at least 1: got 0"):
+        predictor_of(CHAINS, PLAIN).explain("e0", "gives", "e19", top=0)
     with pytest.raises(UserError, match="no entity 'nobody'"):
-        explain(predictor_of(CHAINS, PLAIN), "nobody", "gives", "e19")
+        predictor_of(CHAINS, PLAIN).explain("nobody", "gives", "e19")
 
 
 def test_the_probability_is_told_where_there_is_one() -> None:
     predictor = grown(predictor_of(CHAINS, PLAIN), edge("new", "p", "e14"))
-    assert explain(predictor, "e0", "gives", "e20").probability is None
+    assert predictor.explain("e0", "gives", "e20").probability is None
     calibration = Calibration.shared(3, {"constant": 2.0}).to_json()
-    predictor = grown(predictor_of(CHAINS, PLAIN), edge("new", "p", "e14"))
-    predictor.bundle = replace(predictor.bundle, calibration=calibration)
-    found = explain(predictor, "e0", "gives", "e20")
+    predictor = Predictor(replace(predictor.bundle, calibration=calibration), predictor.knowledge)
+    found = predictor.explain("e0", "gives", "e20")
     assert found.probability == pytest.approx(1 / (1 + math.exp(-2)))
     assert str(found).startswith("(e0, gives, e20): not known, probability 0.881\n")
-    assert explain(predictor, "new", "gives", "e24").probability is None  # whom ComplEx cannot be asked about
+    assert predictor.explain("new", "gives", "e24").probability is None  # whom ComplEx cannot be asked about
 
 
 INVERSE = {E + "gives": (E + "given",), E + "given": (E + "gives",)}
@@ -353,9 +352,9 @@ RESTATED = {
 def test_a_fact_is_no_evidence_for_itself(what: str) -> None:
     """Whatever says it again changes nothing of its evidence, and on no path is any of it."""
     names = ("p", "q", "gives", "given")
-    without = explain(predictor_of(TWICE, PLAIN, names, inverse=INVERSE), "e0", "gives", "e20")
+    without = predictor_of(TWICE, PLAIN, names, inverse=INVERSE).explain("e0", "gives", "e20")
     predictor = predictor_of(TWICE + RESTATED[what], PLAIN, names, inverse=INVERSE)
-    found = explain(predictor, "e0", "gives", "e20")
+    found = predictor.explain("e0", "gives", "e20")
     assert found.known == (what in ("itself", "all"))
     assert replace(found, known=False) == without and found.paths
     ends = {E + "e0", E + "e20"}
@@ -365,7 +364,7 @@ def test_a_fact_is_no_evidence_for_itself(what: str) -> None:
 @pytest.mark.parametrize("what", [name for name in RESTATED if name != "itself"])
 def test_without_the_guard_the_fact_would_speak_for_itself(what: str) -> None:
     """What the test above would miss if it could not fail. The edge itself is no path of any rule for it."""
-    graph = predictor_of(TWICE + RESTATED[what], PLAIN, ("p", "q", "gives", "given"), inverse=INVERSE).graph
+    graph = predictor_of(TWICE + RESTATED[what], PLAIN, ("p", "q", "gives", "given"), inverse=INVERSE).knowledge.graph
     (first, _), *_ = evidence(joining_rules(graph, 0, GIVES, 20)[0], graph, 0, GIVES, 20, top=1)
     assert len(first.atoms) == 1 and first.confidence > 8 / 14
 
@@ -374,10 +373,10 @@ def test_ways_of_saying_the_same_are_one_path() -> None:
     """p is symmetric and stated both ways, q2 the inverse of q: one path of the eight that there are."""
     facts = CHAINS + [(t, P, h) for h, r, t in CHAINS if r == P] + [(t, 3, h) for h, r, t in CHAINS if r == Q]
     names = ("p", "q", "gives", "q2")
-    assert len(explain(predictor_of(facts, PLAIN, names), "e0", "gives", "e20", top=9).paths) == 4
+    assert len(predictor_of(facts, PLAIN, names).explain("e0", "gives", "e20", top=9).paths) == 4
     inverse = {E + "q": (E + "q2",), E + "q2": (E + "q",)}
     said = {"inverse": inverse, "symmetric": (E + "p",)}
-    (path,) = explain(predictor_of(facts, PLAIN, names, **said), "e0", "gives", "e20").paths
+    (path,) = predictor_of(facts, PLAIN, names, **said).explain("e0", "gives", "e20").paths
     assert path.rule == "p(X,Z) & q(Z,Y) => gives(X,Y)"
 
 
@@ -396,7 +395,7 @@ def with_rules(rules: Rules) -> Callable[[int, int], Scorer]:
 
 def test_a_model_with_rules_tells_their_confidence_and_features(rules: Rules) -> None:
     predictor = predictor_of(FACTS, with_rules(rules), ("next", "in"), labels={E + "e0": "Ann", E + "in": "is in"})
-    found = explain(predictor, "Ann", "is in", "e5")
+    found = predictor.explain("Ann", "is in", "e5")
     assert found.known and found.paths == ()  # 3 / (5 + 5) is not twice 3 / (3 * 1), the chance of a plausible pair
     (feature,) = found.features
     assert (feature.rule, feature.confidence, feature.support, feature.body) == ("next(X,e2) => is in(X,e5)", 0.5, 5, 5)
@@ -412,7 +411,7 @@ def test_a_path_has_the_confidence_that_the_model_gives_it() -> None:
         closed_counts=np.array([[90, 95, 95]], np.int64),
         sampled=np.array([True]),
     )
-    (path,) = explain(predictor_of(CHAINS, with_rules(held)), "e0", "gives", "e20").paths
+    (path,) = predictor_of(CHAINS, with_rules(held)).explain("e0", "gives", "e20").paths
     assert (path.confidence, path.support, path.body, path.sampled) == (0.9, 90, 95, True)
 
 
@@ -423,9 +422,9 @@ def test_like_facts_by_vectors() -> None:
     """e1 points where e0 does, e2 nearly, e3 to the side, e4 away; of tails, e6 is like e5."""
     facts = [(i, 0, 5) for i in (0, 1, 2, 3, 4)] + [(0, 0, 6), (7, 0, 7)]
     predictor = predictor_of(facts, partial(DistMult, dim=2), ("r",))
-    table = predictor.scorer.get_submodule("table")
+    table = predictor.bundle.scorer.get_submodule("table")
     fill(table.weight, [[2.0, 0], [1, 0], [4, 3], [0, 1], [-1, 0], [0, 2], [3, 4], [1, 1]])
-    found = explain(predictor, "e0", "r", "e5")
+    found = predictor.explain("e0", "r", "e5")
     assert [(near.fact, near.end, near.by) for near in found.nearest] == [
         (edge("e1", "r", "e5"), "subject", "vectors"),
         (edge("e2", "r", "e5"), "subject", "vectors"),
@@ -440,7 +439,7 @@ def test_like_facts_by_shared_edges_are_at_most_three() -> None:
     facts = [(0, 0, 9)] + [(0, 1, i) for i in (6, 7, 8)]
     for other, shared in ((1, 1), (2, 3), (3, 2), (4, 0), (5, 1)):
         facts += [(other, 0, 9)] + [(other, 1, 6 + i) for i in range(shared)]
-    found = explain(predictor_of(facts, Frequency, ("r", "s")), "e0", "r", "e9")
+    found = predictor_of(facts, Frequency, ("r", "s")).explain("e0", "r", "e9")
     assert [near.fact[0] for near in found.nearest] == [E + "e2", E + "e3", E + "e1"]
     assert [near.similarity for near in found.nearest] == pytest.approx([3 / 4, 2 / 4, 1 / 4])
     assert {near.by for near in found.nearest} == {"edges"}
@@ -448,19 +447,19 @@ def test_like_facts_by_shared_edges_are_at_most_three() -> None:
 
 def grown(predictor: Predictor, *facts: tuple[str, str, str]) -> Predictor:
     """With more facts known than the model was trained on; their entities may be new."""
-    names = predictor.vocabulary.extended(sorted({term for s, _, o in facts for term in (s, o)}))
+    names = predictor.knowledge.vocabulary.extended(sorted({term for s, _, o in facts for term in (s, o)}))
     ids = [[names.entity_ids[s], names.relation_ids[p], names.entity_ids[o]] for s, p, o in facts]
-    known = torch.cat([predictor.facts, torch.tensor(ids)])
-    return Predictor(predictor.bundle, names, known, predictor.schema, "more")
+    known = torch.cat([predictor.knowledge.facts, torch.tensor(ids)])
+    return Predictor(predictor.bundle, Knowledge.of_facts(names, known, predictor.knowledge.schema, "more"))
 
 
 def test_an_entity_that_is_new_to_the_model() -> None:
     predictor = grown(predictor_of(CHAINS, PLAIN), edge("new", "p", "e14"), edge("new", "gives", "e21"))
-    found = explain(predictor, "new", "gives", "e24")
+    found = predictor.explain("new", "gives", "e24")
     assert found.against == ("new is new to the model: it was not trained with it",)
     assert [path.text for path in found.paths] == ["p(new,e14) & q(e14,e24)"]
     assert {near.by for near in found.nearest if near.end == "subject"} == {"edges"}
-    of_e1 = explain(predictor, "e4", "gives", "e21")
+    of_e1 = predictor.explain("e4", "gives", "e21")
     assert {near.by for near in of_e1.nearest} == {"vectors"}
     assert all(near.fact[0] != E + "new" for near in of_e1.nearest)  # which has no vector to compare
 
@@ -473,9 +472,9 @@ def test_what_the_model_attended_to_but_for_the_fact_itself() -> None:
     scorer = partial(NeighbourhoodTransformer, dim=2, width=8, init=0.5)
     predictor = predictor_of(TWICE + RESTATED["all"], scorer, names, inverse=INVERSE)
     asked = torch.tensor([[0, 20], [GIVES, GIVES + 4]])
-    looks = predictor.scorer.attention_weights(Queries(asked[0], asked[1], predictor.graph))
+    looks = predictor.bundle.scorer.attention_weights(Queries(asked[0], asked[1], predictor.knowledge.graph))
     assert looks is not None and torch.bincount(looks.row, looks.share).tolist() == pytest.approx([1.0, 1.0])
-    found = explain(predictor, "e0", "gives", "e20")
+    found = predictor.explain("e0", "gives", "e20")
     assert {(look.fact, look.end) for look in found.attended} == {
         (edge("e0", "p", "e10"), "subject"),
         (edge("e10", "q", "e20"), "object"),
@@ -489,13 +488,14 @@ def test_at_most_five_edges_an_end_the_most_attended_first() -> None:
     facts = [(0, P, i) for i in range(1, 9)] + [(9, GIVES, 10)]
     scorer = partial(NeighbourhoodTransformer, dim=2, width=8, init=0.5)
     predictor = predictor_of(facts, scorer)
-    found = explain(predictor, "e0", "gives", "e10")
+    found = predictor.explain("e0", "gives", "e10")
     of_subject = [look.share for look in found.attended if look.end == "subject"]
     assert len(of_subject) == 5 and of_subject == sorted(of_subject, reverse=True)
-    assert explain(grown(predictor, edge("x", "p", "y")), "x", "gives", "y").attended  # by their neighbours
-    alone = Vocabulary([*predictor.vocabulary.entities, E + "z"], predictor.vocabulary.relations)
-    nobody = Predictor(predictor.bundle, alone, predictor.facts, predictor.schema, "more")
-    assert {look.end for look in explain(nobody, "z", "gives", "e10").attended} == set()
+    assert grown(predictor, edge("x", "p", "y")).explain("x", "gives", "y").attended  # by their neighbours
+    known = predictor.knowledge
+    alone = Vocabulary([*known.vocabulary.entities, E + "z"], known.vocabulary.relations)
+    nobody = Predictor(predictor.bundle, Knowledge.of_facts(alone, known.facts, known.schema, "more"))
+    assert {look.end for look in nobody.explain("z", "gives", "e10").attended} == set()
 
 
 # Against it
@@ -510,8 +510,8 @@ def test_a_type_that_does_not_fit() -> None:
     schema = {"domain": {E + "r": (E + "Person",)}, "types": {E + "e0": (E + "City",), E + "e2": (E + "Person",)}}
     predictor = predictor_of(facts, PLAIN, ("r",), **schema)
     said = "e0 has no type that fits Person, which the subject of r is declared to be"
-    assert explain(predictor, "e0", "r", "e1").against == (said,)
-    assert explain(predictor, "e2", "r", "e1").against == ()
+    assert predictor.explain("e0", "r", "e1").against == (said,)
+    assert predictor.explain("e2", "r", "e1").against == ()
 
 
 @pytest.mark.parametrize(
@@ -534,15 +534,15 @@ def test_another_value_where_there_is_one(schema: dict[str, Any], against: list[
     predictor = predictor_of(facts, PLAIN, ("p", "q", "gives", "given"), **schema)
     if stated == GIVEN and "inverse" not in schema:
         against = []  # nothing says that given is about gives
-    found = explain(predictor, "e1", "gives", "e22")
+    found = predictor.explain("e1", "gives", "e22")
     assert list(found.against) == against
     assert str(found).endswith("against it\n    " + "\n    ".join(against or ["none found"]))
-    assert explain(predictor, "e1", "gives", "e21").against == ()
+    assert predictor.explain("e1", "gives", "e21").against == ()
 
 
 def test_three_of_many_values_are_named() -> None:
     facts = [(0, 0, i) for i in range(1, 7)]
-    found = explain(predictor_of(facts, PLAIN, ("r",), functional=(E + "r",)), "e0", "r", "e1")
+    found = predictor_of(facts, PLAIN, ("r",), functional=(E + "r",)).explain("e0", "r", "e1")
     assert found.against == ("r has one object for each subject, and e2, e3, e4 and 2 more is known for e0",)
 
 

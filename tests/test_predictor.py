@@ -18,6 +18,7 @@ from kg.graph.vocabulary import Vocabulary
 from kg.models import SCORERS, scorer_class
 from kg.models.complex import ComplEx
 from kg.probability.calibration import Calibration
+from kg.query.knowledge import Knowledge
 from kg.query.pattern import parse
 from kg.query.predictor import Predictor
 from kg.store.store import Store
@@ -43,6 +44,10 @@ def store(tmp_path: Path) -> Path:
     return tmp_path / "graph.kg"
 
 
+def with_store(bundle: Bundle, store: Store) -> Predictor:
+    return Predictor(bundle, Knowledge.of_store(bundle, store))
+
+
 def predictor(store: Path, like: float = 1.0, entity_dropout: float = 0.0) -> Predictor:
     """A ComplEx of three real dimensions, one an entity: score(h, r, t) = `like` * weight of r where h is t, else 0."""
     with Store(store) as opened:
@@ -53,7 +58,7 @@ def predictor(store: Path, like: float = 1.0, entity_dropout: float = 0.0) -> Pr
         scorer.diagonal.weight.copy_(torch.cat([like * torch.ones(4, 3), torch.zeros(4, 3)], 1))
     bundle = Bundle(store, scorer.eval(), dataset, {}, 1.0, {}, {}, {})
     with Store(store) as opened:
-        return Predictor.from_store(bundle, opened)
+        return with_store(bundle, opened)
 
 
 def test_tails_known_and_new(store: Path) -> None:
@@ -96,8 +101,8 @@ def test_what_the_store_learned_later(store: Path, tmp_path: Path) -> None:
     (tmp_path / "more.ttl").write_text(TURTLE + "ex:b ex:likes ex:new . ex:b ex:hates ex:a . ex:a ex:knows ex:c .")
     with Store(store) as opened:
         opened.load(tmp_path / "more.ttl")
-        after = Predictor.from_store(before.bundle, opened)
-    assert after.facts_left_out == 1  # hates was not trained
+        after = with_store(before.bundle, opened)
+    assert after.knowledge.facts_left_out == 1  # hates was not trained
     assert [each.known for each in after.tails("Ann", "knows")] == [True, True, False]  # and the new one
     ranked = after.tails("Ben", "likes", top=10)
     assert ranked[-1].object == EX + "new" and ranked[-1].known  # no vector: it ties last
@@ -110,18 +115,18 @@ def test_a_store_of_other_relations(store: Path, tmp_path: Path) -> None:
     bundle = predictor(store).bundle
     (tmp_path / "other.ttl").write_text("<urn:a> <urn:knows> <urn:b> .")
     with Store(tmp_path / "other.kg", create=True) as other:
-        Predictor.from_store(bundle, other)  # without facts there is nothing to mistake
+        Knowledge.of_store(bundle, other)  # without facts there is nothing to mistake
         other.load(tmp_path / "other.ttl")
         with pytest.raises(UserError, match=r"no fact of a relation that .* was trained with; it has <urn:knows>"):
-            Predictor.from_store(bundle, other)
+            Knowledge.of_store(bundle, other)
 
 
 def test_a_store_that_does_not_open_any_more(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bundle = predictor(store).bundle
     monkeypatch.setattr(Bundle, "load", lambda path, device: bundle)
-    assert Predictor.load("m").facts_from.startswith("the store ")
+    assert Predictor.load("m").knowledge.facts_from.startswith("the store ")
     (store / "1" / "manifest.json").write_text("{}")
-    assert "own copy" in Predictor.load("m").facts_from
+    assert "own copy" in Predictor.load("m").knowledge.facts_from
     with pytest.raises(UserError, match="lists no files"):
         Predictor.load("m", store)
 
@@ -138,13 +143,13 @@ def test_known_facts_are_read_as_the_training_facts_were(tmp_path: Path) -> None
         dataset = dataset_from_store(opened, graphs=[EX + "one"], valid=0, test=0, restrictions=True)
         assert set(dataset.vocabulary.relations) == {EX + "eats", EX + "fears"} and len(dataset.train) == 2
         scorer = ComplEx(dataset.num_entities, dataset.num_relations, dim=3)
-        asked = Predictor.from_store(Bundle(tmp_path, scorer, dataset, {}, 1.0, {}, {}, {}), opened)
+        asked = with_store(Bundle(tmp_path, scorer, dataset, {}, 1.0, {}, {}, {}), opened)
     assert [each.known for each in asked.tails("Cow", "eats", top=2)].count(True) == 1  # a restriction is a fact
     assert not any(each.known for each in asked.tails("Dog", "fears"))  # that one is in the other graph
 
 
 def test_top_must_be_positive(store: Path) -> None:
-    with pytest.raises(UserError, match="--top"):
+    with pytest.raises(UserError, match="top must be at least 1: got 0"):
         predictor(store).tails("Ann", "likes", top=0)
 
 
@@ -155,8 +160,11 @@ def calibrated(store: Path, **changed: Any) -> Predictor:
     """Of `predictor`: logit 2 + 3 times the mean of both scores, - 1 where a value is known already."""
     asked = predictor(store, **changed)
     weights = {"constant": 2.0, "mean_score": 3.0, "forward_any_known": -1.0}
-    asked.bundle = replace(asked.bundle, calibration=Calibration.shared(2, weights).to_json())
-    return asked
+    return changed_model(asked, calibration=Calibration.shared(2, weights).to_json())
+
+
+def changed_model(asked: Predictor, **changed: Any) -> Predictor:
+    return Predictor(replace(asked.bundle, **changed), asked.knowledge)
 
 
 def sigmoid(logit: float) -> float:
@@ -166,21 +174,21 @@ def sigmoid(logit: float) -> float:
 def test_probabilities_by_hand(store: Path) -> None:
     """score(h, r, t) is 1 where h is t; everyone likes somebody already, and c alone knows nobody."""
     asked = calibrated(store)
-    likes, ids = asked.vocabulary.relation_ids[EX + "likes"], asked.vocabulary.entity_ids
-    knows = asked.vocabulary.relation_ids[EX + "knows"]
+    likes, ids = asked.knowledge.vocabulary.relation_ids[EX + "likes"], asked.knowledge.vocabulary.entity_ids
+    knows = asked.knowledge.vocabulary.relation_ids[EX + "knows"]
     a, b, c = (ids[EX + name] for name in "abc")
     facts = {(a, likes, a): 4, (a, likes, b): 1, (c, knows, a): 2, (b, knows, a): 1, (c, knows, c): 5}
-    found = asked.fact_probabilities(torch.tensor(list(facts)))
+    found = asked.plausibility.of_facts(torch.tensor(list(facts)))
     assert found.tolist() == pytest.approx([sigmoid(logit) for logit in facts.values()])
-    turned = asked.fact_probabilities(torch.tensor([(t, r + 2, h) for h, r, t in facts]))
+    turned = asked.plausibility.of_facts(torch.tensor([(t, r + 2, h) for h, r, t in facts]))
     assert turned.tolist() == found.tolist()
-    assert asked.fact_probabilities(torch.zeros(0, 3, dtype=torch.long)).tolist() == []
+    assert asked.plausibility.of_facts(torch.zeros(0, 3, dtype=torch.long)).tolist() == []
     heads, relations = torch.tensor([a, c, a, a]), torch.tensor([likes, knows, knows + 2, likes])
-    rows = asked.probabilities(heads, relations)
+    rows = asked.plausibility.of_answers(heads, relations)
     for row, (head, relation) in enumerate(zip(heads.tolist(), relations.tolist(), strict=True)):
-        one_by_one = asked.fact_probabilities(torch.tensor([(head, relation, tail) for tail in range(3)]))
+        one_by_one = asked.plausibility.of_facts(torch.tensor([(head, relation, tail) for tail in range(3)]))
         assert rows[row].tolist() == pytest.approx(one_by_one.tolist())
-    assert torch.equal(asked.probabilities(heads, relations), rows)  # by what was kept of the first time
+    assert torch.equal(asked.plausibility.of_answers(heads, relations), rows)  # by what was kept of the first time
 
 
 def test_ask_tells_probabilities(store: Path) -> None:
@@ -189,9 +197,9 @@ def test_ask_tells_probabilities(store: Path) -> None:
         found = asked.ask(parse(pattern))
         assert len(found) > 1
         for each in found:
-            ids = [asked.vocabulary.entity_ids[term] for term in (each.subject, each.object)]
-            fact = torch.tensor([[ids[0], asked.vocabulary.relation_ids[each.predicate], ids[1]]])
-            assert each.probability == pytest.approx(asked.fact_probabilities(fact).item())
+            ids = [asked.knowledge.vocabulary.entity_ids[term] for term in (each.subject, each.object)]
+            fact = torch.tensor([[ids[0], asked.knowledge.vocabulary.relation_ids[each.predicate], ids[1]]])
+            assert each.probability == pytest.approx(asked.plausibility.of_facts(fact).item())
     assert {each.probability for each in predictor(store).ask(parse("(Ann, likes, ?)"))} == {None}
 
 
@@ -206,20 +214,20 @@ def test_several_patterns_at_once(store: Path) -> None:
 
 def test_the_least_logit_of_a_probability(store: Path) -> None:
     asked = calibrated(store)
-    assert asked.lowest_logit(0.0) == -math.inf
-    assert asked.lowest_logit(0.9) == pytest.approx(math.log(9), abs=1e-3) and asked.lowest_logit(0.9) < math.log(9)
-    asked = predictor(store)
+    lowest = asked.plausibility.lowest_logit
+    assert lowest(0.0) == -math.inf
+    assert lowest(0.9) == pytest.approx(math.log(9), abs=1e-3) and lowest(0.9) < math.log(9)
     steps = replace(Calibration.shared(2, {}), shape="isotonic", knots=((-1.0, 1.0), (0.1, 0.5)))
-    asked.bundle = replace(asked.bundle, calibration=steps.to_json())
-    assert asked.lowest_logit(0.3) == pytest.approx(0, abs=1e-3)
-    assert asked.lowest_logit(0.05) < -1 and asked.lowest_logit(0.6) > 1000
+    lowest = changed_model(asked, calibration=steps.to_json()).plausibility.lowest_logit
+    assert lowest(0.3) == pytest.approx(0, abs=1e-3)
+    assert lowest(0.05) < -1 and lowest(0.6) > 1000
 
 
 def test_a_model_that_tells_no_probabilities(store: Path) -> None:
     asked, fact = predictor(store), torch.tensor([[0, 0, 1]])
     for question in (
-        lambda: asked.fact_probabilities(fact),
-        lambda: asked.probabilities(fact[:, 0], fact[:, 1]),
+        lambda: asked.plausibility.of_facts(fact),
+        lambda: asked.plausibility.of_answers(fact[:, 0], fact[:, 1]),
         lambda: asked.complete(min_probability=0.1),
     ):
         with pytest.raises(UserError, match=r"gives no probabilities: it was trained without valid facts to fit"):
@@ -232,14 +240,17 @@ def test_an_entity_that_came_later_has_no_probability(store: Path, tmp_path: Pat
     (tmp_path / "more.ttl").write_text(TURTLE + "ex:b ex:likes ex:new .")
     with Store(store) as opened:
         opened.load(tmp_path / "more.ttl")
-        after = Predictor.from_store(before.bundle, opened)
+        after = with_store(before.bundle, opened)
     with pytest.raises(UserError, match="cannot be asked about new, which came after its training"):
         after.complete(entity="new")
-    new, likes = after.vocabulary.entity_ids[EX + "new"], after.vocabulary.relation_ids[EX + "likes"]
+    new, likes = (
+        after.knowledge.vocabulary.entity_ids[EX + "new"],
+        after.knowledge.vocabulary.relation_ids[EX + "likes"],
+    )
     for fact in ([0, likes, new], [new, likes, 0]):
         with pytest.raises(UserError, match="no vector"):
-            after.fact_probabilities(torch.tensor([fact]))
-    rows = after.probabilities(torch.tensor([0]), torch.tensor([likes]))
+            after.plausibility.of_facts(torch.tensor([fact]))
+    rows = after.plausibility.of_answers(torch.tensor([0]), torch.tensor([likes]))
     assert rows[0, new] == 0 and bool((rows[0, :3] > 0).all())
     told = {each.object: each.probability for each in after.tails("Ann", "likes")}
     assert told[EX + "new"] is None and all(told[EX + name] is not None for name in "abc") and len(told) == 4
@@ -254,7 +265,7 @@ def test_types_of_those_who_answer(store: Path, tmp_path: Path) -> None:
     )
     with Store(store) as opened:
         opened.load(tmp_path / "more.ttl")
-        asked = Predictor.from_store(calibrated(store).bundle, opened)
+        asked = with_store(calibrated(store).bundle, opened)
     assert [each.object for each in asked.tails("Ann", "likes", types="declared")] == [EX + "a", EX + "c"]
     assert len(asked.tails("Ann", "likes")) == len(asked.heads("likes", "Ann", types="declared")) == 3
     declared = asked.complete(types="declared")
@@ -267,7 +278,7 @@ def test_a_predicate_of_one_value(store: Path, tmp_path: Path) -> None:
     (tmp_path / "more.ttl").write_text(TURTLE + functional)
     with Store(store) as opened:
         opened.load(tmp_path / "more.ttl")
-        asked = Predictor.from_store(calibrated(store).bundle, opened)
+        asked = with_store(calibrated(store).bundle, opened)
     said = "knows has one object for each subject, and Ben is known for Ann"
     assert {each.object: each.note for each in asked.tails("Ann", "knows")} == {EX + "b": None, EX + "c": said}
     notes = {each.subject: each.note for each in asked.heads("knows", "Ann")}
@@ -305,7 +316,7 @@ def test_uncertainty_is_over_the_candidates_of_ask(store: Path) -> None:
     assert heads.candidates == 3 and heads.aleatoric == pytest.approx(math.log(3) / 2, rel=0.2)
     new = asked.uncertainty(parse("(Ann, likes, ?)"), new_only=True)  # only herself
     assert (new.aleatoric, new.epistemic, new.candidates) == (0, 0, 1)
-    asked.bundle = replace(asked.bundle, temperature=1e6)
+    asked = changed_model(asked, temperature=1e6)
     flat = asked.uncertainty(parse("(Ann, likes, ?)"))
     assert flat.aleatoric == pytest.approx(math.log(3)) and flat.epistemic == pytest.approx(0, abs=1e-5)
 
@@ -315,7 +326,7 @@ def test_an_entity_without_a_vector_is_no_answer_in_any_sample(store: Path, tmp_
     (tmp_path / "more.ttl").write_text(TURTLE + "ex:b ex:likes ex:new .")
     with Store(store) as opened:
         opened.load(tmp_path / "more.ttl")
-        after = Predictor.from_store(replace(before.bundle, temperature=1e-3), opened)
+        after = with_store(replace(before.bundle, temperature=1e-3), opened)
     question = parse("(Ann, likes, ?)")
     old, new = before.uncertainty(question), after.uncertainty(question)
     assert new.candidates == 4 and (new.aleatoric, new.epistemic) == (old.aleatoric, old.epistemic)
@@ -324,8 +335,8 @@ def test_an_entity_without_a_vector_is_no_answer_in_any_sample(store: Path, tmp_
 def test_an_ensemble_by_hand(store: Path) -> None:
     first, second = predictor(store, like=1000.0), predictor(store, like=1000.0)
     with torch.no_grad():
-        second.scorer.table.weight[:, :3] = HEADS
-        second.scorer.diagonal.weight[:, :3] = -1000.0  # every other entity now, before one's own
+        second.bundle.scorer.table.weight[:, :3] = HEADS
+        second.bundle.scorer.diagonal.weight[:, :3] = -1000.0  # every other entity now, before one's own
     question = parse("(Ann, likes, ?)")
     found = first.ensemble_uncertainty(question, [second.bundle])
     # (1, 0, 0) and (0, 1/2, 1/2): the mean is (1/2, 1/4, 1/4).
@@ -349,12 +360,12 @@ def test_what_uncertainty_is_not_asked_of(store: Path, tmp_path: Path) -> None:
     (tmp_path / "more.ttl").write_text(TURTLE + "ex:a ex:knows ex:c .")
     with Store(store) as opened:
         opened.load(tmp_path / "more.ttl")
-        full = Predictor.from_store(asked.bundle, opened)
+        full = with_store(asked.bundle, opened)
     with pytest.raises(UserError, match="no candidate is left"):
         full.uncertainty(parse("(Ann, knows, ?)"), new_only=True)
     with pytest.raises(UserError, match="trained without dropout"):
         predictor(store).uncertainty(parse("(Ann, likes, ?)"))
-    asked.scorer.train()
+    asked.bundle.scorer.train()
     with pytest.raises(ValueError, match="in training"):
         asked.uncertainty(parse("(Ann, likes, ?)"))
 
@@ -369,7 +380,8 @@ def test_samples_leave_every_model_as_it_was(name: str, random_dataset: Dataset)
     sizes = {key: each for key, each in {"dim": 16, **parts, **several}.items() if key in signature(made).parameters}
     scorer = made(50, 3, **sizes, **given).eval()
     bundle = Bundle(Path(name), scorer, random_dataset, {}, 1.0, {}, {}, {})
-    asked = Predictor(bundle, random_dataset.vocabulary, random_dataset.train, random_dataset.schema, "these")
+    known = Knowledge.of_facts(random_dataset.vocabulary, random_dataset.train, random_dataset.schema, "these")
+    asked = Predictor(bundle, known)
     question = parse("(e1, r0, ?)")
     if not given:
         with pytest.raises(UserError, match="nothing to sample"):

@@ -162,8 +162,9 @@ def test_no_predictor_knows_it(store: Store, model: Path) -> None:
     predictor = Predictor.load(model)
     known = {each.object: each.known for each in predictor.tails("A", EX + "p", top=9)}
     assert known == {EX + "b": True, EX + "c": False} | {each: False for each in known if each.startswith("_:")}
-    assert predictor.facts_left_out == 0 and not any("urn:kg:" in term for term in predictor.vocabulary.entities)
-    assert (predictor.data, predictor.generation) == ("graph.kg", 2)
+    now = predictor.knowledge
+    assert now.facts_left_out == 0 and not any("urn:kg:" in term for term in now.vocabulary.entities)
+    assert (now.data, now.generation) == ("graph.kg", 2)
     store.add([next(store.match("ex:a", "ex:p", "ex:c", PREDICTIONS)).triple])  # stated as well: then it is known
     assert {each.object: each.known for each in Predictor.load(model).tails("A", EX + "p", top=9)}[EX + "c"]
 
@@ -234,7 +235,7 @@ def test_in_words(tmp_path: Path, store: Store, model: Path) -> None:
 
 def test_the_best_are_published(store: Store, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def complete(self: Predictor, top: int) -> Candidates:
-        assert self.generation == store.generation
+        assert self.knowledge.generation == store.generation
         return FOUND[:top]
 
     monkeypatch.setattr(Predictor, "complete", complete, raising=False)

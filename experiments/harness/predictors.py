@@ -3,6 +3,7 @@
 import torch
 
 from kg.bundle import Bundle
+from kg.query.knowledge import Knowledge
 from kg.query.predictor import Predictor
 
 
@@ -10,4 +11,4 @@ def knowing(bundle: Bundle, *parts: str) -> Predictor:
     """parts: of train, valid and test."""
     data = bundle.dataset
     facts = torch.cat([data.part(part) for part in parts])
-    return Predictor(bundle, data.vocabulary, facts, data.schema, " and ".join(parts))
+    return Predictor(bundle, Knowledge.of_facts(data.vocabulary, facts, data.schema, " and ".join(parts)))

@@ -45,7 +45,8 @@ from kg.probability.calibration import calibration_of
 from kg.probability.fitting import fit_calibration
 from kg.query.complex.conjunctive_query import SHAPES, Shape
 from kg.query.complex.cqd import BEAM, Norm, Probabilities, Reasoner
-from kg.query.predictor import Predictor
+from kg.query.knowledge import Knowledge
+from kg.query.plausibility import Plausibility
 
 sys.path.append(str(Path(__file__).parents[1] / "harness"))
 import report
@@ -135,12 +136,12 @@ def backwards(
     return tuple(hop for part in parts for hop in part)
 
 
-def truths(predictor: Predictor) -> dict[str, Probabilities]:
+def truths(likely: Plausibility) -> dict[str, Probabilities]:
     """What a single fact's truth is taken to be."""
 
     def of_scores(truth: Callable[[Tensor], Tensor]) -> Probabilities:
         def probabilities(head: Tensor, relation: Tensor) -> Tensor:
-            return truth(predictor.scorer.score_tails(Queries(head, relation, predictor.graph)).double())
+            return truth(likely.scorer.score_tails(Queries(head, relation, likely.knowledge.graph)).double())
 
         return probabilities
 
@@ -148,9 +149,9 @@ def truths(predictor: Predictor) -> dict[str, Probabilities]:
         least, greatest = scores.aminmax(dim=1, keepdim=True)
         return (scores - least) / (greatest - least)
 
-    temperature = predictor.bundle.temperature or 1.0
+    temperature = likely.bundle.temperature or 1.0
     return {
-        "calibrated": predictor.probabilities,
+        "calibrated": likely.of_answers,
         "softmax": of_scores(lambda scores: (scores / temperature).softmax(1)),
         "sigmoid": of_scores(torch.sigmoid),
         "rescaled": of_scores(rescaled),
@@ -179,11 +180,12 @@ def main() -> None:
     calibration = calibration_of(bundle) or fit_calibration(bundle.scorer, data, bundle.temperature)
     assert calibration is not None, "without valid facts there are no questions either"
     bundle = replace(bundle, calibration=calibration.to_json())
-    predictor = Predictor(bundle, data.vocabulary, data.train, data.schema, "the training facts")
+    known_facts = Knowledge.of_facts(data.vocabulary, data.train, data.schema, "the training facts")
+    likely = Plausibility(bundle, known_facts)
     parts = {"train": data.train, "valid": torch.cat([data.train, data.valid])}
     parts["test"] = torch.cat([parts["valid"], data.test])
     links = {name: Links(facts, data.num_relations) for name, facts in parts.items()}
-    ways = [Way(what, known, "product", BEAM) for known in (True, False) for what in truths(predictor)]
+    ways = [Way(what, known, "product", BEAM) for known in (True, False) for what in truths(likely)]
     ways.append(Way("calibrated", True, "minimum", BEAM))
     counts: dict[str, dict[str, int]] = {}
     results: dict[str, list[dict[str, Any]]] = {}
@@ -199,8 +201,9 @@ def main() -> None:
         beams = [Way("calibrated", True, "product", beam) for beam in BEAMS] if part == "valid" else []
         for way in [*ways, *beams]:
             start = perf_counter()
-            known = predictor.known if way.train_is_known else None
-            reasoner = Reasoner(truths(predictor)[way.truth], known, predictor.reflexive, norm=way.norm, beam=way.beam)
+            known = known_facts.known if way.train_is_known else None
+            reflexive = known_facts.known.reflexive
+            reasoner = Reasoner(truths(likely)[way.truth], known, reflexive, norm=way.norm, beam=way.beam)
             found = {name: mrrs(reasoner, name, each) for name, each in asked.items()}
             first = first or found
             row = {

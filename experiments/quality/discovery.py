@@ -97,7 +97,7 @@ def main() -> None:
         "pairs, by score": pair_ranking(by_score(bundle), types),
     }
     if types == "observed":
-        observed, line = knowing(bundle, "train").observed_types
+        observed, line = knowing(bundle, "train").plausibility.eligible.observed
         fits = observed.of_facts(bundle.dataset.test)
         results["share of the test facts that observed types exclude"] = (fits < line).float().mean().item()
     if arguments.baseline is not None:

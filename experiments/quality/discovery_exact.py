@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from kg.bundle import Bundle
-from kg.query.predictor import Predictor
+from kg.query.plausibility import Plausibility
 
 sys.path.append(str(Path(__file__).parents[1] / "harness"))
 import report
@@ -23,15 +23,16 @@ from predictors import knowing
 
 
 @torch.no_grad()
-def brute_force(predictor: Predictor, top: int) -> tuple[torch.Tensor, torch.Tensor]:
+def brute_force(likely: Plausibility, top: int) -> tuple[torch.Tensor, torch.Tensor]:
     """(logits, facts) of the best."""
-    num, every = len(predictor.vocabulary.relations), predictor.answerable
+    num, every = likely.knowledge.num_relations, likely.answerable
     logits, facts = [], []
     for relation in range(num):
-        forward = predictor.query_scores.block(relation, every, every)
-        backward = predictor.query_scores.block(relation + num, every, every)
-        found = predictor.order.logits(relation, forward, backward)
-        of_relation = predictor.facts[predictor.facts[:, 1] == relation]
+        forward = likely.query_scores.block(relation, every, every)
+        backward = likely.query_scores.block(relation + num, every, every)
+        found = likely.logits.calibration.logits(relation, forward, backward)
+        facts = likely.knowledge.facts
+        of_relation = facts[facts[:, 1] == relation]
         found[of_relation[:, 0], of_relation[:, 2]] = -torch.inf
         if not bool((of_relation[:, 0] == of_relation[:, 2]).any()):
             found.fill_diagonal_(-torch.inf)
@@ -51,14 +52,14 @@ def main() -> None:
     results = {}
     for model in arguments.models:
         predictor = knowing(Bundle.load(model), "train")
-        names = predictor.vocabulary
-        logits, facts = brute_force(predictor, arguments.top)
+        names = predictor.knowledge.vocabulary
+        logits, facts = brute_force(predictor.plausibility, arguments.top)
         found = predictor.complete(arguments.top, types="off")
         ids = [
             (names.entity_ids[each.subject], names.relation_ids[each.predicate], names.entity_ids[each.object])
             for each in found
         ]
-        told = predictor.logits(torch.tensor(ids)).sort(descending=True).values
+        told = predictor.plausibility.logits.of_facts(torch.tensor(ids)).sort(descending=True).values
         results[model.name] = {
             "candidates": len(names.entities) ** 2 * len(names.relations),
             "in both": len(set(ids) & set(map(tuple, facts.tolist()))),

@@ -24,7 +24,7 @@ from kg.bundle import Bundle
 from kg.graph.dataset import Dataset
 from kg.graph.vocabulary import Vocabulary
 from kg.models.complex import ComplEx
-from kg.query.explain.evidence import explain
+from kg.query.knowledge import Knowledge
 from kg.query.predictor import Predictor
 
 sys.path.append(str(Path(__file__).parents[1] / "harness"))
@@ -60,7 +60,7 @@ def planted(num_entities: int, kept: float, seed: int) -> tuple[Predictor, Pairs
     torch.manual_seed(seed)
     scorer = ComplEx(num_entities, len(RELATIONS), dim=8).eval()
     bundle = Bundle(Path("untrained"), scorer, Dataset(hrt, hrt[:0], hrt[:0], names), {}, None, {}, {}, {})
-    return Predictor._from_bundle(bundle), candidates, [(int(h), int(t)) for h, t in others[:size]]
+    return Predictor(bundle, Knowledge.of_model(bundle)), candidates, [(int(h), int(t)) for h, t in others[:size]]
 
 
 def share_first(num_entities: int, kept: float, seed: int) -> dict[str, float]:
@@ -68,7 +68,7 @@ def share_first(num_entities: int, kept: float, seed: int) -> dict[str, float]:
     predictor, candidates, others = planted(num_entities, kept, seed)
 
     def paths(pairs: Pairs) -> list[list[str]]:
-        return [[path.rule for path in explain(predictor, f"e{h}", "gives", f"e{t}").paths] for h, t in pairs]
+        return [[path.rule for path in predictor.explain(f"e{h}", "gives", f"e{t}").paths] for h, t in pairs]
 
     paths(candidates[:1])  # loops are compiled
     start = time.perf_counter()

@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     predictor = Predictor.load(arguments.model)
-    names, test = predictor.vocabulary, predictor.bundle.dataset.test
+    names, test = predictor.knowledge.vocabulary, predictor.bundle.dataset.test
     chosen = torch.randperm(len(test), generator=torch.Generator().manual_seed(arguments.seed))[: arguments.questions]
     patterns = [Pattern(names.entities[h], names.relations[r], None) for h, r, _ in test[chosen].tolist()]
     first = names.entities[0]

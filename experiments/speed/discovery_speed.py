@@ -13,6 +13,7 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ import torch
 
 from kg.bundle import Bundle
 from kg.models.scorer import DotScorer
+from kg.progress import Progress
 
 sys.path.append(str(Path(__file__).parents[1] / "harness"))
 import report
@@ -45,18 +47,22 @@ def bare(model: Path) -> dict[str, Any]:
     return {"seconds": seconds, "candidates": size * size * bundle.dataset.num_relations, "reals": entities.shape[1]}
 
 
+class Total(Progress):
+    """Remembers how many candidates there are in all."""
+
+    total: int | None = None
+
+    def at(self, what: str, done: int, total: int | None = None, figures: Callable[[], str] | None = None) -> None:
+        self.total = total
+
+
 def complete(model: Path, types: str, top: int) -> dict[str, Any]:
     predictor = knowing(Bundle.load(model), "train")
     began = time.perf_counter()
-    total = 0
-
-    def progress(done: int, of: int) -> None:
-        nonlocal total
-        total = of
-
-    found = predictor.complete(top, types=types, progress=progress)
+    seen = Total()
+    found = predictor.complete(top, types=types, progress=seen)
     seconds = time.perf_counter() - began
-    return {"seconds": seconds, "candidates": total, "least probable": found[-1].probability}
+    return {"seconds": seconds, "candidates": seen.total, "least probable": found[-1].probability}
 
 
 def side(name: str, model: Path, top: int) -> dict[str, Any]:

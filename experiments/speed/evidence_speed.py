@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from kg.query.explain.evidence import Evidence, explain
+from kg.query.explain.evidence import Evidence
 from kg.query.predictor import Predictor
 
 sys.path.append(str(Path(__file__).parents[1] / "harness"))
@@ -27,7 +27,7 @@ def timed(predictor: Predictor, facts: list[tuple[str, str, str]]) -> dict[str, 
     cpu = time.process_time()
     for fact in facts:
         start = time.perf_counter()
-        found.append(explain(predictor, *fact))
+        found.append(predictor.explain(*fact))
         seconds.append(time.perf_counter() - start)
     return {
         "facts": len(facts),
@@ -49,7 +49,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     predictor = Predictor.load(arguments.model)
-    names = predictor.vocabulary
+    names = predictor.knowledge.vocabulary
 
     def terms(rows: torch.Tensor) -> list[tuple[str, str, str]]:
         return [(names.entities[h], names.relations[r], names.entities[t]) for h, r, t in rows.tolist()]
@@ -59,11 +59,11 @@ def main() -> None:
         asked = [predictor.tails(s, p, top=1, new_only=True)[0] for s, p, _ in known[half:]]
         return known[:half] + [(best.subject, best.predicate, best.object) for best in asked]
 
-    facts, degree = predictor.facts, predictor.graph.degree()
+    facts, degree = predictor.knowledge.facts, predictor.knowledge.graph.degree()
     generator = torch.Generator().manual_seed(arguments.seed)
     chosen = facts[torch.randperm(len(facts), generator=generator)[: arguments.facts]]
     most = (degree[facts[:, 0]].minimum(degree[facts[:, 2]])).topk(arguments.facts).indices
-    explain(predictor, *terms(facts[:1])[0])
+    predictor.explain(*terms(facts[:1])[0])
     rows = {"random": chosen, "hubs": facts[most]}
     results = {name: timed(predictor, half_new(terms(some))) for name, some in rows.items()}
     graph = {"entities": len(names.entities), "relations": len(names.relations), "known_facts": len(facts)}

@@ -22,7 +22,8 @@ from kg.cli.tables import answer_table, candidate_table
 from kg.errors import UserError
 
 if TYPE_CHECKING:
-    from kg.query.predictor import Predictor, Uncertainty
+    from kg.query.predictor import Predictor
+    from kg.query.uncertainty import Uncertainty
 
 
 @command(
@@ -70,7 +71,7 @@ def ask(
         raise UserError(f"tnorm is for questions with variables, such as {example}", "tnorm")
     predictor = Predictor.load(model, store, device_named(device))
     if isinstance(asked, Conjunction):
-        answers = cqd.answers(predictor, asked, top, new_only, tnorm or "product")
+        answers = cqd.answers(predictor.plausibility, asked, top, new_only, tnorm or "product")
         if json_:
             print_json([answer.to_json() for answer in answers])
         else:
@@ -97,6 +98,7 @@ def uncertainty_line(found: "Uncertainty") -> str:
 
 
 def say_what_is_known(predictor: "Predictor") -> None:
-    note(f"known facts: {predictor.facts_from}")
-    if predictor.facts_left_out:
-        note(f"{predictor.facts_left_out:,} facts of relations it was not trained with were left out")
+    known = predictor.knowledge
+    note(f"known facts: {known.facts_from}")
+    if known.facts_left_out:
+        note(f"{known.facts_left_out:,} facts of relations it was not trained with were left out")

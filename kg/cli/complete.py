@@ -1,15 +1,14 @@
 """`kg complete`."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from kg.cli.ask import say_what_is_known
 from kg.cli.command import ANSWERS, command
-from kg.cli.console import count_bar, note, out, print_json
+from kg.cli.console import ConsoleProgress, note, out, print_json
 from kg.cli.options import ANSWERS as WHICH
 from kg.cli.options import OUTPUT, TYPES, Device, Json, KnownFrom, ModelPath, Types, device_named, option
 from kg.cli.tables import candidate_table
-from kg.errors import UserError
 
 
 @command(
@@ -46,42 +45,20 @@ def complete(
     Every subject, predicate and object that is not known is tried. Killed, the search goes on where it was: with -o,
     the same command. Of the best twenty a table is printed.
     """
-    from datetime import UTC, datetime
-
-    from kg.query.candidates.annotations import Origin
-    from kg.query.candidates.files import check_writable, is_rdf, write_candidates
-    from kg.query.explain.evidence import counted
+    from kg.query.candidates.completion import Completion, complete_into
+    from kg.query.candidates.files import check_writable
     from kg.query.predictor import Predictor
 
-    started = datetime.now(UTC)
-    if top is not None and per_relation is not None:
-        raise UserError("--top and --per-relation: the best of all, or of each predicate; choose one")
-    if top is None and per_relation is None:
-        top = 1000
-    if out_ is not None:  # said before the search, not after it
+    wanted = Completion(relations, entity, top, per_relation, min_probability, types)
+    if out_ is not None:  # said before the model is loaded, not after the search
         check_writable(out_, rdf11)
     predictor = Predictor.load(model, store, device_named(device))
-    with count_bar("candidates") as progress:
-        found = predictor.complete(
-            1000 if top is None else top,  # of no use beside per_relation
-            relations=relations,
-            entity=entity,
-            per_relation=per_relation,
-            types=types,
-            min_probability=min_probability,
-            checkpoint=None if out_ is None else out_.with_name(f".{out_.name}.search"),
-            progress=progress,
-        )
+    with ConsoleProgress() as progress:
+        if out_ is None:
+            found = wanted.candidates(predictor, progress=progress)
+        else:
+            found = complete_into(predictor, wanted, out_, rdf11, evidence, progress)
     if out_ is not None:
-        asked: dict[str, Any] = {"relations": relations, "entity": entity, "top": top, "per_relation": per_relation}
-        asked |= {"min_probability": min_probability, "types": types}
-        settings = {name: value for name, value in asked.items() if value is not None}
-        origin = Origin.of(predictor.bundle, predictor.data, predictor.generation, started, settings)
-        counts = None
-        if evidence and is_rdf(out_):
-            with count_bar("evidence") as progress:
-                counts = counted(predictor, found, progress)
-        write_candidates(found, out_, origin, rdf11, counts)
         note(f"{len(found):,} candidates are in {out_}")
     if json_:
         print_json([candidate.to_json() for candidate in found])
@@ -89,4 +66,4 @@ def complete(
         out.print(candidate_table(found[:20]))
     say_what_is_known(predictor)
     if found and found[0].probability is None:
-        note(f"without probabilities: {predictor.uncalibrated}")
+        note(f"without probabilities: {predictor.plausibility.uncalibrated}")

@@ -28,7 +28,6 @@ def explain(
 
     Paths of known facts, like facts, and what the model attended to.
     """
-    from kg.query.explain.evidence import explain as evidence_for
     from kg.query.pattern import parse_fact
     from kg.query.predictor import Predictor
 
@@ -36,7 +35,7 @@ def explain(
         raise UserError(f"a fact is three names, or one text in brackets: got {len(fact)} of them")
     subject, predicate, object_ = fact if len(fact) == 3 else parse_fact(fact[0])
     predictor = Predictor.load(model, store)
-    found = evidence_for(predictor, subject, predicate, object_, top)
+    found = predictor.explain(subject, predicate, object_, top)
     if svg is not None:
         from kg.query.explain.picture import write_svg
 

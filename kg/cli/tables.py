@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from kg.probability.reliability import Reliability
     from kg.probability.triple_classification import Classification
     from kg.query.candidates.candidate import Candidates
-    from kg.query.complex.cqd import Answer
+    from kg.query.complex.cqd import ConjunctiveAnswer
     from kg.rules.rule import Rule
 
 # Cells that hold names are Text: rich would read square brackets in a str as markup.
@@ -29,7 +29,7 @@ def candidate_table(candidates: "Candidates") -> Table:
     return table
 
 
-def answer_table(asked: str, answers: Iterable["Answer"], label: Callable[[str], str]) -> Table:
+def answer_table(asked: str, answers: Iterable["ConjunctiveAnswer"], label: Callable[[str], str]) -> Table:
     """Answers to a question of several facts, each with the facts that make it one."""
     table = Table("rank", asked, "probability", "known", "by these facts", padding=(0, 1, 0, 0))
     for answer in answers:

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from kg.graph.graph import distinct, with_inverses
+from kg.graph.graph import Graph, distinct, with_inverses
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +70,22 @@ class KnownAnswers:
         hit = torch.zeros_like(head, dtype=torch.bool)
         hit[row[known == tail[row]]] = True
         return hit
+
+    @classmethod
+    def from_graph(cls, graph: Graph) -> "KnownAnswers":
+        """The answers that the edges of a graph give, which are in the same order. O(E), and shares its tails."""
+        key = graph.head() * (2 * graph.num_relations) + graph.relation
+        questions, counts = torch.unique_consecutive(key, return_counts=True)
+        offsets = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
+        return cls(graph.num_relations, questions, offsets, graph.tail)
+
+    @cached_property
+    def reflexive(self) -> Bool[Tensor, " R"]:
+        """Which relations have a known fact of an entity with itself: of the others that is no candidate."""
+        head, relation = (each.repeat_interleave(self.offsets.diff()) for each in self.heads_and_relations())
+        found = torch.zeros(2 * self.num_relations, dtype=torch.bool, device=self.tails.device)
+        found[relation[head == self.tails]] = True
+        return found[: self.num_relations]
 
     @cached_property
     def tails_of_relations(self) -> tuple[Int[Tensor, " R3"], Int[Tensor, " T"]]:

@@ -17,8 +17,8 @@ OTHER: dict[End, End] = {"subject": "object", "object": "subject"}
 
 
 @final
-class Clashes:
-    """Of facts as ids, in words. A fact does not stand against itself, known or not."""
+class Consistency:
+    """What stands against facts, given as ids, in words. A fact does not stand against itself, known or not."""
 
     def __init__(self, vocabulary: Vocabulary, schema: Schema, known: KnownAnswers) -> None:
         self._names = vocabulary

@@ -2,12 +2,14 @@
 
 import hashlib
 import json
+import math
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, cast, final
+from typing import IO, cast, final
 from zipfile import BadZipFile
 
 import numpy as np
@@ -16,16 +18,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from kg import files
-from kg.errors import UserError
-from kg.models.scorer import DotScorer
-from kg.probability.query_scores import ScoreBlock
-from kg.query.candidates.candidate import Candidates
+from kg.errors import UserError, check_choice
+from kg.progress import SILENT, Progress
+from kg.search.eligibility import Eligibility
 from kg.search.type_constraints import CONSTRAINTS, Constraint
-
-if TYPE_CHECKING:
-    from kg.query.predictor import Predictor
-
-Progress = Callable[[int, int], None]  # (candidates so far, in all)
 
 _HEADS = 256  # rows of a block where a relation is one matrix
 _PAIRS = 1 << 24  # of a block elsewhere
@@ -50,54 +46,64 @@ class Search:
     min_probability: float = 0.0
 
     def __post_init__(self) -> None:
-        for name, count in (("--top", self.top), ("--per-relation", self.per_relation)):
+        for name, count in (("top", self.top), ("per_relation", self.per_relation)):
             if count is not None and count < 1:
-                raise UserError(f"{name} must be at least 1: got {count}")
-        if self.types not in CONSTRAINTS:
-            raise UserError(f"--types {self.types}: expected one of {', '.join(CONSTRAINTS)}")
+                raise UserError(f"{name} must be at least 1: got {count}", name)
+        check_choice("types", self.types, CONSTRAINTS)
         if not 0 <= self.min_probability <= 1:
-            raise UserError(f"--min-probability is a probability, 0 to 1: got {self.min_probability:g}")
+            raise UserError(
+                f"min_probability is a probability, 0 to 1: got {self.min_probability:g}", "min_probability"
+            )
+
+
+class PairLogits(ABC):
+    """What orders candidates: a logit for every fact, a relation's at a time."""
+
+    @property
+    @abstractmethod
+    def is_bilinear(self) -> bool:
+        """Whether a relation's logits are one product of matrices: then few rows make a block, else many pairs do."""
+
+    @abstractmethod
+    def of_relation(
+        self, relation: int, tails: Int[Tensor, " T"]
+    ) -> Callable[[Int[Tensor, " H"]], Float[Tensor, "H T"]]:
+        """From heads to the logits of their facts with these tails."""
 
 
 @torch.no_grad()
 def best_new_facts(
-    predictor: "Predictor", search: Search, checkpoint: Path | None = None, progress: Progress | None = None
-) -> Candidates:
-    """The best of all (head, relation, tail) that are not known: by probability, then by the logit it is made of.
+    search: Search,
+    logits: PairLogits,
+    eligible: Eligibility,
+    floor: float = -math.inf,
+    checkpoint: "Checkpoint | None" = None,
+    progress: Progress = SILENT,
+) -> tuple[Int[Tensor, "K 3"], Float[Tensor, " K"]]:
+    """The facts of the highest logits of all (head, relation, tail) that are candidates, and these; in no order.
 
-    (h, r, h) is a candidate only where the relation is known to have such facts. Where the model gives no probability,
-    the order is that of the mean log-softmax of both directions. Of a bilinear scorer all candidates of a relation are
-    one product of matrices; of any other the scores of both directions are computed.
-
-    checkpoint: a file that takes what was found so far. A search that was killed goes on from there; the file is gone
-    when it is done. UserError where it is of another search, and for an entity that the model cannot be
-    asked about.
+    floor: what has no more than this is left out. checkpoint: takes what was found so far. A search that was killed
+    goes on from there; its file is gone when it is done. UserError where that is of another search.
     """
-    if search.entity is not None and search.entity >= len(predictor.answerable):
-        name = predictor.label(predictor.vocabulary.entities[search.entity])
-        raise UserError(f"the model cannot be asked about {name}, which came after its training: train again")
-    blocks = _blocks(predictor, search)
+    blocks = _blocks(search, eligible, logits.is_bilinear)
     total = sum(block.size for block in blocks)
-    best = _Best(search, predictor.lowest_logit(search.min_probability))
-    saved = None if checkpoint is None else _Checkpoint(checkpoint, predictor, search, blocks)
-    begun = 0 if saved is None else saved.read(best)
+    best = _Best(search, floor)
+    begun = 0 if checkpoint is None else checkpoint.read(best, search, blocks)
     done = sum(block.size for block in blocks[:begun])
     number = begun
     for of_relation in _by_relation(blocks[begun:]):
-        logits_of = _scoring(predictor, of_relation[0])
+        logits_of = logits.of_relation(of_relation[0].relation, of_relation[0].tails)
         for block in of_relation:
-            logits = logits_of(block.heads)
-            _forbid(logits, predictor, block)
-            best.take(logits, block)
+            found = logits_of(block.heads)
+            found[eligible.no_candidates(block.relation, block.heads, block.tails)] = -torch.inf
+            best.take(found, block)
             number, done = number + 1, done + block.size
-            if saved is not None:
-                saved.write(best, number)
-            if progress is not None:
-                progress(done, total)
-    found = predictor.ranked(best.hrt).at_least(search.min_probability)
-    if saved is not None:
-        saved.remove()
-    return found
+            if checkpoint is not None:
+                checkpoint.write(best, number)
+            progress.at("candidates", done, total)
+    if checkpoint is not None:
+        checkpoint.remove()
+    return best.hrt, best.logits
 
 
 @final
@@ -114,21 +120,18 @@ class _Block:
         return len(self.heads) * len(self.tails)
 
 
-def _blocks(predictor: "Predictor", search: Search) -> list[_Block]:
+def _blocks(search: Search, eligible: Eligibility, is_bilinear: bool) -> list[_Block]:
     """All candidates, those of a relation with the same tails one after the other."""
-    num_relations = len(predictor.vocabulary.relations)
+    num_relations = eligible.known.num_relations
     blocks = []
     for relation in range(num_relations) if search.relations is None else dict.fromkeys(search.relations):
-        heads, tails = (
-            predictor.answerable[predictor.allowed(directed, search.types)[predictor.answerable]]
-            for directed in (relation, relation + num_relations)
-        )
+        heads, tails = (eligible.heads(each, search.types) for each in (relation, relation + num_relations))
         sides = [(heads, tails)]
         if search.entity is not None:
             is_it, others = heads == search.entity, heads != search.entity
             sides = [(heads[is_it], tails), (heads[others], tails[tails == search.entity])]
         for some_heads, some_tails in sides:
-            height = _HEADS if _is_form(predictor) else max(1, _PAIRS // max(1, len(some_tails)))
+            height = _HEADS if is_bilinear else max(1, _PAIRS // max(1, len(some_tails)))
             if len(some_heads) and len(some_tails):
                 blocks += [_Block(relation, part, some_tails) for part in torch.split(some_heads, height)]
     return blocks
@@ -137,77 +140,6 @@ def _blocks(predictor: "Predictor", search: Search) -> list[_Block]:
 def _by_relation(blocks: list[_Block]) -> Iterator[list[_Block]]:
     for _, group in groupby(blocks, key=lambda block: (block.relation, id(block.tails))):
         yield list(group)
-
-
-def _is_form(predictor: "Predictor") -> bool:
-    return isinstance(predictor.scorer, DotScorer) and predictor.scorer.bilinear_form(0) is not None
-
-
-def _scoring(predictor: "Predictor", block: _Block) -> Callable[[Tensor], Tensor]:
-    """The logits of a relation's facts with the tails of this block."""
-    if _is_form(predictor):
-        return _Folded(predictor, block.relation, block.tails)
-    return _BothWays(predictor, block.relation, block.tails)
-
-
-@final
-class _Folded:
-    """Both directions in one product, with what the two questions add by themselves:
-
-    a h^T M_r t + b t^T M_(r+R) h + of(h) + of(t) = [h^T (a M_r + b M_(r+R)^T), of(h), 1] . [t, 1, of(t)]
-    """
-
-    def __init__(self, predictor: "Predictor", relation: int, tails: Int[Tensor, " T"]) -> None:
-        scorer = predictor.scorer
-        assert isinstance(scorer, DotScorer)
-        self._scores, self._calibration, self._relation = predictor.query_scores, predictor.order, relation
-        inverse = relation + len(predictor.vocabulary.relations)
-        forward, backward = (each / self._scores.temperature for each in self._calibration.of_scores(relation))
-        there, back = scorer.bilinear_form(relation), scorer.bilinear_form(inverse)
-        assert there is not None and back is not None
-        self._form = forward * there + backward * back.T
-        self._entities = scorer.entities(self._scores.graph)
-        of_tails = self._calibration.of_question(inverse, self._scores.block(inverse, tails, tails[:0]))
-        one = torch.ones_like(of_tails)
-        self._tails = torch.cat([self._entities[tails], one[:, None], of_tails[:, None]], 1).T.contiguous()
-
-    def __call__(self, heads: Int[Tensor, " H"]) -> Float[Tensor, "H T"]:
-        of_heads = self._calibration.of_question(self._relation, self._scores.block(self._relation, heads, heads[:0]))
-        one = torch.ones_like(of_heads)
-        rows = torch.cat([self._entities[heads] @ self._form, of_heads[:, None], one[:, None]], 1)
-        return rows @ self._tails
-
-
-@final
-class _BothWays:
-    """The scores of (head, r, ?) and those of (tail, r + R, ?)."""
-
-    def __init__(self, predictor: "Predictor", relation: int, tails: Int[Tensor, " T"]) -> None:
-        self._scores, self._calibration, self._relation = predictor.query_scores, predictor.order, relation
-        self._inverse = relation + len(predictor.vocabulary.relations)
-        self._tails = tails
-        self._ends: ScoreBlock | None = None
-
-    def __call__(self, heads: Int[Tensor, " H"]) -> Float[Tensor, "H T"]:
-        forward = self._scores.block(self._relation, heads, self._tails)
-        if self._ends is None:
-            backward = self._ends = self._scores.block(self._inverse, self._tails, heads)
-        else:
-            scores = self._scores.scores(self._inverse, self._tails, heads)
-            backward = ScoreBlock(scores, self._ends.normaliser, self._ends.count)
-        return self._calibration.logits(self._relation, forward, backward)
-
-
-def _forbid(logits: Float[Tensor, "H T"], predictor: "Predictor", block: _Block) -> None:
-    """-inf for what is known, and for an entity's fact with itself where the relation has none such."""
-    column_of = block.tails.new_full((predictor.graph.num_entities,), -1)
-    column_of[block.tails] = torch.arange(len(block.tails), device=block.tails.device)
-    row, tail = predictor.known.lookup(block.heads, torch.full_like(block.heads, block.relation))
-    if not predictor.reflexive[block.relation]:
-        row = torch.cat([row, torch.arange(len(block.heads), device=row.device)])
-        tail = torch.cat([tail, block.heads])
-    column = column_of[tail]
-    logits[row[column >= 0], column[column >= 0]] = -torch.inf
 
 
 @final
@@ -242,20 +174,22 @@ class _Best:
 
 
 @final
-class _Checkpoint:
-    """What was found in the first blocks, on disk, whole or not at all."""
+class Checkpoint:
+    """What was found in the first blocks of a search, on disk, whole or not at all.
 
-    def __init__(self, path: Path, predictor: "Predictor", search: Search, blocks: Sequence[_Block]) -> None:
+    what: the facts and the model, so that what was found of others is not taken for this.
+    """
+
+    def __init__(self, path: Path, what: str) -> None:
         self._path = path
-        facts = hashlib.sha256(predictor.facts.cpu().numpy().tobytes()).hexdigest()
-        model = predictor.bundle.manifest.get("files", {})
-        # Of the schema nothing but who may stand where counts, and that shows in the sizes.
-        sizes = hashlib.sha256(json.dumps([block.size for block in blocks]).encode()).hexdigest()
-        self._of = json.dumps([asdict(search), facts, model, sizes], sort_keys=True)
+        self._what, self._of = what, ""
         self._saved = time.monotonic()
 
-    def read(self, best: _Best) -> int:
-        """Fill in what is the best of the first blocks; how many these are."""
+    def read(self, best: _Best, search: Search, blocks: Sequence[_Block]) -> int:
+        """Fill in what is the best of the first blocks of this search; how many these are."""
+        # Of the schema nothing but who may stand where counts, and that shows in the sizes.
+        sizes = hashlib.sha256(json.dumps([block.size for block in blocks]).encode()).hexdigest()
+        self._of = json.dumps([asdict(search), self._what, sizes], sort_keys=True)
         if not self._path.exists():
             return 0
         try:

@@ -11,6 +11,8 @@ from kg.namespaces import PREDICTIONS
 from kg.query.candidates.annotations import PREFIXES, Origin, annotations, fact
 from kg.query.candidates.candidate import Candidates
 from kg.query.candidates.files import read_with_origin
+from kg.query.knowledge import Knowledge
+from kg.query.predictor import Predictor
 from kg.store.store import Store
 
 
@@ -71,18 +73,16 @@ def publish_file(model: Path, file: Path, store: Path | None = None) -> Publishe
 
 def publish_best(model: Path, top: int, store: Path | None = None, device: str = "cpu") -> Published:
     """publish, of the `top` most probable facts that the store lacks."""
-    from kg.query.predictor import Predictor
-
     started = datetime.now(UTC)
     bundle = Bundle.load(model, device)
     with Store(store or _trained_on(bundle)) as opened:
-        predictor = Predictor.from_store(bundle, opened)
-        candidates = predictor.complete(top=top)
-        origin = Origin.of(bundle, predictor.data, predictor.generation, started, {"top": top})
+        known = Knowledge.of_store(bundle, opened)
+        candidates = Predictor(bundle, known).complete(top=top)
+        origin = Origin.of(bundle, known.data, known.generation, started, {"top": top})
         return publish(candidates, origin, opened)
 
 
 def _trained_on(bundle: Bundle) -> Path:
     if bundle.dataset.generation is None:
-        raise UserError(f"{bundle.path} was not trained on a store: name one to publish in, with --store")
+        raise UserError(f"{bundle.path} was not trained on a store: name the store to publish in")
     return Path(bundle.dataset.source)

@@ -12,7 +12,7 @@ from torch import Tensor
 from kg.errors import UserError
 from kg.graph.known import KnownAnswers
 from kg.query.complex.conjunctive_query import Conjunction, Shape
-from kg.query.predictor import Predictor
+from kg.query.plausibility import Plausibility
 
 BEAM = 32  # new assignments of a variable that are walked on, beside the known ones
 _MOST_KNOWN = 1024  # known ones that the model is asked about; from further ones only known facts lead on
@@ -36,7 +36,7 @@ class AnswerFact:
 
 
 @dataclass(frozen=True)
-class Answer:
+class ConjunctiveAnswer:
     """What the variable asked for may stand for, by the most probable facts that make it so.
 
     probability: the t-norm of theirs. known: whether all of them are in the graph.
@@ -53,36 +53,35 @@ class Answer:
 
 
 def answers(
-    predictor: Predictor, question: Conjunction, top: int = 10, new_only: bool = False, norm: Norm = "product"
-) -> list[Answer]:
+    plausibility: Plausibility, question: Conjunction, top: int = 10, new_only: bool = False, norm: Norm = "product"
+) -> list[ConjunctiveAnswer]:
     """The best answers, most probable first. Names are IRIs, prefix:name or labels, of which UserError if one is none.
 
     A known fact counts as 1, one of an entity with itself as 0 where its relation has none such. new_only: without the
     answers that the graph has already, all their facts known.
     """
     if top < 1:
-        raise UserError(f"--top must be at least 1: got {top}")
-    names, num_relations = predictor.vocabulary, len(predictor.vocabulary.relations)
-    entity_of, relation_of = predictor.entity_names.term, predictor.relation_names.term
+        raise UserError(f"top must be at least 1: got {top}", "top")
+    knowledge = plausibility.knowledge
+    num_relations, entities = knowledge.num_relations, knowledge.vocabulary.entities
     hops = [
         (
-            -1 if hop.given is None else names.entity_ids[entity_of(hop.given)],
-            names.relation_ids[relation_of(hop.predicate)] + num_relations * hop.inverse,
+            -1 if hop.given is None else knowledge.entity(hop.given),
+            knowledge.relation(hop.predicate) + num_relations * hop.inverse,
         )
         for hop in question.hops
     ]
-    reached = reasoner(predictor, norm).reach(question.shape, torch.tensor(hops, device=predictor.facts.device))
+    reached = reasoner(plausibility, norm).reach(question.shape, torch.tensor(hops, device=knowledge.device))
     truth = reached.truth.masked_fill(reached.truth == 1, 0) if new_only else reached.truth
     order = truth.topk(min(top, int((truth > 0).sum()))).indices.tolist()
 
     def fact(head: int, relation: int, tail: int, truth: float) -> AnswerFact:
         ends = (head, tail) if relation < num_relations else (tail, head)
-        subject, object_ = (names.entities[i] for i in ends)
-        return AnswerFact(subject, names.relations[relation % num_relations], object_, truth, truth == 1)
+        return AnswerFact(*knowledge.terms(ends[0], relation % num_relations, ends[1]), truth, truth == 1)
 
     return [
-        Answer(
-            names.entities[entity],
+        ConjunctiveAnswer(
+            entities[entity],
             rank,
             truth[entity].item(),
             bool(truth[entity] == 1),
@@ -92,9 +91,10 @@ def answers(
     ]
 
 
-def reasoner(predictor: Predictor, norm: Norm = "product") -> "Reasoner":
-    """By what a predictor holds likely, and knows."""
-    return Reasoner(predictor.probabilities, predictor.known, predictor.reflexive, len(predictor.answerable), norm)
+def reasoner(plausibility: Plausibility, norm: Norm = "product") -> "Reasoner":
+    """By what a model holds likely, and what is known."""
+    known = plausibility.knowledge.known
+    return Reasoner(plausibility.of_answers, known, known.reflexive, len(plausibility.answerable), norm)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,6 +1,6 @@
 """Evidence: what speaks for a fact and what against it, whatever model asks."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from heapq import nlargest
@@ -15,10 +15,11 @@ from torch.nn.functional import cosine_similarity
 from kg.errors import UserError
 from kg.models.rules import RuleScorer
 from kg.models.scorer import EmbeddingScorer, Queries, Scorer
+from kg.progress import SILENT, Progress
 from kg.query.candidates.candidate import Candidates
 from kg.query.consistency import ENDS, OTHER, End
 from kg.query.explain.rules import RuleNames
-from kg.query.predictor import Predictor
+from kg.query.plausibility import Plausibility
 from kg.rules.evidence import Grounding, evidence, joining_rules
 from kg.rules.rule import Atom, Rule, Rules
 from kg.walks.similarity import shared_edges
@@ -143,55 +144,53 @@ def _reason(reason: Reason) -> list[str]:
     return [f"{reason.rule}  {figures}", f"    {reason.text}"]
 
 
-def explain(predictor: Predictor, subject: str, predicate: str, object: str, top: int = 5) -> Evidence:
+def explain(plausibility: Plausibility, subject: str, predicate: str, object: str, top: int = 5) -> Evidence:
     """Evidence for a fact, known or not; names are IRIs, prefix:name or labels. At most `top` paths, and features.
 
     Nothing that restates the fact is looked at: an edge between its two ends, in either direction, whose predicate is
     that of the fact or declared its inverse (owl:inverseOf). So a known fact has the evidence that it would have if it
     were not; only what the model attended to, and its vectors, are those it answers with. Paths are those of the rules
-    that kg.rules.evidence.joining_rules tells, with the confidences of the model where it holds them.
+    that kg.rules.evidence.joining_rules gives, with the confidences of the model where it holds them.
     """
     if top < 1:
-        raise UserError(f"--top must be at least 1: got {top}")
-    ids, entity, relation = predictor.vocabulary, predictor.entity_names.term, predictor.relation_names.term
-    head, tail = (ids.entity_ids[entity(name)] for name in (subject, object))
-    return _Case(predictor, head, ids.relation_ids[relation(predicate)], tail).evidence(top)
+        raise UserError(f"top must be at least 1: got {top}", "top")
+    known = plausibility.knowledge
+    head, tail = (known.entity(name) for name in (subject, object))
+    return _Case(plausibility, head, known.relation(predicate), tail).evidence(top)
 
 
-def counted(
-    predictor: Predictor, candidates: Candidates, progress: Callable[[int, int], None] | None = None
-) -> dict[Fact, int]:
+def counted(plausibility: Plausibility, candidates: Candidates, progress: Progress = SILENT) -> dict[Fact, int]:
     """How many things speak for each candidate."""
     counts = {}
     for done, each in enumerate(candidates, 1):
         fact = each.subject, each.predicate, each.object
-        counts[fact] = explain(predictor, *fact).count
-        if progress is not None:
-            progress(done, len(candidates))
+        counts[fact] = explain(plausibility, *fact).count
+        progress.at("evidence", done, len(candidates))
     return counts
 
 
 class _Case:
     """One fact, and the graph without what restates it."""
 
-    def __init__(self, predictor: Predictor, head: int, relation: int, tail: int) -> None:
-        self.predictor, self.scorer = predictor, predictor.scorer
-        self.names, self.schema = predictor.vocabulary, predictor.schema
+    def __init__(self, plausibility: Plausibility, head: int, relation: int, tail: int) -> None:
+        known = plausibility.knowledge
+        self.plausibility, self.scorer, self.knowledge = plausibility, plausibility.scorer, known
+        self.names, self.schema = known.vocabulary, known.schema
         self.head, self.relation, self.tail = head, relation, tail
-        same = {relation, *predictor.clashes.inverse(relation)}
+        same = {relation, *known.consistency.inverse(relation)}
         self.restated = {(h, r, t) for r in same for h, t in ((head, tail), (tail, head))}
         rows = self._tensor(sorted(self.restated))
-        there = predictor.known.contains(*rows.T.contiguous())
+        there = known.known.contains(*rows.T.contiguous())
         self.known = [head, relation, tail] in rows[there].tolist()
-        self.graph = predictor.graph.hide(rows) if bool(there.any()) else predictor.graph  # to hide costs a sort
+        self.graph = known.graph.hide(rows) if bool(there.any()) else known.graph  # to hide costs a sort
 
     def _tensor(self, rows: Sequence[Sequence[int]]) -> Int[Tensor, "M K"]:
-        return torch.tensor(rows, device=self.predictor.facts.device)
+        return torch.tensor(rows, device=self.knowledge.device)
 
     def evidence(self, top: int) -> Evidence:
         rules, complete = joining_rules(self.graph, self.head, self.relation, self.tail, self._held)
         found = Evidence(
-            self._terms(self.head, self.relation, self.tail),
+            self.knowledge.terms(self.head, self.relation, self.tail),
             self.known,
             self._probability(),
             self._paths(rules, top),
@@ -205,17 +204,11 @@ class _Case:
         facts += [fact for each in found.paths + found.features for fact in each.facts]
         return replace(found, labels={term: self._label(term) for fact in facts for term in fact})
 
-    def _terms(self, head: int, relation: int, tail: int) -> Fact:
-        return self.names.entities[head], self.names.relations[relation], self.names.entities[tail]
-
     def _label(self, term: str) -> str:
         return " ".join(self.schema.label(term).split())  # on one line
 
     def _probability(self) -> float | None:
-        predictor = self.predictor
-        if predictor.bundle.calibration is None or max(self.head, self.tail) >= len(predictor.answerable):
-            return None
-        return predictor.fact_probabilities(self._tensor([[self.head, self.relation, self.tail]])).item()
+        return self.plausibility.of_facts_if_any(self._tensor([[self.head, self.relation, self.tail]]))[0]
 
     # For it
 
@@ -259,7 +252,7 @@ class _Case:
                 rule.support,
                 rule.body,
                 rule.sampled,
-                tuple(self._terms(int(atom.left), atom.relation, int(atom.right)) for atom in grounding),
+                tuple(self.knowledge.terms(int(atom.left), atom.relation, int(atom.right)) for atom in grounding),
                 names.facts(grounding),
             )
             for rule, (grounding,) in found
@@ -274,7 +267,7 @@ class _Case:
     def _answers(self, entity: int, relation: int) -> Int[Tensor, " K"]:
         """The known tails of this question."""
         head, wanted = self._tensor([[entity], [relation]])
-        return self.predictor.known.lookup(head, wanted)[1]
+        return self.knowledge.known.lookup(head, wanted)[1]
 
     def _nearest(self, end: End) -> Iterator[Nearest]:
         """Known facts with another entity at this end, those that are most like it."""
@@ -287,7 +280,7 @@ class _Case:
             other, alike = int(others[i]), float(similarity[i])
             if alike > 0:
                 ends = (other, self.relation, given) if end == "subject" else (given, self.relation, other)
-                yield Nearest(self._terms(*ends), end, alike, by)
+                yield Nearest(self.knowledge.terms(*ends), end, alike, by)
 
     @torch.no_grad()
     def _similarity(
@@ -304,7 +297,7 @@ class _Case:
     def _attended(self, end: End) -> Iterator[Look]:
         """What the model looked at from this end, asked for the other: in the graph that it answers with."""
         own, relation = self._asked_at(end)
-        graph, back = self.predictor.graph, len(self.names.relations)
+        graph, back = self.knowledge.graph, len(self.names.relations)
         if not int(graph.degree()[own]):
             return
         head, wanted = self._tensor([[own], [relation]])
@@ -319,7 +312,7 @@ class _Case:
             if edge not in self.restated:
                 seen.append((share, edge))
         for share, edge in nlargest(_LOOKS, seen, key=itemgetter(0)):
-            yield Look(self._terms(*edge), end, share)
+            yield Look(self.knowledge.terms(*edge), end, share)
 
     # Against it
 
@@ -327,4 +320,4 @@ class _Case:
         for entity in (self.head, self.tail):
             if entity >= self.scorer.num_entities:
                 yield f"{self._label(self.names.entities[entity])} is new to the model: it was not trained with it"
-        yield from self.predictor.clashes.of(self.head, self.relation, self.tail)
+        yield from self.knowledge.consistency.of(self.head, self.relation, self.tail)

@@ -13,6 +13,7 @@ from torch import Tensor
 from kg.errors import UserError
 from kg.models.scorer import Queries
 from kg.namespaces import KG
+from kg.query.plausibility import Plausibility
 from kg.query.predictor import Predictor
 from kg.store import sparql
 from kg.store.sparql import Functions, Term
@@ -23,14 +24,14 @@ _CACHE = 1 << 28  # bytes of rows of scores, and as many of probabilities and of
 
 def load(progress: Callable[[dict[str, Any]], None], model: str, store: str, generation: int) -> None:
     """Reads the model and the facts of a store, for the queries that follow."""
-    _rows(model, store, generation)
+    _values(model, store, generation)
 
 
 def answer(
     progress: Callable[[dict[str, Any]], None], model: str, store: str, generation: int, **request: Any
 ) -> dict[str, Any]:
     """As sparql.answer."""
-    calls = Calls(_rows(model, store, generation))
+    calls = Calls(_values(model, store, generation))
     found = sparql.answer(progress, **request, functions=calls.functions())
     if calls.failed:
         raise calls.failed
@@ -38,8 +39,8 @@ def answer(
 
 
 @lru_cache(maxsize=1)
-def _rows(model: str, store: str, generation: int) -> "Rows":
-    return Rows(Predictor.load(model, store))
+def _values(model: str, store: str, generation: int) -> "FactValues":
+    return FactValues(Predictor.load(model, store).plausibility)
 
 
 class Unknown(Exception):
@@ -47,15 +48,15 @@ class Unknown(Exception):
 
 
 @final
-class Rows:
+class FactValues:
     """Values of facts from rows of all answers to a question, as a query compares many facts that share an end.
 
     A question is an entity and a directed relation. The rows used last are kept.
     """
 
-    def __init__(self, predictor: Predictor) -> None:
-        self.predictor = predictor
-        most = max(1, _CACHE // (4 * len(predictor.vocabulary.entities)))
+    def __init__(self, plausibility: Plausibility) -> None:
+        self.plausibility, self.knowledge = plausibility, plausibility.knowledge
+        most = max(1, _CACHE // (4 * self.knowledge.num_entities))
         self._scores = lru_cache(most)(self._of_scores)
         self._probabilities = lru_cache(most)(self._of_probabilities)
         self._known = lru_cache(most)(self._of_known)
@@ -66,7 +67,7 @@ class Rows:
         return _shortest(self._scores(head, relation)[tail])
 
     def probability(self, head: int, relation: int, tail: int) -> float:
-        """As Predictor.fact_probabilities has it."""
+        """As Plausibility.of_facts has it."""
         self._check(head, tail)
         return _shortest(self._probabilities(head, relation)[tail])
 
@@ -74,25 +75,25 @@ class Rows:
         return tail in self._known(head, relation)
 
     def _check(self, *entities: int) -> None:
-        count = len(self.predictor.answerable)
+        count = len(self.plausibility.answerable)
         for entity in entities:
             if entity >= count:
-                raise Unknown(f"{self.predictor.vocabulary.entities[entity]}, came after its training")
+                raise Unknown(f"{self.knowledge.vocabulary.entities[entity]}, came after its training")
 
     @torch.no_grad()
     def _of_scores(self, entity: int, relation: int) -> Float[np.ndarray, " N"]:
         asked, directed = self._question(entity, relation)
-        return _array(self.predictor.scorer.score_tails(Queries(asked, directed, self.predictor.graph)))
+        return _array(self.plausibility.scorer.score_tails(Queries(asked, directed, self.knowledge.graph)))
 
     @torch.no_grad()
     def _of_probabilities(self, entity: int, relation: int) -> Float[np.ndarray, " N"]:
-        return _array(self.predictor.probabilities(*self._question(entity, relation)))
+        return _array(self.plausibility.of_answers(*self._question(entity, relation)))
 
     def _of_known(self, entity: int, relation: int) -> frozenset[int]:
-        return frozenset(self.predictor.known.lookup(*self._question(entity, relation))[1].tolist())
+        return frozenset(self.knowledge.known.lookup(*self._question(entity, relation))[1].tolist())
 
     def _question(self, entity: int, relation: int) -> tuple[Int[Tensor, " 1"], Int[Tensor, " 1"]]:
-        asked = torch.tensor([[entity], [relation]], device=self.predictor.facts.device)
+        asked = torch.tensor([[entity], [relation]], device=self.knowledge.device)
         return asked[0], asked[1]
 
 
@@ -103,15 +104,15 @@ class Calls:
     failed: the first that is no mere Unknown; every call after it is in vain. unknown: how many calls had no value.
     """
 
-    def __init__(self, rows: Rows) -> None:
+    def __init__(self, values: FactValues) -> None:
         self.failed: Exception | None = None
         self.unknown = 0
         self._first = ""
-        self._rows = rows
+        self._values = values
 
     def functions(self) -> Functions:
         """By their IRIs. Numbers are xsd:double, known is xsd:boolean."""
-        named = {"score": self._rows.score, "probability": self._rows.probability, "known": self._rows.known}
+        named = {"score": self._values.score, "probability": self._values.probability, "known": self._values.known}
         return {NamedNode(KG + name): partial(self._called, name, value) for name, value in named.items()}
 
     def notes(self) -> list[str]:
@@ -135,7 +136,7 @@ class Calls:
         """Head, relation, tail."""
         if len(terms) != 3:
             raise UserError(f"kg:{name} takes a subject, a predicate and an object: got {len(terms)} arguments")
-        names = self._rows.predictor.vocabulary
+        names = self._values.knowledge.vocabulary
         subject, predicate, object_ = terms
         return _id(names.entity_ids, subject), _id(names.relation_ids, predicate), _id(names.entity_ids, object_)
 

@@ -1,0 +1,78 @@
+"""Completion: the most probable new facts of a whole graph, found, and written with where they come from."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from kg.errors import UserError
+from kg.progress import SILENT, Progress
+from kg.query.candidates.annotations import Origin
+from kg.query.candidates.candidate import Candidates
+from kg.query.candidates.files import check_writable, is_rdf, write_candidates
+from kg.query.explain.evidence import counted
+from kg.query.predictor import Predictor
+from kg.search.type_constraints import Constraint
+
+_TOP = 1000
+
+
+@dataclass(frozen=True)
+class Completion:
+    """What is looked for, by names: see Predictor.complete. Without top and per_relation the best 1,000."""
+
+    relations: Sequence[str] | None = None
+    entity: str | None = None
+    top: int | None = None
+    per_relation: int | None = None
+    min_probability: float = 0.0
+    types: Constraint = "observed"
+
+    def __post_init__(self) -> None:
+        if self.top is not None and self.per_relation is not None:
+            raise UserError("top and per_relation: the best of all, or of each predicate; choose one")
+        if self.top is None and self.per_relation is None:
+            object.__setattr__(self, "top", _TOP)
+
+    def to_json(self) -> dict[str, Any]:
+        """What was asked for, as the origin of candidates tells it."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+    def candidates(
+        self, predictor: Predictor, checkpoint: Path | None = None, progress: Progress = SILENT
+    ) -> Candidates:
+        return predictor.complete(
+            _TOP if self.top is None else self.top,  # of no use beside per_relation
+            relations=self.relations,
+            entity=self.entity,
+            per_relation=self.per_relation,
+            types=self.types,
+            min_probability=self.min_probability,
+            checkpoint=checkpoint,
+            progress=progress,
+        )
+
+
+def complete_into(
+    predictor: Predictor,
+    completion: Completion,
+    out: Path,
+    rdf11: bool = False,
+    evidence: bool = True,
+    progress: Progress = SILENT,
+) -> Candidates:
+    """Find candidates and write them, with the run that found them: see write_candidates.
+
+    evidence: in RDF each says how many things speak for it, which takes up to a second to count. Killed, the same call
+    goes on with the search where it was, from a hidden file beside `out`. UserError where they cannot be written there,
+    before the search.
+    """
+    check_writable(out, rdf11)
+    started = datetime.now(UTC)
+    found = completion.candidates(predictor, out.with_name(f".{out.name}.search"), progress)
+    known = predictor.knowledge
+    origin = Origin.of(predictor.bundle, known.data, known.generation, started, completion.to_json())
+    counts = counted(predictor.plausibility, found, progress) if evidence and is_rdf(out) else None
+    write_candidates(found, out, origin, rdf11, counts)
+    return found

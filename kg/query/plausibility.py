@@ -1,0 +1,148 @@
+"""Plausibility: what a model says of facts as integers, given what is known."""
+
+from functools import cached_property
+from typing import final
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from kg.bundle import Bundle
+from kg.errors import UserError
+from kg.models.scorer import Queries
+from kg.probability.calibration import Calibration, by_log_softmax, calibration_of
+from kg.probability.fact_logits import FactLogits
+from kg.probability.query_scores import QueryScores, ScoreBlock
+from kg.query.knowledge import Knowledge
+from kg.search.eligibility import Eligibility
+
+_BATCH = 256
+
+
+@final
+class Plausibility:
+    """Scores, logits and probabilities of facts, known or not; which facts are candidates.
+
+    What it keeps of earlier questions holds for these facts alone: other facts make another one.
+    """
+
+    def __init__(self, bundle: Bundle, knowledge: Knowledge) -> None:
+        self.bundle = bundle
+        self.scorer = bundle.scorer
+        self.knowledge = knowledge
+        self.query_scores = QueryScores(self.scorer, knowledge.graph, knowledge.known, bundle.temperature or 1.0)
+        self._calibration = calibration_of(bundle)
+        self._ends: dict[int, ScoreBlock] = {}
+
+    # Scores
+
+    @torch.no_grad()
+    def scores(self, hrt: Int[Tensor, "F 3"]) -> Float[Tensor, " F"]:
+        """Of each fact the mean of the scores of (head, relation, ?) and (?, relation, tail), which differ where the
+        scorer learns a relation's inverse apart from it."""
+        head, relation, tail = hrt.unbind(1)
+        inverse = relation + self.knowledge.num_relations
+        both = Queries(torch.cat([head, tail]), torch.cat([relation, inverse]), self.knowledge.graph)
+        other = torch.cat([tail, head])
+        parts = [
+            self.scorer.score_hrt(both[i : i + _BATCH], other[i : i + _BATCH]) for i in range(0, len(both), _BATCH)
+        ]
+        there, back = torch.cat([torch.zeros(0, device=hrt.device), *parts]).chunk(2)
+        return (there + back) / 2
+
+    # Probabilities
+
+    @property
+    def is_calibrated(self) -> bool:
+        return self._calibration is not None
+
+    @property
+    def uncalibrated(self) -> str:
+        """Why a model has no calibration, if it has none, and what helps."""
+        if not len(self.bundle.dataset.valid):
+            return "it was trained without valid facts to fit them on"
+        return f"it was not calibrated (kg calibrate {self.bundle.path})"
+
+    @property
+    def calibration(self) -> Calibration:
+        """UserError where the model has none."""
+        if self._calibration is None:
+            raise UserError(f"{self.bundle.path} gives no probabilities: {self.uncalibrated}")
+        return self._calibration
+
+    @cached_property
+    def logits(self) -> FactLogits:
+        """What candidates are ordered by: that of the calibration, or the mean log-softmax of both directions."""
+        return FactLogits(self.query_scores, self._calibration or by_log_softmax(self.knowledge.num_relations))
+
+    def lowest_logit(self, probability: float) -> float:
+        """Below it every fact is less probable than that: by bisection."""
+        if not probability:
+            return -torch.inf
+        low, high = -1e4, 1e4
+        while high - low > 1e-4:
+            middle = (low + high) / 2
+            enough = self.calibration.probabilities(torch.tensor([middle])).item() >= probability
+            low, high = (low, middle) if enough else (middle, high)
+        return low
+
+    def of_facts(self, hrt: Int[Tensor, "F 3"]) -> Float[Tensor, " F"]:
+        """The probabilities of facts: see kg.probability.calibration. O(F (answers of their relations)) scores.
+
+        A relation may be given in either direction. UserError for an entity that the model cannot be asked about, and
+        where the model gives no probabilities.
+        """
+        return self.calibration.probabilities(self.logits.of_facts(hrt))
+
+    def of_facts_if_any(self, hrt: Int[Tensor, "F 3"]) -> list[float | None]:
+        """The same; None where the model gives no probabilities or cannot be asked about an end."""
+        can = (hrt[:, [0, 2]] < len(self.answerable)).all(1)
+        if not self.is_calibrated or not bool(can.any()):
+            return [None] * len(hrt)
+        found = torch.full((len(hrt),), torch.nan)
+        found[can.cpu()] = self.of_facts(hrt[can]).cpu()
+        return [None if value != value else value for value in found.tolist()]
+
+    def of_answers(self, head: Int[Tensor, " B"], relation: Int[Tensor, " B"]) -> Float[Tensor, "B N"]:
+        """The probability of every entity as the answer of (head, relation, ?), relation r + R asking for heads; known
+        answers have theirs like any other. An entity that the model cannot be asked about has 0.
+
+        The first question of a relation asks about every entity in the other direction, later ones do not.
+        """
+        num = self.knowledge.num_relations
+        found = torch.zeros(len(head), self.knowledge.num_entities, device=head.device)
+        every = self.answerable
+        for directed in torch.unique(relation).tolist():
+            chosen, inverse = relation == directed, (directed + num) % (2 * num)
+            asked = self.query_scores.block(directed, head[chosen], every)
+            ends = self._ends_of(inverse)
+            others = ScoreBlock(self.query_scores.scores(inverse, every, head[chosen]), ends.normaliser, ends.count)
+            forward, backward = (asked, others) if directed < num else (others, asked)
+            logits = self.calibration.logits(directed % num, forward, backward)
+            found[chosen, : len(every)] = self.calibration.probabilities(logits if directed < num else logits.T)
+        return found
+
+    def _ends_of(self, relation: int) -> ScoreBlock:
+        """All that can be asked (entity, relation, ?), without candidates."""
+        if relation not in self._ends:
+            self._ends[relation] = self.query_scores.block(relation, self.answerable, self.answerable[:0])
+        return self._ends[relation]
+
+    # Candidates
+
+    @cached_property
+    def answerable(self) -> Int[Tensor, " A"]:
+        """The entities that can stand in a question: the first of all. Most models know but those of their training."""
+        count, device = self.knowledge.num_entities, self.knowledge.device
+        if count > self.scorer.num_entities:
+            newest, first = (torch.tensor([entity], device=device) for entity in (count - 1, 0))
+            try:
+                self.query_scores.scores(0, newest, first)
+            except UserError:  # which is what such a scorer says
+                count = self.scorer.num_entities
+        return torch.arange(count, device=device)
+
+    @cached_property
+    def eligible(self) -> Eligibility:
+        known, declared = self.knowledge.known, self.knowledge.consistency.types
+        return Eligibility(known, self.knowledge.num_entities, self.answerable, declared, self.bundle.dataset)

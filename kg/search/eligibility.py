@@ -1,0 +1,84 @@
+"""Which facts are candidates at all: the one answer to that for questions, for searches and for samples."""
+
+from functools import cached_property
+from typing import final
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+from kg.graph.dataset import Dataset
+from kg.graph.known import KnownAnswers
+from kg.search.type_constraints import Constraint, DeclaredTypes, ObservedTypes, observed_line
+
+
+@final
+class Eligibility:
+    """A candidate is a fact that is not known, between entities that the model can be asked about and that the types
+    allow there. (h, r, h) is one only where the relation is known to have such facts.
+
+    answerable: the entities that can stand in a question, of all N. learned_from: the data that says where the line
+    between fitting and not fitting lies for observed types.
+    """
+
+    def __init__(
+        self,
+        known: KnownAnswers,
+        num_entities: int,
+        answerable: Int[Tensor, " A"],
+        declared: DeclaredTypes,
+        learned_from: Dataset,
+    ) -> None:
+        self.known = known
+        self.answerable = answerable
+        self._num_entities = num_entities
+        self._declared = declared
+        self._learned_from = learned_from
+
+    def allowed(self, relation: int, types: Constraint) -> Bool[Tensor, " N"]:
+        """The entities that may be heads of a directed relation."""
+        device = self.answerable.device
+        if types == "declared":
+            return self._declared.allowed(relation).to(device)
+        if types == "observed":
+            fit, line = self.observed
+            return (fit.fit(relation) >= line).to(device)
+        return torch.ones(self._num_entities, dtype=torch.bool, device=device)
+
+    def heads(self, relation: int, types: Constraint) -> Int[Tensor, " H"]:
+        """Of those, the ones that the model can be asked about."""
+        return self.answerable[self.allowed(relation, types)[self.answerable]]
+
+    def of_questions(
+        self, head: Int[Tensor, " B"], relation: Int[Tensor, " B"], new_only: bool, types: Constraint
+    ) -> tuple[Bool[Tensor, "B N"], Bool[Tensor, "B N"]]:
+        """Which entities are known answers to (head, relation, ?), and which may be shown as answers: known ones too,
+        unless `new_only`."""
+        num = self.known.num_relations
+        known = torch.zeros(len(head), self._num_entities, dtype=torch.bool, device=head.device)
+        known[self.known.lookup(head, relation)] = True
+        eligible = ~known if new_only else torch.ones_like(known)
+        if types != "off":
+            fitting = {each: self.allowed((each + num) % (2 * num), types) for each in relation.tolist()}
+            eligible &= torch.stack([fitting[each] for each in relation.tolist()])
+        row = torch.arange(len(head), device=head.device)
+        eligible[row, head] &= self.known.reflexive[relation % num] | known[row, head]
+        return known, eligible
+
+    def no_candidates(
+        self, relation: int, heads: Int[Tensor, " H"], tails: Int[Tensor, " T"]
+    ) -> tuple[Int[Tensor, " K"], Int[Tensor, " K"]]:
+        """(row, column) of the pairs of heads and tails that are no candidates: known, or an entity with itself."""
+        column_of = tails.new_full((self._num_entities,), -1)
+        column_of[tails] = torch.arange(len(tails), device=tails.device)
+        row, tail = self.known.lookup(heads, torch.full_like(heads, relation))
+        if not self.known.reflexive[relation]:
+            row = torch.cat([row, torch.arange(len(heads), device=row.device)])
+            tail = torch.cat([tail, heads])
+        column = column_of[tail]
+        return row[column >= 0], column[column >= 0]
+
+    @cached_property
+    def observed(self) -> tuple[ObservedTypes, float]:
+        """How well entities fit, and the line from which on they may stand somewhere."""
+        return ObservedTypes(self.known, self._num_entities), observed_line(self._learned_from)
