@@ -209,6 +209,7 @@ TESTED_BY = {
     "progress": "cli_console",
     "rdflib_view": "interop",
     "tables": "formats",
+    "transformer_blocks": "neighbourhood",
 }
 
 

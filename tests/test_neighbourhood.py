@@ -24,8 +24,9 @@ from kg.graph.dataset import Dataset
 from kg.graph.graph import Graph, Neighbours
 from kg.graph.vocabulary import Vocabulary
 from kg.models.complex import ComplEx
-from kg.models.neighbourhood import Answer, NeighbourhoodTransformer, Tokens
+from kg.models.neighbourhood import NeighbourhoodTransformer, VotingState
 from kg.models.scorer import WORST, Queries, Scorer
+from kg.models.tokens import Tokens
 from kg.training.gradient_descent import Fit
 from kg.training.objectives import Batch, Objective, OneVsAll
 from kg.training.run import Run
@@ -376,13 +377,13 @@ def test_where_there_are_no_edges(name: str, hrt: Tensor) -> None:
 
 
 def test_few_candidates_cost_no_votes_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    scorer, widths, counted = new(), [], Answer.counted
+    scorer, widths, counted = new(), [], VotingState.counted
 
-    def recorded(state: Answer, scores: Tensor) -> Tensor:
+    def recorded(state: VotingState, scores: Tensor) -> Tensor:
         widths.append(scores.shape[1])
         return counted(state, scores)
 
-    monkeypatch.setattr(Answer, "counted", recorded)
+    monkeypatch.setattr(VotingState, "counted", recorded)
     for tails in (slice(2, 5), torch.tensor([7, 7, 1]), torch.tensor([[3], [3], [4], [0], [0], [9]]), None):
         scorer.score_tails(some(graph()), tails)
     assert widths == [3, 2, 4, N]

@@ -15,7 +15,7 @@ from kg.rules.path_features import ends, slopes, walkable
 from kg.walks.edges import Edges, check_questions
 
 
-class _Answers(NamedTuple):
+class _TwoTerms(NamedTuple):
     latent: QueryVectors
     is_known: Float[Tensor, "B 1"]
     observed: Ends
@@ -68,14 +68,14 @@ class ARE(Scorer):
             self.paths[relation] = torch.from_numpy(paths)
             self.weight[relation] = torch.from_numpy(weight)
 
-    def encode(self, queries: Queries) -> _Answers:
+    def encode(self, queries: Queries) -> _TwoTerms:
         is_known = queries.head < self.num_entities
         asked = replace(queries, head=queries.head.where(is_known, 0))
         heads, relations, paths = (x.cpu().numpy() for x in (queries.head, queries.relation, self.paths))
         check_questions(queries.graph, heads, relations)
         edges = walkable(queries.graph)
         offsets, entities, sums = ends(edges, paths, self.weight.detach().cpu().numpy(), heads, relations)
-        walks = _Walks(edges, paths, heads, relations, offsets, entities, sums)
+        walks = _Walked(edges, paths, heads, relations, offsets, entities, sums)
         row = torch.from_numpy(np.repeat(np.arange(len(heads)), np.diff(offsets)))
         where = queries.head.device
         observed = Ends(
@@ -85,9 +85,9 @@ class ARE(Scorer):
             len(queries),
             queries.graph.num_entities,
         )
-        return _Answers(self.latent.encode(asked), is_known[:, None].float(), observed)
+        return _TwoTerms(self.latent.encode(asked), is_known[:, None].float(), observed)
 
-    def compare(self, state: _Answers, tails: Tails = None) -> Float[Tensor, "B K"]:
+    def compare(self, state: _TwoTerms, tails: Tails = None) -> Float[Tensor, "B K"]:
         latent = self.latent.compare(state.latent, tails)
         return state.observed.dense(tails) + state.is_known * latent.masked_fill(latent == WORST, 0)
 
@@ -96,7 +96,7 @@ class ARE(Scorer):
         return self.latent.factors(queries, tail)
 
 
-class _Walks(NamedTuple):
+class _Walked(NamedTuple):
     """What has been walked, and where it ended."""
 
     edges: Edges
@@ -112,7 +112,7 @@ class _Sums(torch.autograd.Function):
     """The sums of the walks, as a function of the weights."""
 
     @staticmethod
-    def forward(ctx: Any, weight: Float[Tensor, "R2 P"], walks: _Walks) -> Float[Tensor, " M"]:
+    def forward(ctx: Any, weight: Float[Tensor, "R2 P"], walks: _Walked) -> Float[Tensor, " M"]:
         ctx.walks = walks
         return torch.from_numpy(walks.sums).to(weight.device)
 

@@ -11,3 +11,10 @@ def dropout(x: Float[Tensor, "*shape"], share: float, generator: torch.Generator
         return x
     keep = torch.empty_like(x).bernoulli_(1 - share, generator=generator)
     return x * keep.div_(1 - share)
+
+
+def row_dropout(x: Float[Tensor, "M W"], share: float, generator: torch.Generator | None) -> Float[Tensor, "M W"]:
+    """x with a share of its rows set to 0; x itself without a generator."""
+    if generator is None or not share:
+        return x
+    return x * (torch.rand(len(x), 1, generator=generator, device=x.device) >= share)

@@ -12,7 +12,7 @@ from kg.models.scorer import WORST, Queries, Scorer, Tails
 from kg.models.tables import RelationWeights
 
 
-class _Answers(NamedTuple):
+class _GatedState(NamedTuple):
     own: Any
     base: Any
     gate: Float[Tensor, "B 1"]
@@ -46,7 +46,7 @@ class Gated(Scorer):
         self.gate = RelationWeights(num_relations, 1)
         self.gate.assign(1.0)
 
-    def encode(self, queries: Queries) -> _Answers:
+    def encode(self, queries: Queries) -> _GatedState:
         is_known = queries.head < self.num_entities
         generator = None if self.frozen else queries.generator
         asked = replace(queries, head=queries.head.where(is_known, 0), generator=generator)
@@ -54,9 +54,9 @@ class Gated(Scorer):
         if queries.generator is not None and self.base_dropout:
             drawn = torch.rand(len(queries), 1, generator=queries.generator, device=gate.device)
             gate = gate * (drawn >= self.base_dropout)
-        return _Answers(self.own.encode(queries), self.base.encode(asked), gate)
+        return _GatedState(self.own.encode(queries), self.base.encode(asked), gate)
 
-    def compare(self, state: _Answers, tails: Tails = None) -> Float[Tensor, "B K"]:
+    def compare(self, state: _GatedState, tails: Tails = None) -> Float[Tensor, "B K"]:
         base = self.base.compare(state.base, tails)
         scores: Tensor = self.own.compare(state.own, tails)
         return scores + state.gate * base.masked_fill(base == WORST, 0)

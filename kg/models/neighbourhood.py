@@ -2,24 +2,41 @@
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal, NamedTuple, final
+from typing import Any, Literal, final
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from kg.attention.softmax import query_attention, query_weights
-from kg.errors import UserError, check_choice
+from kg.errors import check_choice
 from kg.graph.graph import Graph, Neighbours
-from kg.graph.known import spans
 from kg.models.complex import moduli, product
-from kg.models.dropout import dropout
+from kg.models.dropout import dropout, row_dropout
 from kg.models.encoder import Encoded, GraphEncoder, Vectors, chosen
 from kg.models.scorer import AttentionWeights, Queries, QueryVectors, Scorer, Tails
 from kg.models.tables import RelationWeights
+from kg.models.tokens import Tokens
+from kg.models.transformer_blocks import MixingBlock, ReadingBlock, mixed
 
-_MOST_TOKENS = 1 << 16  # padded tokens that attend to each other at once
 _MOST_READ = 1 << 20  # tokens read at once for the scores of all relations, beyond one pair of entities
+
+
+@dataclass(frozen=True, eq=False)
+class VotingState(Encoded):
+    """The state: with votes[i] of question row[i] for the entity tail[i]."""
+
+    row: Int[Tensor, " M"]
+    tail: Int[Tensor, " M"]
+    votes: Float[Tensor, " M"]
+
+    def among(self, ids: Int[Tensor, " K"]) -> "VotingState":
+        """The votes for these entities alone, which rise, numbered by their places."""
+        found = torch.isin(self.tail, ids)
+        place = torch.searchsorted(ids, self.tail[found])
+        return replace(self, row=self.row[found], tail=place, votes=self.votes[found])
+
+    def counted(self, scores: Float[Tensor, "B N"]) -> Float[Tensor, "B N"]:
+        return scores.index_put((self.row, self.tail), self.votes.to(scores.dtype), accumulate=True)
 
 
 @final
@@ -92,8 +109,8 @@ class NeighbourhoodTransformer(GraphEncoder):
         self.shift = RelationWeights(num_relations, width)
         self.token_norm = nn.LayerNorm(width)
         shape = width, num_heads, feed_forward, hidden_dropout
-        self.mixing = nn.ModuleList(_MixingBlock(*shape, attention) for _ in range(num_layers if attention else 0))
-        self.reading = nn.ModuleList(_ReadingBlock(*shape) for _ in range(1 if attention else num_layers))
+        self.mixing = nn.ModuleList(MixingBlock(*shape, attention) for _ in range(num_layers if attention else 0))
+        self.reading = nn.ModuleList(ReadingBlock(*shape) for _ in range(1 if attention else num_layers))
         self.norm = nn.LayerNorm(width)
         self.answer = nn.Linear(width, 2 * dim)
         self.vote = nn.Linear(width, width)
@@ -135,7 +152,7 @@ class NeighbourhoodTransformer(GraphEncoder):
 
     # Questions
 
-    def encode(self, queries: Queries) -> "Answer":
+    def encode(self, queries: Queries) -> VotingState:
         graph, generator = queries.graph, queries.generator
         x, composed, asked, tokens = self._start(queries)
         y, tokens = self._read(asked, tokens, x, generator)
@@ -151,11 +168,11 @@ class NeighbourhoodTransformer(GraphEncoder):
             lent = lent.masked_fill(tail == queries.head[row], 0)
             lent = lent[via] * self.onward(y)[row[via], further.relation]
             row, tail, votes = torch.cat([row, row[via]]), torch.cat([tail, further.tail]), torch.cat([votes, lent])
-        return Answer(vector, graph, x, row, tail, votes)
+        return VotingState(vector, graph, x, row, tail, votes)
 
     def _start(
         self, queries: Queries
-    ) -> tuple[Float[Tensor, "N D"], Float[Tensor, "B D"], Float[Tensor, "B W"], "Tokens"]:
+    ) -> tuple[Float[Tensor, "N D"], Float[Tensor, "B D"], Float[Tensor, "B W"], Tokens]:
         """The vectors of all entities; x_h w_r; the query tokens; and the tokens they may read, without vectors yet."""
         graph, generator = queries.graph, queries.generator
         x, relation = self.vectors(graph, generator)
@@ -165,7 +182,7 @@ class NeighbourhoodTransformer(GraphEncoder):
         composed = product(head, weight)
         tokens = self._tokens(queries.head, graph, generator)
         tokens = tokens.at(tokens.relation != queries.relation[tokens.row])
-        asked = self.question(queries.relation) + _shown(self.lift(composed), self.token_dropout, generator)
+        asked = self.question(queries.relation) + row_dropout(self.lift(composed), self.token_dropout, generator)
         return x, composed, asked, tokens
 
     @torch.no_grad()
@@ -181,12 +198,12 @@ class NeighbourhoodTransformer(GraphEncoder):
         *before, last = self.reading
         for block in before:
             asked = block(asked, vector, offsets, queries.generator)
-        assert isinstance(last, _ReadingBlock)
+        assert isinstance(last, ReadingBlock)
         _, weights = last.weights(asked, vector, offsets)
         return AttentionWeights(tokens.row, tokens.relation, tokens.tail, weights.mean(1))
 
     def compare(self, state: QueryVectors, tails: Tails = None) -> Float[Tensor, "B K"]:
-        assert isinstance(state, Answer)
+        assert isinstance(state, VotingState)
         scores = super().compare(state, tails)
         if self.readout == "vector":
             return scores
@@ -218,7 +235,7 @@ class NeighbourhoodTransformer(GraphEncoder):
         found = graph.neighbours(ids, None if generator is None else self.num_neighbours, generator)
         return torch.repeat_interleave(torch.arange(len(ids), device=ids.device), found.offsets.diff()), found
 
-    def _tokens(self, ids: Int[Tensor, " B"], graph: Graph, generator: torch.Generator | None) -> "Tokens":
+    def _tokens(self, ids: Int[Tensor, " B"], graph: Graph, generator: torch.Generator | None) -> Tokens:
         """The edges of these entities in one order: by relation, falling degree, id; without vectors yet."""
         row, found = self._edges(ids, graph, generator)
         tokens = Tokens(row, found.relation, found.tail, torch.zeros(len(row), 0, device=row.device))
@@ -234,10 +251,10 @@ class NeighbourhoodTransformer(GraphEncoder):
     def _read(
         self,
         asked: Float[Tensor, "B W"],
-        tokens: "Tokens",
+        tokens: Tokens,
         x: Float[Tensor, "N D"],
         generator: torch.Generator | None,
-    ) -> tuple[Float[Tensor, "B W"], "Tokens"]:
+    ) -> tuple[Float[Tensor, "B W"], Tokens]:
         """The query tokens after all blocks, and the tokens that they read."""
         asked, vector, offsets = self._readable(asked, tokens, x, generator)
         for block in self.reading:
@@ -247,164 +264,15 @@ class NeighbourhoodTransformer(GraphEncoder):
     def _readable(
         self,
         asked: Float[Tensor, "B W"],
-        tokens: "Tokens",
+        tokens: Tokens,
         x: Float[Tensor, "N D"],
         generator: torch.Generator | None,
     ) -> tuple[Float[Tensor, "B W"], Float[Tensor, "M W"], Int[Tensor, " B1"]]:
         """The query tokens, and the vectors of the tokens that they are to read, those of row b from offsets[b] on."""
         unique, place = torch.unique(tokens.tail, return_inverse=True)  # often few: their rows are projected once
-        entity = _shown(chosen(self.token(chosen(x, unique)), place), self.token_dropout, generator)
+        entity = row_dropout(chosen(self.token(chosen(x, unique)), place), self.token_dropout, generator)
         vector = self.token_norm(entity * self.scale.rows(tokens.relation) + self.shift.rows(tokens.relation))
         if self.mixing and len(asked):
-            asked, vector = self._mixed(asked, tokens.row, vector, generator)
+            asked, vector = mixed(self.mixing, asked, tokens.row, vector, generator)
         offsets = torch.searchsorted(tokens.row, torch.arange(len(asked) + 1, device=tokens.row.device))
         return asked, vector, offsets
-
-    def _mixed(
-        self,
-        asked: Float[Tensor, "B W"],
-        row: Int[Tensor, " M"],
-        vector: Float[Tensor, "M W"],
-        generator: torch.Generator | None,
-    ) -> tuple[Float[Tensor, "B W"], Float[Tensor, "M W"]]:
-        """Query tokens and tokens after they have looked at each other, rows of like lengths at a time."""
-        count = torch.bincount(row, minlength=len(asked))
-        start = count.cumsum(0) - count
-        order = count.argsort(stable=True)
-        asked_parts, token_parts, places = [], [], []
-        for rows in torch.split(order, _like_lengths(count[order].tolist())):
-            within, place = spans(start[rows], count[rows])
-            column = place - start[rows][within] + 1
-            x = vector.new_zeros(len(rows), int(count[rows[-1]]) + 1, vector.shape[1])
-            x = x.index_put((within, column), vector[place])
-            x[:, 0] = asked[rows]
-            mask = torch.arange(x.shape[1], device=row.device) <= count[rows][:, None]
-            for block in self.mixing:
-                x = block(x, mask, generator)
-            asked_parts.append(x[:, 0])
-            token_parts.append(x[within, column])
-            places.append(place)
-        return torch.cat(asked_parts)[order.argsort()], torch.cat(token_parts)[torch.cat(places).argsort()]
-
-
-class Tokens(NamedTuple):
-    """M edges of B rows, in order of rows: edge i of row row[i] leads by relation[i] to tail[i]."""
-
-    row: Int[Tensor, " M"]
-    relation: Int[Tensor, " M"]
-    tail: Int[Tensor, " M"]
-    vector: Float[Tensor, "M W"]
-
-    def at(self, places: Bool[Tensor, " M"] | Int[Tensor, " K"]) -> "Tokens":
-        return Tokens(*(part[places] for part in self))
-
-    def match(self, sought: Float[Tensor, "B W"]) -> Float[Tensor, " M"]:
-        """sought_row . vector_i / sqrt(W)."""
-        matched: Tensor = (chosen(sought, self.row) * self.vector).sum(1) * self.vector.shape[1] ** -0.5
-        return matched
-
-
-@dataclass(frozen=True, eq=False)
-class Answer(Encoded):
-    """The state: with votes[i] of question row[i] for the entity tail[i]."""
-
-    row: Int[Tensor, " M"]
-    tail: Int[Tensor, " M"]
-    votes: Float[Tensor, " M"]
-
-    def among(self, ids: Int[Tensor, " K"]) -> "Answer":
-        """The votes for these entities alone, which rise, numbered by their places."""
-        found = torch.isin(self.tail, ids)
-        place = torch.searchsorted(ids, self.tail[found])
-        return replace(self, row=self.row[found], tail=place, votes=self.votes[found])
-
-    def counted(self, scores: Float[Tensor, "B N"]) -> Float[Tensor, "B N"]:
-        return scores.index_put((self.row, self.tail), self.votes.to(scores.dtype), accumulate=True)
-
-
-class _Block(nn.Module):
-    """What the two kinds of blocks share: projections to and from heads, and the feed-forward layer."""
-
-    def __init__(self, width: int, num_heads: int, feed_forward: bool, hidden_dropout: float) -> None:
-        super().__init__()
-        if width % num_heads:
-            raise UserError(f"width must be a multiple of num_heads, {num_heads}: got {width}")
-        self.num_heads = num_heads
-        self.hidden_dropout = hidden_dropout
-        self.norm = nn.LayerNorm(width)
-        self.query = nn.Linear(width, width)
-        self.key_value = nn.Linear(width, 2 * width)
-        self.heard = nn.Linear(width, width)
-        inner = (nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
-        self.feed_forward = nn.Sequential(*inner) if feed_forward else None
-
-    def added(
-        self, x: Float[Tensor, "*shape W"], heard: Float[Tensor, "*shape W"], generator: torch.Generator | None
-    ) -> Float[Tensor, "*shape W"]:
-        x = x + dropout(self.heard(heard), self.hidden_dropout, generator)
-        return x + dropout(self.feed_forward(x), self.hidden_dropout, generator) if self.feed_forward else x
-
-
-@final
-class _ReadingBlock(_Block):
-    """The query token looks at its row's tokens: O(M)."""
-
-    def forward(
-        self,
-        asked: Float[Tensor, "B W"],
-        tokens: Float[Tensor, "M W"],
-        offsets: Int[Tensor, " B1"],
-        generator: torch.Generator | None,
-    ) -> Float[Tensor, "B W"]:
-        q, k, v = self._projected(asked, tokens)
-        return self.added(asked, query_attention(q, k, v, offsets).flatten(1), generator)
-
-    def weights(
-        self, asked: Float[Tensor, "B W"], tokens: Float[Tensor, "M W"], offsets: Int[Tensor, " B1"]
-    ) -> tuple[Int[Tensor, " M"], Float[Tensor, "M H"]]:
-        """The row of each token, and what each head weighs it with."""
-        q, k, _ = self._projected(asked, tokens)
-        return query_weights(q, k, offsets)
-
-    def _projected(
-        self, asked: Float[Tensor, "B W"], tokens: Float[Tensor, "M W"]
-    ) -> tuple[Float[Tensor, "B H E"], Float[Tensor, "M H E"], Float[Tensor, "M H E"]]:
-        q = self.query(self.norm(asked)).unflatten(1, (self.num_heads, -1))
-        k, v = self.key_value(tokens).unflatten(1, (2, self.num_heads, -1)).unbind(1)
-        return q, k, v
-
-
-@final
-class _MixingBlock(_Block):
-    """Query token and tokens look at each other, at the cost of the attention passed in."""
-
-    def __init__(self, width: int, num_heads: int, feed_forward: bool, hidden_dropout: float, attention: Any) -> None:
-        super().__init__(width, num_heads, feed_forward, hidden_dropout)
-        self.attention = attention(num_heads, width // num_heads)
-
-    def forward(
-        self, x: Float[Tensor, "B N W"], mask: Bool[Tensor, "B N"], generator: torch.Generator | None
-    ) -> Float[Tensor, "B N W"]:
-        normed = self.norm(x)
-        q = self.query(normed).unflatten(2, (self.num_heads, -1))
-        k, v = self.key_value(normed).unflatten(2, (2, self.num_heads, -1)).unbind(2)
-        q, k, v = (part.transpose(1, 2) for part in (q, k, v))
-        return self.added(x, self.attention(q, k, v, mask, generator).transpose(1, 2).flatten(2), generator)
-
-
-def _shown(x: Float[Tensor, "M W"], share: float, generator: torch.Generator | None) -> Float[Tensor, "M W"]:
-    """x with a share of its rows set to 0; x itself without a generator."""
-    if generator is None or not share:
-        return x
-    return x * (torch.rand(len(x), 1, generator=generator, device=x.device) >= share)
-
-
-def _like_lengths(counts: list[int]) -> list[int]:
-    """Sizes of groups of rows in rising order of length, such that at most about half of a padded group is padding."""
-    sizes, shortest = [0], counts[0] if counts else 0
-    for count in counts:
-        if sizes[-1] and (count > 2 * shortest + 8 or (sizes[-1] + 1) * (count + 1) > _MOST_TOKENS):
-            sizes.append(0)
-            shortest = count
-        sizes[-1] += 1
-    return sizes

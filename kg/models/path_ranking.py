@@ -34,7 +34,7 @@ class Ends(NamedTuple):
         return nothing.index_put(place, self.number[inside])
 
 
-class _Answers(NamedTuple):
+class _WalkEnds(NamedTuple):
     sums: Ends
     bias: Float[Tensor, "B 1"]
 
@@ -73,7 +73,7 @@ class PathRanking(Scorer):
         self.weight[relation] = torch.from_numpy(weight)
         self.bias[relation] = bias
 
-    def encode(self, queries: Queries) -> _Answers:
+    def encode(self, queries: Queries) -> _WalkEnds:
         where = queries.head.device
         heads, relations, paths, weight = (
             x.cpu().numpy() for x in (queries.head, queries.relation, self.paths, self.weight)
@@ -83,9 +83,9 @@ class PathRanking(Scorer):
         row = np.repeat(np.arange(len(heads)), np.diff(offsets))
         reached, entity, number = (torch.from_numpy(x).to(where) for x in (row, entities, sums))
         found = Ends(reached, entity, number, len(heads), queries.graph.num_entities)
-        return _Answers(found, self.bias[queries.relation, None])
+        return _WalkEnds(found, self.bias[queries.relation, None])
 
-    def compare(self, state: _Answers, tails: Tails = None) -> Float[Tensor, "B K"]:
+    def compare(self, state: _WalkEnds, tails: Tails = None) -> Float[Tensor, "B K"]:
         return state.sums.dense(tails).add_(state.bias)
 
     def factors(self, queries: Queries, tail: Int[Tensor, " B"]) -> tuple[Float[Tensor, "B _"], ...]:

@@ -20,7 +20,7 @@ from kg.walks.edges import check_questions, edges_of
 NEVER = math.log(1e-7)
 
 
-class _Answers(NamedTuple):
+class _FiredRules(NamedTuple):
     """Scores of answers, by row and entity: those that rules with a body give, and those that are merely frequent."""
 
     given: "_Scores"
@@ -91,7 +91,7 @@ class RuleScorer(Scorer):
         self._index = None
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
-    def encode(self, queries: Queries) -> _Answers:
+    def encode(self, queries: Queries) -> _FiredRules:
         if self._index is None:
             self._index = index_of(self.rules, self.num_entities)
         index = self._index
@@ -105,7 +105,7 @@ class RuleScorer(Scorer):
         row, place = row[is_other], place[is_other]
         offsets = np.searchsorted(row, np.arange(len(heads) + 1))
         plain = offsets, index.plain[place], index.plain_confidence[place, None]
-        return _Answers(
+        return _FiredRules(
             self._scored(*given, queries), self._scored(*plain, queries), len(heads), queries.graph.num_entities
         )
 
@@ -129,7 +129,7 @@ class RuleScorer(Scorer):
         where = queries.head.device
         return _Scores(*(torch.from_numpy(x).to(where) for x in (row, entity.astype(np.int64), score)))
 
-    def compare(self, state: _Answers, tails: Tails = None) -> Float[Tensor, "B K"]:
+    def compare(self, state: _FiredRules, tails: Tails = None) -> Float[Tensor, "B K"]:
         if isinstance(tails, Tensor):
             everything = self.compare(state)
             return everything[:, tails] if tails.ndim == 1 else everything.gather(1, tails)

@@ -11,7 +11,7 @@ from kg.errors import UserError
 from kg.graph.graph import Graph
 from kg.models.scorer import Queries, Scorer, Tails
 from kg.walks.similarity import (
-    Rows,
+    PerEntity,
     Walks,
     adamic_adar,
     blocks,
@@ -40,7 +40,7 @@ class Similarity(Scorer, ABC):
         return torch.device("cpu")
 
     @abstractmethod
-    def evidence(self, queries: Queries) -> Rows:
+    def evidence(self, queries: Queries) -> PerEntity:
         """At least 0, for every entity of the graph. (B, N)."""
 
     @final
@@ -88,7 +88,7 @@ class ThroughPairs(Similarity, ABC):
         """What S is in this graph."""
 
     @final
-    def evidence(self, queries: Queries) -> Rows:
+    def evidence(self, queries: Queries) -> PerEntity:
         graph = queries.graph
         return by_similarity(self.walks(graph), graph, queries.head, queries.relation, self.known_weight)
 
@@ -148,5 +148,5 @@ class PreferentialAttachment(Similarity):
     (Liben-Nowell and Kleinberg, 2007; here of each relation and direction.) Inverses are tied.
     """
 
-    def evidence(self, queries: Queries) -> Rows:
+    def evidence(self, queries: Queries) -> PerEntity:
         return by_attachment(queries.graph, queries.head, queries.relation)

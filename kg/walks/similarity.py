@@ -15,7 +15,7 @@ from kg.graph.graph import Graph
 _DENSE = 0.05  # of a block's numbers not 0: from there on a product with all of them is faster than with a sparse one
 _ROWS = 64  # of N numbers: more do not stay in a core's cache, and the product takes up to twice as long
 
-Rows = Float[np.ndarray, "B N"]
+PerEntity = Float[np.ndarray, "B N"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,10 +34,10 @@ class Walks:
     coefficients: tuple[float, ...]
     start: Float[np.ndarray, " N"]
 
-    def sums(self, rows: csr_array) -> Rows:
+    def sums(self, rows: csr_array) -> PerEntity:
         """rows @ G, G the sum over k without `start`; its diagonal is not left out. (B, N) -> (B, N)."""
         total = np.zeros(rows.shape, dtype=np.float32)
-        walks: csr_array | Rows = rows
+        walks: csr_array | PerEntity = rows
         for k, coefficient in enumerate(self.coefficients):
             walks = _product(walks, self.onward if k else self.matrix)
             if coefficient:
@@ -59,7 +59,7 @@ class Walks:
         return total
 
 
-def _product(walks: csr_array | Rows, matrix: csr_array) -> csr_array | Rows:
+def _product(walks: csr_array | PerEntity, matrix: csr_array) -> csr_array | PerEntity:
     """walks @ matrix: sparse as long as that is faster."""
     if not isinstance(walks, np.ndarray):
         if walks.nnz < _DENSE * walks.shape[0] * walks.shape[1]:
@@ -164,7 +164,7 @@ def _pairs(graph: Graph) -> _Pairs:
 
 def by_similarity(
     walks: Walks, graph: Graph, head: Int[Tensor, " B"], relation: Int[Tensor, " B"], known_weight: float
-) -> Rows:
+) -> PerEntity:
     """How much the pairs of the relation speak for each entity t as an answer to (h, r, ?):
 
         sum over known (h', r, t), h' != h, of S(h', h) + known_weight * sum over known (h, r, t'), t' != t, of S(t', t)
@@ -176,7 +176,7 @@ def by_similarity(
     return _of_similar_heads(walks, graph, head, relation) + np.float32(known_weight) * like_known
 
 
-def _of_similar_heads(walks: Walks, graph: Graph, head: Int[Tensor, " B"], relation: Int[Tensor, " B"]) -> Rows:
+def _of_similar_heads(walks: Walks, graph: Graph, head: Int[Tensor, " B"], relation: Int[Tensor, " B"]) -> PerEntity:
     """The sum over known (h', r, t), h' != h, of S(h', h). (B, N)."""
     ids, place = np.unique(head.cpu().numpy(), return_inverse=True)  # questions about one head often come together
     each = np.arange(len(ids))
@@ -189,7 +189,7 @@ def _of_similar_heads(walks: Walks, graph: Graph, head: Int[Tensor, " B"], relat
     return found
 
 
-def _like_known(walks: Walks, graph: Graph, head: Int[Tensor, " B"], relation: Int[Tensor, " B"]) -> Rows:
+def _like_known(walks: Walks, graph: Graph, head: Int[Tensor, " B"], relation: Int[Tensor, " B"]) -> PerEntity:
     """The sum over known (h, r, t'), t' != t, of S(t', t). (B, N)."""
     edges = graph.neighbours(head)
     asks = torch.repeat_interleave(torch.arange(len(head), device=head.device), edges.offsets.diff())
@@ -207,7 +207,7 @@ def _like_known(walks: Walks, graph: Graph, head: Int[Tensor, " B"], relation: I
     return found
 
 
-def by_attachment(graph: Graph, head: Int[Tensor, " B"], relation: Int[Tensor, " B"]) -> Rows:
+def by_attachment(graph: Graph, head: Int[Tensor, " B"], relation: Int[Tensor, " B"]) -> PerEntity:
     """Of each entity t, the number of edges that it has and of those that h has:
 
         k(h, r) * k(t, r^-1),  k(x, r) = edges (x, r, .) + 0.1 * (1 + edges of x / 2R)
