@@ -190,7 +190,6 @@ TESTED_BY = {
     "cli_bench": "cli_studies",
     "cli_calibrate": "cli_train",
     "cli_command": "cli_app",
-    "cli_demo": "demo",
     "cli_options": "cli_app",
     "cli_publish": "publish",
     "cli_run_settings": "cli_train",
