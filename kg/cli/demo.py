@@ -34,11 +34,14 @@ def demo(
     """
     from importlib.resources import as_file
 
+    from kg import bundle as bundles
     from kg.files import shipped
     from kg.graph.from_store import dataset_from_store
     from kg.query.predictor import Predictor
     from kg.store.store import Store
 
+    for name in _TRAINED:
+        bundles.exists(folder / name)  # a UserError where it holds other files, which training would have to delete
     tell = note if json_ else say
     with Store(folder / "world.kg", create=True) as store, as_file(shipped("world.ttl")) as world:
         loaded = store.load(world)
@@ -66,7 +69,7 @@ def demo(
 
 
 def _trained(name: str, dataset: "Dataset", folder: Path) -> dict[str, float]:
-    """Figures of a model newly trained into the folder; UserError where it holds something else than a model."""
+    """Figures of a model newly trained into the folder."""
     from kg import bundle as bundles
     from kg.evaluation.ranking import evaluate
     from kg.training.recipes import default_run
