@@ -92,7 +92,7 @@ def expected_beyond(scorer: Gated) -> Tensor:
     queries = everything(GROWN, N + 1)
     scores = scorer.own.score_tails(queries).clone()
     inside = everything(GRAPH)
-    scores[: len(inside), :N] += scorer.gate(inside.relation) * scorer.base.score_tails(inside)
+    scores[: len(inside), :N] += scorer.gate.rows(inside.relation) * scorer.base.score_tails(inside)
     return scores
 
 
