@@ -10,6 +10,7 @@ from pathlib import Path  # noqa: E402
 import pytest  # noqa: E402
 import torch  # noqa: E402
 from commands import PREFIXES, done  # noqa: E402
+from fact_files import Make  # noqa: E402
 
 from kg.graph.dataset import Dataset  # noqa: E402
 from kg.graph.vocabulary import Vocabulary  # noqa: E402
@@ -20,6 +21,18 @@ from kg.models.scorer import Scorer  # noqa: E402
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 torch.set_num_threads(1)  # the tensors here are small: a second thread would cost more than it brings
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Make:
+    """A file of this name with this content."""
+
+    def make(name: str, content: bytes | str) -> Path:
+        path = tmp_path / name
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return path
+
+    return make
 
 
 @pytest.fixture

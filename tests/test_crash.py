@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy
 from pyoxigraph import Quad
 from kg import generations
-from kg.store import draft, facts, formats, sandbox, store
+from kg.store import draft, facts, sandbox, store
 
 def kill():
     victims = {"worker": [os.getpid()], "parent": [os.getppid()], "both": [os.getppid(), os.getpid()]}

@@ -5,25 +5,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kg.errors import UserError
+from kg.store.content import Block
 from kg.store.guard import (
     MAX_DEPTH,
-    MAX_ENTITY,
     MAX_QUERY,
-    Entities,
-    Nesting,
     Refused,
     after,
     check_query,
     names_graphs,
 )
+from kg.store.syntaxes import SYNTAXES
 
 
 def nested(syntax: str, *pieces: bytes) -> str:
     """ "" if the guard lets the pieces through, else "line:column: reason"."""
-    nesting = Nesting(syntax)
+    guarded = SYNTAXES[syntax].guard()
+    line, column = 1, 1
     try:
         for piece in pieces:
-            nesting.feed(piece)
+            guarded(Block(line, column, piece))
+            line, column = after(line, column, piece)
     except Refused as refused:
         return f"{refused.line}:{refused.column}: {refused.reason}"
     return ""
@@ -114,36 +115,6 @@ def test_after_adds_up(first: str, second: str) -> None:
     once = after(1, 1, (first + second).encode())
     assert after(*after(1, 1, first.encode()), second.encode()) == once
     assert once == (1 + (first + second).count("\n"), 1 + len((first + second).rpartition("\n")[2]))
-
-
-@pytest.mark.parametrize(
-    ("declaration", "reason"),
-    [
-        (b'<!ENTITY a "&b;">', "made of other entities"),
-        (b'<!ENTITY a "&#38;b;">', "made of other entities"),
-        (b'<!ENTITY % a "b">', "a parameter entity"),
-        (b'<!ENTITY a SYSTEM "file:///etc/passwd">', "an external entity"),
-        (b'<!ENTITY a PUBLIC "x" "http://e/">', "an external entity"),
-        (b'<!ENTITY a "%s">' % (b"x" * (MAX_ENTITY + 1)), "longer than"),
-        (b'<!-- <!ENTITY a "&b;"> -->', "made of other entities"),  # the parser looks into comments
-    ],
-)
-def test_entities_that_are_refused(declaration: bytes, reason: str) -> None:
-    with pytest.raises(Refused, match=reason) as refused:
-        Entities().feed(b"<?xml version='1.0'?>\n<!DOCTYPE a [\n" + declaration + b"]>")
-    assert refused.value.line == 3
-
-
-def test_plain_entities_pass_and_get_the_quotes_the_parser_knows() -> None:
-    text = b"<!DOCTYPE a [<!ENTITY owl \"http://o/\"> <!ENTITY x 'http://x/' > <!ENTITY e ''>]>"
-    assert Entities().feed(text) == text.replace(b"'", b'"')
-
-
-def test_entities_may_not_blow_up_the_text() -> None:
-    entities = Entities()
-    entities.feed(b'<!ENTITY a "%s">' % (b"x" * MAX_ENTITY))
-    with pytest.raises(Refused, match="times as long"):
-        entities.feed(b"&a;" * 1000)
 
 
 GOOD = [

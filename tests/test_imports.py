@@ -199,16 +199,21 @@ TESTED_BY = {
     "compiled": "mining",
     "connections": "mining",
     "constants": "mining",
-    "content": "formats",
+    "content": "reading",
+    "document": "reading",
     "dropout": "recipes",
     "encoders": "recipes",
     "ensembles": "recipes",
     "grounding": "mining",
+    "jsonld": "reading",
     "memory": "train",
     "progress": "cli_console",
+    "ntriples": "reading",
     "rdflib_view": "interop",
-    "tables": "formats",
+    "syntax": "syntaxes",
+    "table": "reading",
     "transformer_blocks": "neighbourhood",
+    "turtle": "guard",
 }
 
 

@@ -21,11 +21,17 @@ class Block:
         return Refused(reason, *after(self.line, self.column, self.data[:at]))
 
 
-def blocks(path: Path, end: bytes, overlong: Callable[[int, bytes], None] | None = None) -> Iterator[Block]:
+def blocks(
+    path: Path,
+    end: bytes = b"\n",
+    *,
+    stretch: str = "a line",
+    overlong: Callable[[int, bytes], None] | None = None,
+) -> Iterator[Block]:
     """The content in blocks of about BLOCK bytes, each but the last with the one byte `end` as its last.
 
-    More than MAX_TOKEN bytes without `end` are Refused; or `overlong` is told their line and beginning, and they are
-    left out.
+    More than MAX_TOKEN bytes without `end` are Refused, as a `stretch` that is too long; or `overlong` is given their
+    line and beginning, and they are left out.
     """
     line, column = 1, 1
     rest: bytes | None = b""
@@ -42,14 +48,11 @@ def blocks(path: Path, end: bytes, overlong: Callable[[int, bytes], None] | None
         rest = chunk[cut:]
         if len(rest) > MAX_TOKEN:
             if overlong is None:
-                raise Refused(f"{_STRETCHES[end]} longer than {MAX_TOKEN >> 20} MiB", line, column)
+                raise Refused(f"{stretch} longer than {MAX_TOKEN >> 20} MiB", line, column)
             overlong(line, rest[:1000])
             rest = None
     if rest:
         yield Block(line, column, rest)
-
-
-_STRETCHES = {b"\n": "a line", b">": "a tag or a text", b'"': "a string, or a gap between strings,"}
 
 
 def check_utf8(block: Block) -> None:

@@ -16,8 +16,9 @@ from pyoxigraph import DefaultGraph, NamedNode, Quad, QuerySolutions, Store
 from kg import generations
 from kg.errors import UserError
 from kg.namespaces import PREDICTIONS
-from kg.store import formats
 from kg.store.facts import Facts, FactsDraft, counts
+from kg.store.quarantine import Quarantine
+from kg.store.reading import read
 
 FORMAT = 1  # of a generation; a reader refuses another
 SMALL = 10_000  # quads: up to here each is looked up first (25 us), beyond a bulk load and one scan (0.3 s a million)
@@ -133,7 +134,7 @@ def load(
     """What the worker process does for Store.load: parses the sources and writes the whole generation."""
     draft = StoreDraft(Path(directory), number, Path(previous) if previous else None)
     prefixes: dict[str, str] = {}
-    with formats.Quarantine(quarantine) if quarantine else nullcontext() as bad:
+    with Quarantine(quarantine) if quarantine else nullcontext() as bad:
         counted = Counted(_parsed(sources, graph, base, syntax, bad, prefixes), progress)
         added = draft.insert(counted)
     draft.finish(prefixes)
@@ -145,12 +146,12 @@ def _parsed(
     graph: str | None,
     base: str | None,
     syntax: str | None,
-    bad: formats.Quarantine | None,
+    bad: Quarantine | None,
     prefixes: dict[str, str],
 ) -> Iterator[Quad]:
     for source in sources:
         declared: dict[str, str] = {}
-        yield from formats.read(source, syntax=syntax, base=base, graph=graph, quarantine=bad, prefixes=declared)
+        yield from read(source, syntax=syntax, base=base, graph=graph, quarantine=bad, prefixes=declared)
         prefixes.update(merged_prefixes(prefixes, declared))
 
 

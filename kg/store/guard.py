@@ -7,14 +7,13 @@ everything here reads the text first, with regular expressions alone, in a time 
 import heapq
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import accumulate, islice
 
 from kg.errors import UserError
 
 MAX_DEPTH = 128  # open brackets, elements or objects; a triple term `<<( )>>` counts two
 MAX_TOKEN = 16 << 20  # bytes of one line, literal, comment or tag: the parsers hold one whole in memory
-MAX_ENTITY = 1024  # bytes of one XML entity's value
-MAX_EXPANSION = 16  # bytes of text that an RDF/XML file may become, for every byte of the file
 MAX_QUERY = 1 << 20  # characters of a SPARQL query
 
 
@@ -36,45 +35,25 @@ def after(line: int, column: int, text: bytes) -> tuple[int, int]:
 
 
 # Every alternative begins in its own way and every loop is possessive, so no text makes these backtrack: O(n).
-_STRINGS = (
+STRINGS = (
     rb'"""(?:[^"\\]++|\\.|"(?!""))*+"""|"(?!"")(?:[^"\\\n\r]++|\\.)*+"'
     rb"|'''(?:[^'\\]++|\\.|'(?!''))*+'''|'(?!'')(?:[^'\\\n\r]++|\\.)*+'"
 )
-_COMMENT = rb"#[^\n\r]*+[\n\r]"
-_IRI_BODY = rb'[^\x00-\x20<>"{}|^`]*+>'
 
 
-def _compiled(hidden: bytes, bracket: bytes) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
-    """(runs of tokens that are no bracket; or, captured, a bracket or a rest that is no whole token), (a bracket)"""
-    return re.compile(rb"(?s:(?:" + hidden + rb")++|(" + bracket + rb"|.+))"), re.compile(bracket)
+@dataclass(frozen=True)
+class Lexer:
+    """What of a syntax opens and closes.
+
+    pieces: runs of tokens that are no bracket; or, captured, a bracket or a rest that is no whole token. steps: from
+    brackets to by how much each goes deeper.
+    """
+
+    pieces: re.Pattern[bytes]
+    bracket: re.Pattern[bytes]
+    steps: Callable[[list[bytes]], list[int]]
 
 
-_BRACKET = rb"[()\[\]{}]|<<|>>"
-_TURTLE = _compiled(
-    rb"[^\"'<>#()\[\]{}\\]++|" + _STRINGS + rb"|<(?!<)" + _IRI_BODY + rb"|>(?!>)|" + _COMMENT + rb"|\\.", _BRACKET
-)
-# N3 has the operators <= and <-, and an IRI may begin so, too: the parser takes what is the latter for one
-_N3 = _compiled(
-    rb"[^\"'<>#()\[\]{}\\]++|" + _STRINGS + rb"|<(?!<)" + _IRI_BODY + rb"|<[=-]|>(?!>)|" + _COMMENT + rb"|\\.",
-    _BRACKET,
-)
-# the same with more in it that matters, where the parser may see an operator: only N3 has any, and nobody writes it
-_AMBIGUOUS = re.compile(rb"<[=-][^\x00-\x20<>\"{}|^`'()\[\]#\\]*+['()\[\]#\\]" + _IRI_BODY)
-_JSON = _compiled(rb'[^"\[\]{}]++|"(?:[^"\\]++|\\.)*+"', rb"[\[\]{}]")
-
-_DECLARATION = rb"<![A-Z]++(?:[^<>\"']++|\"[^\"<]*+\"|'[^'<]*+')*+>"
-_DOCTYPE = (
-    rb"<![Dd][^\[<>\"']*+(?:\"[^\"<>]*+\"[^\[<>\"']*+|'[^'<>]*+'[^\[<>\"']*+)*+"
-    rb"(?:\[(?:\s|<!--(?:[^<>-]++|-(?!->)|<[^<>]*+>)*+-->|" + _DECLARATION + rb")*+\]\s*+)?+>"
-)
-_ATTRIBUTES = rb"(?:[^\"'>/]++|/(?!>)|\"[^\"]*+\"|'[^']*+')*+"
-_XML = _compiled(
-    rb"[^<]++|<!--.*?-->|<!\[CDATA\[.*?\]\]>|<\?.*?\?>|" + _DOCTYPE + rb"|<(?![!?/])" + _ATTRIBUTES + rb"/>",
-    rb"<(?![!?/])" + _ATTRIBUTES + rb">|</[^>]*+>",
-)
-
-_SLICE = 1 << 20  # bytes looked at together
-_QUOTES = re.compile(rb"[\"']*+")  # never cut between two: the first two of three are a whole string
 _STEP = {b"": 0, b"<<": 1, b">>": -1, b"(": 1, b")": -1, b"[": 1, b"]": -1, b"{": 1, b"}": -1}
 
 
@@ -82,19 +61,14 @@ def _bracket_steps(found: list[bytes]) -> list[int]:
     return [_STEP[bracket] for bracket in found]
 
 
-def _tag_steps(found: list[bytes]) -> list[int]:
-    return [0 if not tag else -1 if tag.startswith(b"</") else 1 for tag in found]
+def lexer(hidden: bytes, bracket: bytes, steps: Callable[[list[bytes]], list[int]] = _bracket_steps) -> Lexer:
+    """From two patterns: tokens that are no bracket, whatever is in them; and a bracket. Neither may backtrack."""
+    pieces = re.compile(rb"(?s:(?:" + hidden + rb")++|(" + bracket + rb"|.+))")
+    return Lexer(pieces, re.compile(bracket), steps)
 
 
-_LEXERS: dict[str, tuple[tuple[re.Pattern[bytes], re.Pattern[bytes]], Callable[[list[bytes]], list[int]]]] = {
-    "ntriples": (_TURTLE, _bracket_steps),
-    "nquads": (_TURTLE, _bracket_steps),
-    "turtle": (_TURTLE, _bracket_steps),
-    "trig": (_TURTLE, _bracket_steps),
-    "n3": (_N3, _bracket_steps),
-    "jsonld": (_JSON, _bracket_steps),
-    "rdfxml": (_XML, _tag_steps),
-}
+_SLICE = 1 << 20  # bytes looked at together
+_QUOTES = re.compile(rb"[\"']*+")  # never cut between two: the first two of three are a whole string
 
 
 class Nesting:
@@ -105,24 +79,20 @@ class Nesting:
     stops there.
     """
 
-    def __init__(self, syntax: str) -> None:
-        (self._pieces, self._bracket), self._steps = _LEXERS[syntax]
-        self._is_n3 = syntax == "n3"
+    def __init__(self, lexer: Lexer) -> None:
+        self._pieces, self._bracket, self._steps = lexer.pieces, lexer.bracket, lexer.steps
         self._rest = b""
         self._depth = 0
         self._line, self._column = 1, 1
 
-    def feed(self, data: bytes) -> None:
-        """Raises Refused where a bracket opens deeper than MAX_DEPTH, or a token is longer than MAX_TOKEN."""
-        ambiguous = _AMBIGUOUS.search(data) if self._is_n3 else None
-        if ambiguous is not None:
-            reason = "write a space after the operator, or the IRI in full"
-            raise Refused(reason, *after(self._line, self._column, self._rest + data[: ambiguous.start()]))
+    def feed(self, data: bytes) -> bytes:
+        """The same bytes. Refused where a bracket opens deeper than MAX_DEPTH, or a token is longer than MAX_TOKEN."""
         start = 0
         while start < len(data):
             end = _QUOTES.match(data, start + _SLICE).end()  # type: ignore[union-attr]
             self._feed(self._rest + data[start:end])
             start = end
+        return data
 
     def _feed(self, data: bytes) -> None:
         found = self._pieces.findall(data)
@@ -142,71 +112,8 @@ class Nesting:
             raise Refused(f"a single token is longer than {MAX_TOKEN >> 20} MiB", self._line, self._column)
 
 
-_ENTITY = re.compile(
-    rb"<!ENTITY\s+(?P<name>[^\s%&;\"'<>]+)\s+(?:\"(?P<double>[^\"&%<>]*+)\"|'(?P<single>[^'\"&%<>]*+)')\s*+>"
-)
-_REFERENCE = re.compile(rb"&([^\s;&<>#\"']+);")
-_SINGLE_QUOTES = re.compile(rb"'([^'\"]*+)'(\s*+>)")
-
-
-class Entities:
-    """Lets through the plain entities of ordinary OWL files (`<!ENTITY owl "http://...">`) and no other.
-
-    Feed it pieces that end at a `>` (or at the end). The parser finds declarations even in comments, so this does too.
-    """
-
-    def __init__(self) -> None:
-        self._values: dict[bytes, int] = {}
-        self._line, self._column = 1, 1
-        self._grown = 0
-        self._read = 0
-
-    def feed(self, data: bytes) -> bytes:
-        """`data` with entity values in double quotes, the only ones the parser knows. Raises Refused."""
-        if b"<!ENTITY" in data:
-            data = self._declared(data)
-        if self._values:
-            self._expand(data)
-        self._line, self._column = after(self._line, self._column, data)
-        return data
-
-    def _declared(self, data: bytes) -> bytes:
-        pieces, end = [], 0
-        for found in re.finditer(rb"<!ENTITY", data):
-            entity = _ENTITY.match(data, found.start())
-            if entity is None:
-                raise self._refused(data, found.start())
-            value = entity["double"] if entity["double"] is not None else entity["single"]
-            if len(value) > MAX_ENTITY:
-                reason = f"the value of an XML entity is longer than {MAX_ENTITY} bytes"
-                raise Refused(reason, *after(self._line, self._column, data[: found.start()]))
-            self._values[entity["name"]] = len(value)
-            pieces += [data[end : found.start()], _SINGLE_QUOTES.sub(rb'"\1"\2', entity[0])]
-            end = entity.end()
-        return b"".join([*pieces, data[end:]])
-
-    def _refused(self, data: bytes, start: int) -> Refused:
-        declaration = data[start + 8 : start + 8 + 2 * MAX_ENTITY].split(b">", 1)[0]
-        if declaration.lstrip().startswith(b"%"):
-            reason = "a parameter entity (%) in the DOCTYPE"
-        elif re.match(rb"\s+\S+\s+(SYSTEM|PUBLIC)\b", declaration):
-            reason = "an external entity (SYSTEM or PUBLIC) in the DOCTYPE"
-        elif b"&" in declaration:
-            reason = "an XML entity made of other entities in the DOCTYPE"
-        else:
-            reason = f"an XML entity that is not plain text of at most {MAX_ENTITY} bytes in the DOCTYPE"
-        return Refused(f"{reason} is refused", *after(self._line, self._column, data[:start]))
-
-    def _expand(self, data: bytes) -> None:
-        self._read += len(data)
-        self._grown += sum(self._values.get(name, 0) for name in _REFERENCE.findall(data))
-        if self._grown > MAX_EXPANSION * self._read + MAX_ENTITY * MAX_DEPTH:
-            reason = f"XML entities make the text more than {MAX_EXPANSION} times as long"
-            raise Refused(reason, self._line, self._column)
-
-
 _SPARQL = re.compile(
-    _STRINGS.decode()
+    STRINGS.decode()
     + r"|(?P<blank>#[^\n\r]*+|\s++)"
     + r"|(?P<iri><[^\x00-\x20<>\"{}|^`\\]*+>)"
     + r"|[?$]\w++|@[A-Za-z]++(?:-++[A-Za-z0-9]++)*+"

@@ -12,11 +12,13 @@ import pyoxigraph as ox
 from kg import generations
 from kg.errors import UserError
 from kg.namespaces import KG, PREDICTIONS, RDF
-from kg.store import draft, formats, guard, interop, sandbox, sparql
+from kg.store import draft, guard, interop, sandbox, sparql
 from kg.store.draft import StoreDraft
 from kg.store.facts import Facts, Rows
 from kg.store.labels import labels
 from kg.store.sparql import Answer, Results
+from kg.store.syntaxes import syntax_of
+from kg.store.writing import write
 
 if TYPE_CHECKING:
     import networkx
@@ -315,9 +317,9 @@ class Store:
         if isinstance(name, (ox.NamedNode, ox.BlankNode)) and not self.database.contains_named_graph(name):
             raise UserError(f"{self.path} has no graph {name}")
         quads = self.match(graph=name)
-        if name is not None and not formats.syntax_of(path, syntax).graphs:
+        if name is not None and not syntax_of(path, syntax).graphs:
             quads = (ox.Quad(quad.subject, quad.predicate, quad.object) for quad in quads)
-        return formats.write(quads, path, syntax=syntax, prefixes=self.prefixes)
+        return write(quads, path, syntax=syntax, prefixes=self.prefixes)
 
     def facts(self) -> Rows:
         """(F, 4) int64: subject, predicate, object, graph of every fact between entities; the default graph is -1.

@@ -1,4 +1,4 @@
-"""Candidates as files, out and in: TSV, JSON lines, and RDF in every syntax of kg.store.formats."""
+"""Candidates as files, out and in: TSV, JSON lines, and RDF in every syntax of kg.store.syntaxes."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -13,16 +13,18 @@ from kg.files import COMPRESSIONS, suffix_of, write_lines
 from kg.namespaces import PREDICTIONS
 from kg.query.candidates.annotations import PREFIXES, Origin, annotations, read_annotations
 from kg.query.candidates.candidate import Candidate, Candidates
-from kg.store import formats, sandbox
+from kg.store import sandbox
 from kg.store.content import blocks, check_utf8
 from kg.store.guard import Refused
+from kg.store.reading import read
+from kg.store.syntaxes import SYNTAXES, syntax_of
+from kg.store.writing import write
 
 COLUMNS = ("subject", "predicate", "object", "probability", "score", "rank", "known")  # of TSV; then note, if any
 _TABLES = (".tsv", ".jsonl")
 _RDF = tuple(  # .json may be a list of anything
-    suffix for syntax in formats.SYNTAXES.values() if syntax.rdf for suffix in syntax.suffixes if suffix != ".json"
+    suffix for syntax in SYNTAXES.values() if syntax.literals for suffix in syntax.suffixes if suffix != ".json"
 )
-_NO_TRIPLE_TERMS = ("jsonld", "n3")
 
 
 def write_candidates(
@@ -47,10 +49,10 @@ def write_candidates(
     if suffix in _TABLES:
         write_lines(out, _tsv(candidates, out) if suffix == ".tsv" else _jsonl(candidates))
         return
-    syntax = formats.syntax_of(out)
+    syntax = syntax_of(out)
     graph = NamedNode(PREDICTIONS) if syntax.graphs else DefaultGraph()
     said = annotations(candidates, run, rdf11, evidence)
-    formats.write((Quad(each.subject, each.predicate, each.object, graph) for each in said), out, prefixes=PREFIXES)
+    write((Quad(each.subject, each.predicate, each.object, graph) for each in said), out, prefixes=PREFIXES)
 
 
 def check_writable(path: Path, rdf11: bool = False) -> str:
@@ -59,8 +61,8 @@ def check_writable(path: Path, rdf11: bool = False) -> str:
     if suffix in _TABLES:
         if rdf11:
             raise UserError(f"{path}: RDF 1.1 was asked for, and {suffix} is no RDF: expected one of {' '.join(_RDF)}")
-    elif formats.syntax_of(path).name in _NO_TRIPLE_TERMS and not rdf11:
-        name = formats.syntax_of(path).name
+    elif not syntax_of(path).triple_terms and not rdf11:
+        name = syntax_of(path).name
         raise UserError(f"{path}: {name} has no RDF 1.2 reifiers: ask for RDF 1.1, or for .trig or .nq")
     if not path.parent.is_dir():
         raise UserError(f"{path}: no directory {path.parent}")
@@ -137,7 +139,7 @@ def _jsonl(candidates: Candidates) -> Iterator[str]:
 
 def _lines(file: Path) -> Iterator[tuple[int, str]]:
     """(number, text) of each line, without its end. Refused: one is longer than a parser takes, or not UTF-8."""
-    for block in blocks(file, b"\n"):
+    for block in blocks(file):
         check_utf8(block)
         lines = block.data.decode().removesuffix("\n").split("\n")
         yield from ((number, line.removesuffix("\r")) for number, line in enumerate(lines, block.line))
@@ -196,7 +198,7 @@ def _read_rdf(file: Path) -> tuple[Candidates, Origin | None]:
 def rows(progress: Callable[[dict[str, Any]], None], path: str) -> dict[str, Any]:
     """What the worker does: the candidates and the run of an RDF file, as JSON."""
     try:
-        candidates, origin = read_annotations(formats.read(path, keep_labels=True))
+        candidates, origin = read_annotations(read(path, keep_labels=True))
     except ValueError as error:
         raise UserError(f"{path}: {one_line(str(error))}") from None
     return {"rows": [list(each.to_json().values()) for each in candidates], "origin": origin and origin.to_json()}

@@ -1,94 +1,22 @@
-"""Files in and out: every syntax and compression, every way a file can be wrong, and the names of blank nodes."""
+"""Files in: every syntax and compression, every way a file can be wrong, and the names of blank nodes."""
 
-import bz2
 import gzip
 import hashlib
-import lzma
 import os
 import re
-import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from pyoxigraph import BaseDirection, BlankNode, Dataset, DefaultGraph, Literal, NamedNode, Quad, Triple
-from pyoxigraph import CanonicalizationAlgorithm as Canonical
+from fact_files import COMPRESS, FACT, LINE, MIB, RDF, A, B, E, Make, P, error
+from pyoxigraph import BlankNode, NamedNode, Quad, Triple
 
 from kg.errors import UserError
-from kg.namespaces import iri_of
-from kg.store.formats import SYNTAXES, Quarantine, read, syntax_of, write
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
-
-E = "http://e/"
-A, B, P = NamedNode(E + "a"), NamedNode(E + "b"), NamedNode(E + "p")
-FACT = Quad(A, P, B)
-LINE = b"<http://e/a> <http://e/p> <http://e/b> .\n"
-COMPRESS: dict[str, Callable[[bytes], bytes]] = {
-    ".gz": gzip.compress,
-    ".bz2": bz2.compress,
-    ".xz": lzma.compress,
-    ".zst": zstd.compress,
-}
-RDF = '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#" xmlns:e="http://e/">\n%s\n</rdf:RDF>'
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> Callable[[str, bytes | str], Path]:
-    """A file of this name with this content."""
-
-    def make(name: str, content: bytes | str) -> Path:
-        path = tmp_path / name
-        path.write_bytes(content.encode() if isinstance(content, str) else content)
-        return path
-
-    return make
-
-
-Make = Callable[[str, bytes | str], Path]
-
-
-def error(path: Path, **options: Any) -> str:
-    """The message of reading it, less the folder; it is one line and names the file."""
-    with pytest.raises(UserError) as caught:
-        list(read(path, **options))
-    message = str(caught.value)
-    assert message.startswith(str(path)) and "\n" not in message and len(message) < 1000
-    return message.removeprefix(f"{path.parent}{os.sep}")
-
-
-# ---- which syntax
-
-
-@pytest.mark.parametrize(
-    ("path", "name"),
-    [
-        ("a.nt", "ntriples"), ("a.nq", "nquads"), ("a.ttl", "turtle"), ("a.trig", "trig"), ("a.rdf", "rdfxml"),
-        ("a.owl", "rdfxml"), ("a.xml", "rdfxml"), ("a.jsonld", "jsonld"), ("a.json", "jsonld"), ("a.n3", "n3"),
-        ("a.tsv", "tsv"), ("a.txt", "tsv"), ("a.csv", "csv"), ("A.TTL.GZ", "turtle"), ("a.b.nt.zst", "ntriples"),
-    ],
-)  # fmt: skip
-def test_the_suffix_says_the_syntax(path: str, name: str) -> None:
-    assert syntax_of(path).name == name
+from kg.store.reading import read
 
 
 def test_the_name_wins_over_the_suffix(file: Make) -> None:
     assert list(read(file("facts.ttl", b"a\tp\tb\n"), syntax="tsv", base=E)) == [FACT]
     assert list(read(file("facts", LINE), syntax="ntriples")) == [FACT]
-
-
-@pytest.mark.parametrize("path", ["facts", "facts.doc", "facts.gz", "facts.zip", ".nt"])
-def test_an_unknown_suffix(path: str) -> None:
-    with pytest.raises(UserError, match=r"the suffix names no syntax: expected .nt .nq .*\.csv, each also with .gz"):
-        syntax_of(path)
-    with pytest.raises(UserError, match=r"unknown syntax 'doc': expected one of ntriples, nquads"):
-        syntax_of(path, "doc")
 
 
 # ---- every syntax reads
@@ -110,9 +38,7 @@ DOCUMENTS = {
 @pytest.mark.parametrize("suffix", ["", *COMPRESS])
 def test_every_syntax_in_every_compression(file: Make, name: str, suffix: str) -> None:
     content = DOCUMENTS[name].encode()
-    told: list[int] = []
-    assert list(read(file(name + suffix, COMPRESS.get(suffix, bytes)(content)), progress=told.append)) == [FACT]
-    assert told[-1] == 1
+    assert list(read(file(name + suffix, COMPRESS.get(suffix, bytes)(content)))) == [FACT]
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
@@ -145,13 +71,6 @@ def test_a_base(file: Make) -> None:
     assert error(path) == "a.ttl:1:1: No scheme found in an absolute IRI"
     with pytest.raises(UserError, match="the base 'e' is no absolute IRI"):
         list(read(path, base="e"))
-
-
-def test_progress_counts_facts(file: Make) -> None:
-    told: list[int] = []
-    lines = "".join(f"<http://e/{i}> <http://e/p> 'x' .\n" for i in range(20_000))
-    assert len(list(read(file("a.ttl", lines), progress=told.append))) == 20_000
-    assert told == sorted(told) and len(told) == 4 and told[-1] == 20_000
 
 
 # ---- blank nodes
@@ -269,8 +188,6 @@ def test_a_file_that_changes_under_the_reader(file: Make) -> None:
 
 # ---- a file that is hostile
 
-MIB = 1 << 20
-
 
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_a_single_line_of_100_mb(file: Make, name: str) -> None:
@@ -359,189 +276,3 @@ def test_an_ordinary_owl_file_loads(file: Make) -> None:
     assert facts[1] == FACT and len(facts) == 2
     standard = text.replace("[\n", 'PUBLIC "-//X//EN" "http://e/never-fetched.dtd" [\n')
     assert list(read(file("b.owl", standard))) == facts
-
-
-# ---- quarantine
-
-
-def quarantined(file: Make, name: str, content: bytes, count: int) -> tuple[list[Quad], list[str]]:
-    path = file(name, content)
-    with Quarantine(path.with_name("bad")) as quarantine:
-        facts = list(read(path, quarantine=quarantine, base=E))
-    lines = path.with_name("bad").read_text().splitlines()
-    assert quarantine.count == count
-    assert lines[:1] == ([f"# {path}"] if count else [])
-    return facts, lines[1:]
-
-
-def test_bad_lines_go_aside_and_the_rest_loads(file: Make) -> None:
-    other = LINE.replace(b"/b>", b"/c>")
-    content = (
-        LINE + b"bad line\n" + b'<http://e/a> <http://e/p> "\xff" .\r\n' + other
-        + b"<http://e/a> <http://e/p> " + b"<<( " * 500 + b"\n" + b'<http://e/a> <http://e/p> "open\n' + other + b"last"
-    )  # fmt: skip
-    facts, bad = quarantined(file, "a.nt", content, 5)
-    assert facts == [FACT, Quad(A, P, NamedNode(E + "c")), Quad(A, P, NamedNode(E + "c"))]
-    rows = [line.split("\t", 2) for line in bad]
-    assert [row[0] for row in rows] == ["2", "3", "5", "6", "8"]
-    assert rows[0][2] == "bad line" and "must be an IRI" in rows[0][1]
-    assert rows[1][1:] == ["not UTF-8: byte 0xff", '<http://e/a> <http://e/p> "�" .']
-    assert rows[2][1] == "nested more than 128 deep"
-
-
-def test_bad_rows_of_tables_go_aside(file: Make) -> None:
-    facts, bad = quarantined(file, "a.tsv", b"a\tp\tb\na\tp\n\tp\tb\n\xff\tp\tb\na\tp\tb\n", 3)
-    assert facts == [FACT, FACT]
-    assert bad[0] == "2\texpected head, relation and tail, tab-separated; got 2 cells\ta\tp"
-    facts, bad = quarantined(file, "a.csv", b'a,p,b\n"a,p\na,p,b\n', 1)
-    assert facts == [FACT, FACT] and bad[0].startswith("2\tnot a row of CSV")
-
-
-def test_a_line_too_long_goes_aside(file: Make) -> None:
-    for tail in (b"\n" + LINE, b""):
-        facts, bad = quarantined(file, "a.nt", LINE + b"x" * (40 * MIB) + tail, 1)
-        assert len(facts) == 1 + (tail != b"")
-        assert bad == ["2\ta line longer than 16 MiB (only its beginning is kept)\t" + "x" * 1000]
-    facts, bad = quarantined(file, "b.nt", b"x" * (17 * MIB) + b"\n" + LINE + b"bad\n", 2)
-    assert facts == [FACT] and bad[1].startswith("3\t")
-
-
-def test_nothing_bad_is_an_empty_quarantine(file: Make) -> None:
-    assert quarantined(file, "a.nt", LINE, 0) == ([FACT], [])
-
-
-def test_a_document_has_no_lines_to_leave_out(file: Make) -> None:
-    with Quarantine(file("bad", b"")) as quarantine:
-        assert error(file("a.ttl", b"x"), quarantine=quarantine).startswith("a.ttl:1:")
-
-
-def test_a_load_that_fails_leaves_its_quarantine(file: Make, tmp_path: Path) -> None:
-    lines = "".join(f"<http://e/{os.urandom(20).hex()}> <http://e/p> 1 .\n" for _ in range(40_000)).replace("1", '"1"')
-    whole = gzip.compress(b"bad\n" + lines.encode())
-    with Quarantine(tmp_path / "bad") as quarantine:
-        assert "cut short" in error(file("a.nt.gz", whole[: len(whole) - 10]), quarantine=quarantine)
-        assert (tmp_path / "bad").read_text().splitlines()[1].startswith("1\t")
-
-
-def test_a_quarantine_that_cannot_be_written(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"nowhere/bad: No such file or directory"):
-        Quarantine(tmp_path / "nowhere" / "bad")
-
-
-# ---- out
-
-NAMES = st.text(alphabet=st.characters(exclude_categories=["Cs", "Cc", "Cn", "Co"]), min_size=1, max_size=5)
-IRIS = st.one_of(
-    st.sampled_from(
-        ["http://e/a", "http://e/a#b", "mailto:a@e", "urn:x:y", "http://e/x/(y)'z", "urn:kg:%09", "urn:kg:_:x"]
-    ),
-    NAMES.map(iri_of),
-).map(NamedNode)
-BLANKS = st.sampled_from(["x", "y", "b0"]).map(BlankNode)
-LITERALS = st.one_of(
-    st.text(max_size=20).map(Literal),
-    st.integers().map(Literal),
-    st.text(max_size=5).map(lambda text: Literal(text, language="en-gb")),
-    st.text(max_size=5).map(lambda text: Literal(text, datatype=NamedNode("http://e/type"))),
-)
-PREDICATES = st.sampled_from([E + "p", E + "q#r", "urn:x:y-1", "http://www.w3.org/1999/02/22-rdf-syntax-ns#type"]).map(
-    NamedNode
-)
-TRIPLES = st.builds(Quad, st.one_of(IRIS, BLANKS), PREDICATES, st.one_of(IRIS, BLANKS, LITERALS))
-ENTITIES = st.builds(Quad, st.one_of(IRIS, BLANKS), PREDICATES, st.one_of(IRIS, BLANKS))
-QUADS = st.builds(
-    Quad,
-    st.one_of(IRIS, BLANKS),
-    PREDICATES,
-    st.one_of(IRIS, BLANKS, LITERALS),
-    st.one_of(st.just(DefaultGraph()), IRIS, BLANKS),
-)
-
-
-def same(first: list[Quad], second: list[Quad]) -> bool:
-    """The same facts, whatever the blank nodes are called."""
-    datasets = [Dataset(quads) for quads in (first, second)]
-    for dataset in datasets:
-        dataset.canonicalize(Canonical.RDFC_1_0)
-    return datasets[0] == datasets[1]
-
-
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40)
-@given(data=st.data())
-@pytest.mark.parametrize("name", SYNTAXES)
-def test_what_is_written_is_read(tmp_path: Path, name: str, data: st.DataObject) -> None:
-    syntax = SYNTAXES[name]
-    facts = ENTITIES if syntax.rdf is None else QUADS if syntax.graphs else TRIPLES
-    quads = data.draw(st.lists(facts, min_size=1, max_size=8))
-    if name == "rdfxml":
-        quads = [quad for quad in quads if not re.search("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]", quad.object.value)]
-    suffix = data.draw(st.sampled_from(["", *COMPRESS]))
-    path = tmp_path / f"facts{syntax.suffixes[0]}{suffix}"
-    assert write(quads, path, prefixes={"e": E}) == len(quads)
-    if quads:
-        assert same(list(read(path)), quads)
-    assert list(tmp_path.iterdir()) == [path]
-    path.unlink()
-
-
-@pytest.mark.parametrize("name", ["a.nt", "a.nq", "a.ttl", "a.trig", "a.rdf"])
-def test_rdf_1_2_is_written_and_read(tmp_path: Path, name: str) -> None:
-    quads = [
-        Quad(A, P, Triple(A, P, Literal("x"))),
-        Quad(A, P, Literal("x", language="ar", direction=BaseDirection.RTL)),
-    ]
-    write(quads, tmp_path / name)
-    assert same(list(read(tmp_path / name)), quads)
-
-
-@pytest.mark.parametrize(
-    ("name", "quad", "message"),
-    [
-        (
-            "a.nt",
-            Quad(A, P, B, A),
-            "ntriples holds no named graph, as <http://e/a> is: expected one of nquads, trig, jsonld",
-        ),
-        ("a.tsv", Quad(A, P, B, A), "tsv holds no named graph"),
-        ("a.n3", Quad(A, P, Triple(A, P, B)), "N3 holds no triple terms"),
-        ("a.jsonld", Quad(A, P, Triple(A, P, B)), "JSON-LD does not support RDF 1.2"),
-        ("a.rdf", Quad(A, NamedNode("http://e/1"), B), "RDF/XML cannot hold the predicate <http://e/1>"),
-        ("a.rdf", Quad(A, NamedNode("http://www.w3.org/1999/02/22-rdf-syntax-ns#li"), B), "cannot hold the predicate"),
-        ("a.rdf", Quad(A, P, Literal("\x01")), "RDF/XML cannot hold the control characters"),
-    ],
-)
-def test_what_a_syntax_cannot_hold_leaves_the_file_as_it_was(
-    tmp_path: Path, name: str, quad: Quad, message: str
-) -> None:
-    path = tmp_path / name
-    path.write_text("before")
-    with pytest.raises(UserError, match=re.escape(message)) as caught:
-        write([FACT, quad], path)
-    assert str(caught.value).startswith(f"{path}: ")
-    assert path.read_text() == "before" and list(tmp_path.iterdir()) == [path]
-
-
-def test_tables_hold_entity_facts_only(tmp_path: Path) -> None:
-    facts = [FACT, Quad(A, P, Literal("x")), Quad(A, P, Triple(A, P, B)), Quad(NamedNode("urn:kg:South%20Korea"), P, A)]
-    assert write(facts, tmp_path / "a.tsv") == 2
-    assert (
-        tmp_path / "a.tsv"
-    ).read_text() == "http://e/a\thttp://e/p\thttp://e/b\nSouth Korea\thttp://e/p\thttp://e/a\n"
-    assert write([Quad(NamedNode("urn:kg:a,b"), P, A)], tmp_path / "a.csv") == 1
-    assert (tmp_path / "a.csv").read_text() == '"a,b",http://e/p,http://e/a\n'
-
-
-def test_carriage_returns_survive_xml(tmp_path: Path) -> None:
-    quads = [Quad(A, P, Literal("a\r\nb\rc"))]
-    write(quads, tmp_path / "a.rdf")
-    assert list(read(tmp_path / "a.rdf")) == quads
-
-
-def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"^\S*nowhere/a.nt: No such file or directory$"):
-        write([FACT], tmp_path / "nowhere" / "a.nt")
-    (tmp_path / "a.nt").mkdir()
-    with pytest.raises(UserError, match="a directory: expected a file to write"):
-        write([FACT], tmp_path / "a.nt")
-    with pytest.raises(UserError, match=r"^\S*a.ttl: Invalid prefix bad IRI"):
-        write([FACT], tmp_path / "a.ttl", prefixes={"bad": "x"})
