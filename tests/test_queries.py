@@ -12,9 +12,9 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from kg.cli.app import app
+from kg.cli.sparql import print_answer
 from kg.files import shipped
 from kg.namespaces import KG, PREDICTIONS
-from kg.query.sparql.results import print_answer
 from kg.query.sparql.scored import ScoredStore
 from kg.store.sparql import Answer
 from kg.store.store import Store

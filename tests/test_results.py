@@ -2,13 +2,15 @@
 
 import json
 from io import StringIO
+from typing import Literal
 
 import pyoxigraph as ox
 import pytest
 from rich.console import Console
 
+from kg.cli.sparql import print_answer
 from kg.errors import UserError
-from kg.query.sparql.results import Format, print_answer, written
+from kg.query.sparql.results import Format, written
 from kg.store.sparql import Answer, Solutions
 
 EX = "http://example.org/"
@@ -26,7 +28,7 @@ def answer(query: str) -> Answer:
     return Answer(text.decode(), is_graph)
 
 
-def printed(query: str, format: Format = "table") -> str:
+def printed(query: str, format: Format | Literal["table"] = "table") -> str:
     file = StringIO()
     print_answer(answer(query), format, PREFIXES, Console(file=file, width=80))
     return file.getvalue()
@@ -103,5 +105,5 @@ def test_triples_are_solutions_or_rdf() -> None:
 @pytest.mark.parametrize("format", ["ntriples", "turtle"])
 @pytest.mark.parametrize("query", ["ASK {}", "SELECT * {}"])
 def test_other_answers_are_no_rdf(query: str, format: Format) -> None:
-    with pytest.raises(UserError, match=f"--format {format} is for the triples of CONSTRUCT and DESCRIBE"):
+    with pytest.raises(UserError, match=f"format {format} is for the triples of CONSTRUCT and DESCRIBE"):
         written(answer(query), format, {})

@@ -153,5 +153,5 @@ def test_and_so_it_is_with_a_model(
 
 def test_a_function_needs_a_model(paths: tuple[Path, Path], started: list[int]) -> None:
     line = said(paths, "SELECT (kg:known(?s, ?p, ?o) AS ?x) { ?s ?p ?o }")
-    assert line == "error: query: a model answers kg:score, kg:probability and kg:known: give --model\n"
+    assert line == "error: query: kg:score, kg:probability and kg:known need a model that answers them\n"
     assert started and all(gone(pid) for pid in started)

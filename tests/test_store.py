@@ -499,7 +499,7 @@ def test_a_query_is_stopped_at_its_deadline_and_the_next_one_answers(store: Stor
         ("SELECT * { ?s ?p", "query: "),
         ("SELECT * { ?s nope:p ?o }", "query: "),
         ("SELECT (<http://example.org/f>(1) AS ?x) {}", "query: "),
-        ("SELECT * { ?s ?p ?o FILTER(kg:score(?s, ?p, ?o) > 1) }", "give --model"),
+        ("SELECT * { ?s ?p ?o FILTER(kg:score(?s, ?p, ?o) > 1) }", "need a model"),
         ("", "query: "),
     ],
 )

@@ -1,11 +1,20 @@
 """`kg sparql`."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from rich.console import Console
 
 from kg.cli.command import STORE, command
 from kg.cli.console import note, out
 from kg.cli.options import ANSWERS, HOW, OUTPUT, StorePath, argument, option
+from kg.cli.tables import solutions_table
+
+if TYPE_CHECKING:
+    from kg.store.sparql import Answer
+
+Format = Literal["table", "json", "csv", "tsv", "xml", "ntriples", "turtle"]
 
 
 @command(
@@ -25,7 +34,7 @@ def sparql(
     ] = False,
     timeout_seconds: Annotated[float, option(HOW, "SECONDS", "Stop the query after so long (30).", "--timeout")] = 30.0,
     format: Annotated[
-        Literal["table", "json", "csv", "tsv", "xml", "ntriples", "turtle"],
+        Format,
         option(OUTPUT, None, "table (the default); ntriples and turtle for what CONSTRUCT and DESCRIBE give."),
     ] = "table",
 ) -> None:
@@ -34,7 +43,6 @@ def sparql(
     The default graph is the union of all graphs but that of published predictions. The store's prefixes are declared,
     and kg:, so that kg:probability(?s, ?p, ?o) needs nothing but --model.
     """
-    from kg.query.sparql.results import print_answer
     from kg.query.sparql.scored import ScoredStore
     from kg.store.store import Store
 
@@ -47,3 +55,19 @@ def sparql(
         print_answer(answer, format, opened.prefixes, out)
     for each in answer.notes:
         note(each)
+
+
+def print_answer(answer: "Answer", format: Format, prefixes: Mapping[str, str], console: Console) -> None:
+    """A table, IRIs shortened by the prefixes, with the number of solutions; true or false; or in a format."""
+    from kg.query.sparql.results import solutions, written
+
+    if format != "table":
+        console.file.write(written(answer, format, prefixes))
+        return
+    found = solutions(answer)
+    if isinstance(found, bool):
+        console.file.write(f"{str(found).lower()}\n")
+        return
+    console.print(solutions_table(found, prefixes))
+    count = len(found.rows)
+    console.print("1 solution" if count == 1 else f"{count:,} solutions", highlight=False)

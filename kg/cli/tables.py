@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from kg.query.candidates.candidate import Candidates
     from kg.query.complex.cqd import ConjunctiveAnswer
     from kg.rules.rule import Rule
+    from kg.store.sparql import Solutions
 
 # Cells that hold names are Text: rich would read square brackets in a str as markup.
 
@@ -41,6 +42,15 @@ def answer_table(asked: str, answers: Iterable["ConjunctiveAnswer"], label: Call
         new = "known" if answer.known else Text("new", "bold")
         term = Text(label(answer.term))
         table.add_row(str(answer.rank), term, f"{answer.probability:.3f}", new, Text("\n".join(facts)))
+    return table
+
+
+def solutions_table(solutions: "Solutions", prefixes: Mapping[str, str]) -> Table:
+    from kg.query.sparql.results import shortened
+
+    table = Table(*solutions.variables)
+    for row in solutions.rows:
+        table.add_row(*(Text(shortened(term, prefixes)) for term in row))
     return table
 
 

@@ -79,7 +79,7 @@ def answer(
         raise UserError(f"query: {_brief(str(error))}") from None
     except (ValueError, RuntimeError) as error:  # a prefix that is no IRI, a function that does not exist
         if functions is None and f"<{KG}" in str(error):
-            raise UserError("query: a model answers kg:score, kg:probability and kg:known: give --model") from None
+            raise UserError("query: kg:score, kg:probability and kg:known need a model that answers them") from None
         raise UserError(f"query: {error}") from None
     with damage_named(database):
         if isinstance(found, QueryTriples):

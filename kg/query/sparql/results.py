@@ -4,14 +4,11 @@ from collections.abc import Mapping
 from typing import Literal, get_args
 
 import pyoxigraph as ox
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from kg.errors import UserError
 from kg.store.sparql import Answer, Solutions, Term
 
-Format = Literal["table", "json", "csv", "tsv", "xml", "ntriples", "turtle"]
+Format = Literal["json", "csv", "tsv", "xml", "ntriples", "turtle"]
 
 _RESULTS = {
     "json": ox.QueryResultsFormat.JSON,
@@ -20,23 +17,7 @@ _RESULTS = {
     "xml": ox.QueryResultsFormat.XML,
 }
 _GRAPHS = {"ntriples": ox.RdfFormat.N_TRIPLES, "turtle": ox.RdfFormat.TURTLE}
-assert {"table", *_RESULTS, *_GRAPHS} == set(get_args(Format))
-
-
-def print_answer(answer: Answer, format: Format, prefixes: Mapping[str, str], console: Console) -> None:
-    """A table, or what `written` gives. In a table IRIs are shortened by the prefixes."""
-    if format != "table":
-        console.file.write(written(answer, format, prefixes))
-        return
-    results = answer.results()
-    if isinstance(results, bool):
-        console.file.write(f"{str(results).lower()}\n")
-        return
-    solutions = results if isinstance(results, Solutions) else _as_solutions(results)
-    console.print(_table(solutions, prefixes))
-    count = len(solutions.rows)
-    said = "1 solution" if count == 1 else f"{count:,} solutions"
-    console.print(said, highlight=False)  # no caption, which would be as narrow as the table
+assert {*_RESULTS, *_GRAPHS} == set(get_args(Format))
 
 
 def written(answer: Answer, format: Format, prefixes: Mapping[str, str]) -> str:
@@ -46,7 +27,7 @@ def written(answer: Answer, format: Format, prefixes: Mapping[str, str]) -> str:
     """
     if format in _GRAPHS:
         if not answer.is_graph:
-            raise UserError(f"--format {format} is for the triples of CONSTRUCT and DESCRIBE")
+            raise UserError(f"format {format} is for the triples of CONSTRUCT and DESCRIBE", "format")
         triples = ox.parse(answer.text, ox.RdfFormat.N_TRIPLES, lenient=True)
         found = ox.serialize((quad.triple for quad in triples), format=_GRAPHS[format], prefixes=dict(prefixes))
     elif answer.is_graph:
@@ -63,19 +44,17 @@ def written(answer: Answer, format: Format, prefixes: Mapping[str, str]) -> str:
     return text if not text or text.endswith("\n") else f"{text}\n"
 
 
-def _as_solutions(triples: list[ox.Triple]) -> Solutions:
-    rows: list[tuple[Term | None, ...]] = [(each.subject, each.predicate, each.object) for each in triples]
+def solutions(answer: Answer) -> Solutions | bool:
+    """The same as rows of terms, triples too; true or false for ASK."""
+    results = answer.results()
+    if isinstance(results, bool | Solutions):
+        return results
+    rows: list[tuple[Term | None, ...]] = [(each.subject, each.predicate, each.object) for each in results]
     return Solutions(["subject", "predicate", "object"], rows)
 
 
-def _table(solutions: Solutions, prefixes: Mapping[str, str]) -> Table:
-    table = Table(*solutions.variables)
-    for row in solutions.rows:
-        table.add_row(*(Text(_short(term, prefixes)) for term in row))
-    return table
-
-
-def _short(term: Term | None, prefixes: Mapping[str, str]) -> str:
+def shortened(term: Term | None, prefixes: Mapping[str, str]) -> str:
+    """A term for a person's eyes: an IRI by the prefix that fits, a literal as its text, nothing for None."""
     if term is None:
         return ""
     if isinstance(term, ox.NamedNode):
