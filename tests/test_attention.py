@@ -2,6 +2,9 @@
 
 import random
 import re
+import sys
+from functools import partial
+from pathlib import Path
 from pkgutil import resolve_name
 from typing import NamedTuple
 
@@ -9,8 +12,15 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.optim import Adam
 
 from kg.attention import ATTENTIONS
+from kg.bundle import Bundle
+from kg.graph.dataset import Dataset
+from kg.models.neighbourhood import NeighbourhoodTransformer
+from kg.models.scorer import Queries
+from kg.training.run import Run
+from kg.training.train import train
 
 H, D = 2, 4
 ORDER_DEPENDENT = {"star", "expander", "fnet", "window"}
@@ -230,3 +240,73 @@ def test_autocast_costs_the_rounding_of_inputs_and_no_more(name: str) -> None:
         torch.testing.assert_close(out.float()[counts], expected[counts], rtol=0.02, atol=0.01 * scale)
     assert all(x.isfinite().all() for x in finite)
     assert low.dtype == torch.bfloat16
+
+
+# A mechanism of one's own
+
+MEAN = '''
+"""The mean of all values, whoever asks."""
+
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+
+@final
+@dataclass(frozen=True)
+class Mean:
+    """The mean of the valid values; zero where there is none (average attention; Zhang et al., 2018). O(N D)."""
+
+    num_heads: int
+    head_dim: int
+
+    def __call__(
+        self,
+        q: Float[Tensor, "B H M D"],
+        k: Float[Tensor, "B H N D"],
+        v: Float[Tensor, "B H N D"],
+        mask: Bool[Tensor, "B N"],
+        generator: torch.Generator | None = None,
+    ) -> Float[Tensor, "B H M D"]:
+        count = mask.sum(1).clamp(min=1)[:, None, None, None]
+        mean = v.masked_fill(~mask[:, None, :, None], 0).sum(2, keepdim=True) / count
+        return mean.to(v.dtype).expand(q.shape)
+'''
+CONTRACT = (
+    test_the_docstring_tells_cost_and_source,
+    test_outputs_and_gradients_are_finite,
+    test_masked_is_removed,
+    test_pads_change_nothing,
+    test_rows_do_not_influence_each_other,
+    test_permuted_neighbours_are_permuted_outputs,
+    test_other_queries_than_keys,
+    test_all_chance_is_the_generators,
+    test_without_a_generator_nothing_is_random_and_nothing_is_kept,
+    test_gradients_by_differences,
+    test_autocast_costs_the_rounding_of_inputs_and_no_more,
+)
+
+
+def test_a_new_mechanism_is_one_file_and_one_entry(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, random_dataset: Dataset
+) -> None:
+    (tmp_path / "mean_attention.py").write_text(MEAN)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(ATTENTIONS, "mean", "mean_attention:Mean")
+    monkeypatch.delitem(sys.modules, "mean_attention", raising=False)
+    for promise in CONTRACT:
+        promise("mean")
+    test_rows_without_keys("mean", [0, 5, 0])
+    for garbage in (torch.nan, torch.inf, 1e30):
+        test_what_lies_at_masked_keys_has_no_influence("mean", garbage)
+    attention = partial(resolve_name(ATTENTIONS["mean"]))
+    scorer = partial(NeighbourhoodTransformer, dim=4, width=8, attention=attention)
+    run = Run(scorer, partial(Adam, lr=0.01), epochs=1, hide="exact")
+    trained = train(random_dataset, run, tmp_path / "model", quiet=True)
+    stored = Bundle.load(tmp_path / "model")
+    assert stored.run["scorer"]["arguments"]["attention"] == {"name": "mean", "arguments": {}}
+    everything = Queries(torch.arange(50), torch.arange(50) % 6, random_dataset.graph())
+    assert torch.equal(stored.scorer.score_tails(everything), trained.scorer.score_tails(everything))

@@ -440,45 +440,74 @@ def test_an_unknown_model_is_an_error() -> None:
         scorer_class("rascal")
 
 
-POPULARITY = '''
-"""Popularity: a score a tail, whatever the question."""
+MOVED_PRODUCT = '''
+"""A product with the head's numbers moved on by one."""
 
-import torch
-from torch import nn
+from typing import final
 
-from kg.models.scorer import EmbeddingScorer, QueryVectors
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from kg.models.scorer import DotScorer, Queries, QueryVectors
+from kg.models.tables import RelationWeights
 
 
-class Popularity(EmbeddingScorer):
-    def __init__(self, num_entities, num_relations, start=0.0):
-        super().__init__(num_entities, num_relations, 1, 0.0)
-        nn.init.constant_(self.table.weight, start)
+@final
+class MovedProduct(DotScorer):
+    """score(h, r, t) = sum_k h_(k - 1) w_rk t_k. encode: (B,), (B,) -> (B, dim)."""
 
-    def encode(self, queries):
-        return QueryVectors(torch.ones(len(queries), 1), queries.graph)
+    def __init__(
+        self,
+        num_entities: int,
+        num_relations: int,
+        dim: int = 8,
+        entity_dropout: float = 0.0,
+        relation_dropout: float = 0.0,
+        init: float = 0.1,
+    ) -> None:
+        super().__init__(num_entities, num_relations, dim, entity_dropout)
+        self.factor = RelationWeights(num_relations, dim, dropout=relation_dropout)
+        self.table.draw(init)
+        self.factor.draw(init)
 
-    def pairwise(self, vector, candidates):
-        return vector @ candidates.T
+    def encode(self, queries: Queries) -> QueryVectors:
+        factor = self.factor.rows(queries.relation, queries.generator)
+        return QueryVectors(self.heads(queries).roll(1, 1) * factor, queries.graph)
 
-    def rowwise(self, vector, candidates):
-        return (vector[:, None] * candidates).sum(2)
-
-    def factors(self, queries, tail):
-        return (self.entities(queries.graph, tail),)
+    def factors(self, queries: Queries, tail: Int[Tensor, " B"]) -> tuple[Float[Tensor, "B _"], ...]:
+        head, last = self.pair(queries.head, tail, queries.graph)
+        return head, self.factor.rows(queries.relation), last
 '''
+CONTRACT = (
+    test_every_way_to_name_candidates_gives_the_same_scores,
+    test_a_part_of_the_questions_gets_a_part_of_the_scores,
+    test_relations_are_scored_as_facts_are,
+    test_scores_of_relations_are_trained_on,
+    test_relations_are_not_scored_without_vectors,
+    test_tied_inverses_agree_and_own_ones_do_not,
+    test_factors_have_a_row_a_fact,
+    test_candidates_beyond_the_table_tie_last,
+    test_a_head_beyond_the_table_is_an_error,
+    test_dropout_needs_a_generator_and_follows_it,
+    test_no_tensor_of_questions_times_entities_times_dim,
+    test_a_tiny_graph_is_learned,
+)
 
 
 def test_a_new_scorer_is_one_file_and_one_entry(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, random_dataset: Dataset
 ) -> None:
-    (tmp_path / "popularity.py").write_text(POPULARITY)
+    (tmp_path / "moved_product.py").write_text(MOVED_PRODUCT)
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setitem(SCORERS, "popularity", "popularity:Popularity")
-    monkeypatch.delitem(sys.modules, "popularity", raising=False)
-    run = Run(partial(scorer_class("popularity"), start=0.5), partial(Adam, lr=0.1), epochs=3, valid_every=1)
+    monkeypatch.setitem(SCORERS, "moved_product", "moved_product:MovedProduct")
+    monkeypatch.delitem(sys.modules, "moved_product", raising=False)
+    for promise in CONTRACT:
+        promise(Made("moved_product", {}))
+    test_a_constant_scorer_ranks_in_the_middle(Made("moved_product", {}), random_dataset)
+    run = Run(partial(scorer_class("moved_product"), dim=4), partial(Adam, lr=0.1), epochs=3, valid_every=1)
     trained = train(random_dataset, run, tmp_path / "model", quiet=True)
     stored = Bundle.load(tmp_path / "model")
-    assert stored.run["scorer"] == {"name": "popularity", "arguments": {"start": 0.5}}
+    assert stored.run["scorer"] == {"name": "moved_product", "arguments": {"dim": 4}}
     ranking = evaluate(stored.scorer, stored.dataset, "test")
     assert torch.equal(ranking.rank, evaluate(trained.scorer, random_dataset, "test").rank)
     assert len(ranking.rank) == 2 * len(random_dataset.test)
