@@ -8,6 +8,7 @@ from jaxtyping import Float
 from scipy.special import expit
 from torch import Tensor
 
+from kg.newton import minimised
 from kg.probability.candidate_sample import CandidateSample
 
 LEAST_PULL = 10.0  # towards another regression, on weights of features in units of spread ...
@@ -49,28 +50,20 @@ def logistic_regression(
     a fact with the probability (1 - hidden) sigmoid(z). Drawn towards `start` by a sum of squares, with
     `pull` and, for the first column, _PULL_ON_RATE.
 
-    By Newton's method, with the expected curvature. (scikit-learn's knows of nothing missing, and draws towards 0.)
+    By Newton's method, with the expected curvature, until a step gains less than 1e-9 of the loss. (scikit-learn's
+    regression knows of nothing missing, and draws towards 0.)
     """
-    line, offset = start, math.log(hidden) if hidden else -math.inf
+    offset = math.log(hidden) if hidden else -math.inf
     pulls = np.array([_PULL_ON_RATE, *[pull] * (len(start) - 1)])
 
-    def loss(line: _Array) -> float:
-        logits = x @ line
+    def at(line: _Array) -> tuple[float, _Array, _Array]:
+        logits, away = x @ line, line - start
         each = np.logaddexp(0, logits) - labels * logits - (1 - labels) * np.logaddexp(0, logits + offset)
-        return float(weight @ each + pulls @ (line - start) ** 2 / 2)
-
-    before = loss(line)
-    for _ in range(100):
-        logits = x @ line
+        loss = float(weight @ each + pulls @ away**2 / 2)
         found, is_hidden = expit(logits), expit(logits + offset)
         expected = labels + (1 - labels) * is_hidden
+        gradient = x.T @ (weight * (found - expected)) + pulls * away
         curvature = weight * found * (1 - found) * (1 - hidden) * (1 - is_hidden)
-        curvatures = (x * curvature[:, None]).T @ x + np.diag(pulls)
-        step = np.linalg.solve(curvatures, x.T @ (weight * (expected - found)) - pulls * (line - start))
-        while (after := loss(line + step)) > before and np.abs(step).max() > 1e-9:
-            step /= 2
-        line = line + step
-        if before - after < 1e-9 * abs(before):
-            break
-        before = after
-    return line
+        return loss, gradient, np.linalg.solve((x * curvature[:, None]).T @ x + np.diag(pulls), gradient)
+
+    return minimised(at, start, least_share=1e-9)

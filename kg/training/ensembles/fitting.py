@@ -16,12 +16,12 @@ from kg.graph.dataset import Dataset
 from kg.graph.graph import with_inverses
 from kg.models.ensemble import Ensemble
 from kg.models.scorer import Queries, Scorer
+from kg.newton import minimised
 from kg.training.gradient_descent import Epoch, Fitting
 from kg.training.run import Procedure, Run
 
 _BATCH = 128  # questions scored at once
 _ROWS = 1024  # questions whose rivals are held in float64 at once
-_NEWTON = 50  # steps at most; some six are taken
 _NEAR = 1e-6  # nats that another step could gain at most
 
 
@@ -79,29 +79,17 @@ def derivatives(
 def fitted(
     evidence: Sequence[Evidence], towards: Float[Tensor, " F"], strength: float, start: Float[Tensor, " F"]
 ) -> Float[Tensor, " F"]:
-    """The weights that minimise the loss over all of it + strength / 2 ||weights - towards||^2: Newton, which is safe
-    here, as the loss is convex and a step that overshoots is halved.
-    """
+    """The weights that minimise the loss over all of it + strength / 2 ||weights - towards||^2, by Newton's method."""
 
-    def at(weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def at(weights: Tensor) -> tuple[float, Tensor, Tensor]:
         away = weights - towards
         loss, gradient, hessian = strength / 2 * away @ away, strength * away, strength * torch.eye(len(away)).double()
         for each in evidence:
             more = derivatives(each, weights)
             loss, gradient, hessian = loss + more[0], gradient + more[1], hessian + more[2]
-        return loss, gradient, hessian
+        return loss.item(), gradient, torch.linalg.solve(hessian, gradient)
 
-    weights, (loss, gradient, hessian) = start, at(start)
-    for _ in range(_NEWTON):
-        step = torch.linalg.solve(hessian, gradient)
-        if gradient @ step < _NEAR:
-            break
-        following = at(weights - step)
-        while following[0] > loss and gradient @ step > _NEAR:
-            step = step / 2
-            following = at(weights - step)
-        weights, (loss, gradient, hessian) = weights - step, following
-    return weights
+    return minimised(at, start, least_gain=_NEAR)
 
 
 def ranked(evidence: Evidence, weights: Float[Tensor, " F"]) -> tuple[Float[Tensor, " T"], Float[Tensor, " T"]]:
