@@ -1,4 +1,4 @@
-"""How tokens look at each other: mechanisms by name, all called as (q, k, v, mask) -> out. Naming one imports it."""
+"""How tokens attend to each other: mechanisms by name, all called as (q, k, v, mask) -> out. Naming one imports it."""
 
 ATTENTIONS = {
     "softmax": "kg.attention.softmax:Softmax",

@@ -13,9 +13,9 @@ from torch import Tensor
 class Fourier:
     """Re(F_sequence(F_hidden(v))) (FNet; Lee-Thorp et al., 2021), F orthonormal. O(N log N) in the tokens.
 
-    No token looks at another: q and k are not used, nothing is learned, and the sum of squares cannot grow. The hidden
-    dimension is all heads' numbers, side by side. A pad would be a token like any other, so rows are taken by their
-    number of valid tokens, one transform a number: short of batches of like length, as many calls as lengths.
+    No token attends to another: q and k are not used, nothing is learned, and the sum of squares cannot grow. The
+    hidden dimension is all heads' numbers, side by side. A pad would be a token like any other, so rows are taken by
+    their number of valid tokens, one transform a number: short of batches of like length, as many calls as lengths.
     """
 
     num_heads: int

@@ -1,4 +1,4 @@
-"""Induced points: tokens hear of each other through a few summaries."""
+"""Induced points: tokens reach each other through a few summaries."""
 
 from typing import final
 

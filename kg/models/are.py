@@ -1,4 +1,4 @@
-"""ARE: additive relational effects, RESCAL beside what walks through the graph say."""
+"""ARE: additive relational effects, RESCAL and random walks through the graph, added."""
 
 from dataclasses import replace
 from typing import Any, NamedTuple, final
@@ -25,8 +25,8 @@ class _TwoTerms(NamedTuple):
 class ARE(Scorer):
     """score(h, r, t) = h^T W_r t + sum_k w_rk P(t | h, path k) (Nickel, Jiang and Tresp, 2014).
 
-    RESCAL need not spend its rank on what paths through the graph of the question tell already. The chances are those
-    of PathRanking, and its bias is none here, as it moves no rank. `learn` says which path types there are before the
+    RESCAL need not spend its rank on what paths through the graph of the question explain. The probabilities are those
+    of PathRanking; there is no bias, as it would move no rank. `learn` sets which path types there are before the
     weights of both are fitted together; without any, and of entities without a vector, one of the two terms is left.
     """
 

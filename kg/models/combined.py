@@ -1,4 +1,4 @@
-"""Trained scorers in one: each candidate's weighted sum of what they say, with weights of each directed relation."""
+"""Trained scorers in one: each candidate's weighted sum of their scores, with weights of each directed relation."""
 
 from collections.abc import Callable, Sequence
 from typing import ClassVar, final

@@ -149,8 +149,8 @@ def _mean_of_products(
 ) -> Float[Tensor, "N D"]:
     """The mean of product(x_tail, z_relation), linear in x, over each entity's edges, sorted by relation.
 
-    Hence what an entity hears through one relation is added up first: of the 544,230 edges of FB15k-237 remain 149,689
-    products.
+    Hence what an entity receives through one relation is added up first: the 544,230 edges of FB15k-237 come to
+    149,689 products.
     """
     relation, offsets = edges.relation, edges.offsets
     is_first = torch.ones(len(relation) + 1, dtype=torch.bool, device=relation.device)
@@ -158,8 +158,8 @@ def _mean_of_products(
     is_first[offsets] = True
     bounds = is_first.nonzero()[:, 0]  # (groups + 1): edges with the same entity and relation
     of_entity = torch.searchsorted(bounds, offsets)  # (N + 1): the groups of each entity
-    heard = _bags(x, edges.tail, bounds, "sum")
-    products = product(heard, nn.functional.embedding(relation[bounds[:-1]], z))
+    received = _bags(x, edges.tail, bounds, "sum")
+    products = product(received, nn.functional.embedding(relation[bounds[:-1]], z))
     groups = torch.arange(len(products), device=products.device)
     return _bags(products, groups, of_entity, "sum") / offsets.diff().clamp(min=1)[:, None]
 

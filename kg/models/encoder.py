@@ -37,7 +37,7 @@ class Messages:
 
 
 def receivers(edge_index: EdgeIndex) -> tuple[Int[Tensor, " N1"], Int[Tensor, " E"]]:
-    """(offsets, senders) of edges sorted by receiver: receiver i hears senders[offsets[i]:offsets[i + 1]]."""
+    """(offsets, senders) of edges sorted by receiver: receiver i has senders[offsets[i]:offsets[i + 1]]."""
     (offsets, senders), _ = edge_index.get_csc()
     return offsets, senders.as_subclass(Tensor)
 
@@ -60,8 +60,8 @@ class GraphEncoder(DotScorer, ABC):
     """score(h, r, t) = sum_k x_hk z_rk x_tk over vectors x, z that message passing computes: DistMult as the decoder.
 
     The graph is encoded once a call of `encode`, and without gradients once a graph, for as long as the weights stay
-    as they are. An entity that the table has no row for starts from zero and is what its neighbours say; one without
-    neighbours has no vector. Relations r and r + R have vectors of their own.
+    as they are. An entity that the table has no row for starts from zero and is made of its neighbours alone; one
+    without neighbours has no vector. Relations r and r + R have vectors of their own.
     init: the standard deviation of the vectors that the first layer sees.
     """
 
@@ -89,7 +89,7 @@ class GraphEncoder(DotScorer, ABC):
 
     @final
     def vectors(self, graph: Graph, generator: torch.Generator | None = None) -> Vectors:
-        """Vectors of all entities of the graph and of all 2R relations; dropout as the generator says."""
+        """Vectors of all entities of the graph and of all 2R relations; with dropout where a generator is given."""
         if torch.is_grad_enabled() or generator is not None:
             return self._encoded(graph, generator)
         return self._last.of(self, graph, lambda: self._encoded(graph, None))
@@ -150,7 +150,7 @@ def chosen(rows: Float[Tensor, "N D"], ids: Int[Tensor, "*shape"] | slice) -> Fl
 
 
 class _Last:
-    """The last encoding, for whoever asks again for the same graph with the same weights; for several threads.
+    """The last encoding, for a second call with the same graph with the same weights; for several threads.
 
     Weights are compared with a copy, number by number, which costs little beside the scores of one question. Autograd's
     count of changes would cost nothing, but optimizers with a fused kernel leave it as it was. The graph is not kept

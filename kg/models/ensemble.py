@@ -1,4 +1,4 @@
-"""Trained scorers in one: what each says becomes a few numbers a candidate, their weighted sum the score."""
+"""Trained scorers in one: scores of each become a few numbers a candidate, their weighted sum the score."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
@@ -17,16 +17,16 @@ _MOST_SCORES = 1 << 22  # held at once where every relation is asked for
 
 
 class Ensemble(Scorer, ABC):
-    """score(h, r, t) = log softmax over all t of sum_pf weight_rpf feature_f(what part p says of h, r and all t)[t].
+    """score(h, r, t) = log softmax over all t of sum_pf weight_rpf feature_f(scores of part p for h, r and all t)[t].
 
     parts: scorers as partials, as in [partial(ComplEx, dim=128), partial(Frequency)]. None of them learns, and all
-    answer as they do outside training. Of a head that a part has no row for it says nothing, unless it looks at the
+    answer as they do outside training. For a head that a part has no row for it gives no scores, unless it reads the
     graph; a candidate without a vector in any part ties last. Whole rows are scored, whatever candidates are asked for.
 
-    num_features: numbers made of what a part says of a candidate.
+    num_features: numbers made of a part's score of a candidate.
     """
 
-    reads_graph: ClassVar[bool] = True  # a part may; and to hide what nobody looks at changes nothing
+    reads_graph: ClassVar[bool] = True  # a part may; hiding edges that no part reads changes nothing
     num_features: ClassVar[int]
 
     def __init__(self, num_entities: int, num_relations: int, parts: Sequence[Callable[[int, int], Scorer]]) -> None:
@@ -37,7 +37,7 @@ class Ensemble(Scorer, ABC):
 
     @abstractmethod
     def features(self, opinion: Float[Tensor, "B N"]) -> tuple[Float[Tensor, "B N"], ...]:
-        """What a part's scores are told as."""
+        """The numbers that a part's scores become."""
 
     @abstractmethod
     def weights(self, relation: Int[Tensor, " B"]) -> Float[Tensor, "P F B"]:
@@ -45,13 +45,13 @@ class Ensemble(Scorer, ABC):
 
     @final
     def opinions(self, queries: Queries) -> Iterator[Float[Tensor, "B N"]]:
-        """What each part scores all candidates, one part after the other: WORST in the rows it says nothing of."""
+        """Each part's scores of all candidates, one part after the other: WORST in the rows it has none for."""
         queries = replace(queries, generator=None)
         is_known = queries.head < self.num_entities
         asked = replace(queries, head=queries.head.where(is_known, 0))
-        somebody_looks = any(part.reads_graph for part in self.scorers())
+        any_reads_graph = any(part.reads_graph for part in self.scorers())
         for part in self.scorers():
-            if part.reads_graph or not somebody_looks:  # then the first part says what it lacks
+            if part.reads_graph or not any_reads_graph:  # otherwise the first part raises for a head without a row
                 yield part.score_tails(queries)
             else:
                 yield part.score_tails(asked).masked_fill(~is_known[:, None], WORST)

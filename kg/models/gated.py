@@ -27,7 +27,7 @@ class Gated(Scorer):
     trained model it is. base_dropout: the share of questions in training whose answer the own score must find alone.
     """
 
-    reads_graph: ClassVar[bool] = True  # the own score may; and to hide what nobody looks at changes nothing
+    reads_graph: ClassVar[bool] = True  # the own score may; hiding edges that no part reads changes nothing
 
     def __init__(
         self,

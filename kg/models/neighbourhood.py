@@ -48,22 +48,22 @@ class NeighbourhoodTransformer(GraphEncoder):
     starts as q_r + L (x_h w_r), passes `num_layers` pre-norm blocks (attention, then a feed-forward layer), and ends as
     y. An edge's vote is (U y) . v_i / sqrt(width). With `vote_hops` 2 it also lends (V y) . v_i / sqrt(width), in equal
     shares, to the edges (e_i, r_j, t) of its end, which vote with their share times (Z y)_{r_j}: so a path of two edges
-    speaks for its end. An edge of h to itself lends nothing: beyond it lie the known answers.
+    counts for its end. An edge of h to itself lends nothing: beyond it lie the known answers.
 
     x_h w_r is the complex product: without context and with readout 'votes' this is ComplEx (Trouillon et al., 2016).
-    x_e is the entity's row in the table; an entity without a row is what y says of its neighbours in answer to the
+    x_e is the entity's row in the table; an entity without a row is what y makes of its neighbours in answer to the
     question "who is it?", W y, where neighbours without a row are tokens of their relation alone, then, num_hops - 1
-    times, of what theirs said. So it answers for entities it was not trained with, if identity_dropout or MaskedEntity
-    taught it to; one without edges has no vector.
+    times, of theirs. So it answers for entities it was not trained with, if identity_dropout or MaskedEntity taught it
+    to; one without edges has no vector.
 
-    dim: complex numbers a row. width: of tokens. attention: how tokens look at each other before the query token reads
-    them: a class of kg.attention with its arguments, as in partial(Performer, num_features=64); None: they do not, only
-    the query token looks, exactly and in O(edges). feed_forward: whether blocks have that layer. context: False leaves
-    all edges out. num_neighbours: at most so many edges an entity are drawn in training; without a generator it reads
-    all. readout: 'votes', 'vector' (W y), or 'both'.
+    dim: complex numbers a row. width: of tokens. attention: how tokens attend to each other before the query token
+    reads them: a class of kg.attention with its arguments, as in partial(Performer, num_features=64); None: they do
+    not, only the query token attends, exactly and in O(edges). feed_forward: whether blocks have that layer. context:
+    False leaves all edges out. num_neighbours: at most so many edges an entity are drawn in training; without a
+    generator it reads all. readout: 'votes', 'vector' (W y), or 'both'.
     identity_dropout: the share of entities whose rows are not read in a step of training (source masking); with 1 none
-    ever is, and whoever was trained with is encoded as a newcomer is.
-    neighbour_dropout, token_dropout: the shares of tokens left out, and of those (the query token too) that tell their
+    ever is, and every entity is encoded as a new one is.
+    neighbour_dropout, token_dropout: the shares of tokens left out, and of those (the query token too) that show their
     relation alone. output_dropout: of W y.
     """
 
@@ -137,12 +137,12 @@ class NeighbourhoodTransformer(GraphEncoder):
     def _identity(
         self, ids: Int[Tensor, " B"], x: Float[Tensor, "N D"], graph: Graph, generator: torch.Generator | None
     ) -> Float[Tensor, "B D"]:
-        """What their neighbours, as x has them, say of these entities: an edge to itself says nothing."""
+        """What their neighbours, with vectors x, make of these entities: an edge to itself counts for nothing."""
         tokens = self._tokens(ids, graph, generator)
         who = self.question.weight[-1].expand(len(ids), -1)
         y, _ = self._read(who, tokens.at(tokens.tail != ids[tokens.row]), x, generator)
-        said: Tensor = self.answer(y)
-        return said
+        vector: Tensor = self.answer(y)
+        return vector
 
     def identify(self, ids: Int[Tensor, " B"], graph: Graph, generator: torch.Generator | None) -> Float[Tensor, "B N"]:
         """Scores of all rows of the table for being the entities that have these neighbours."""
@@ -189,7 +189,7 @@ class NeighbourhoodTransformer(GraphEncoder):
     def attention_weights(self, queries: Queries) -> AttentionWeights | None:
         """The weights with which the query token reads its edges' tokens in the last block, the mean of its heads.
 
-        With an `attention` these tokens have looked at each other before, and tell of other edges too.
+        With an `attention` these tokens have attended to each other before, and stand for other edges too.
         """
         if not self.reading:
             return None

@@ -46,8 +46,8 @@ class PathRanking(Scorer):
     Path k of directed relation r is a sequence of at most max_length directed relations, and P the probability that a
     random walk from h along them ends at t (kg.rules.path_features.ends). Of each r there are at most num_paths. The
     walks go through the graph of the question, so that entities that came later are answered for; what no walk reaches
-    scores bias_r. sigmoid(score) tells true from false among the examples of kg.training.algorithms.path_regression,
-    which fits the weights.
+    scores bias_r. sigmoid(score) separates true from false among the examples of
+    kg.training.algorithms.path_regression, which fits the weights.
     """
 
     reads_graph = True

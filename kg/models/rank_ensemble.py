@@ -15,8 +15,8 @@ from kg.models.scorer import Scorer
 class RankEnsemble(Ensemble):
     """score(h, r, t) = log softmax over all t of sharpness * sum_p weight_p * -log rank_p(h, r, t).
 
-    rank_p: where part p ranks t among all candidates, known answers included, since nobody can leave out those he is
-    asked for: see `mean_ranks`. A part that says nothing in a row ranks all the same. Weights, one a part whatever the
+    rank_p: where part p ranks t among all candidates, known answers included, since those that are asked for cannot
+    be left out: see `mean_ranks`. A part without scores in a row ranks all the same. Weights, one a part whatever the
     relation, sum to 1. After Meilicke et al. (2021), who found that such sums work well for rules and embeddings;
     fitted by kg.training.ensembles.rank_weights, until then every part counts the same.
     """

@@ -28,7 +28,7 @@ class RESCAL(TieableScorer):
         return dim, (dim, dim)
 
     def encode(self, queries: Queries) -> QueryVectors:
-        # There are fewer relations than questions, and a matrix is dear: each is read, and dropped from, once.
+        # There are fewer relations than questions, and a matrix is large: each is read, and dropped from, once.
         distinct, place = torch.unique(queries.relation, return_inverse=True)
         matrix = self.weights.rows(distinct, queries.generator)
         return QueryVectors(products(self.heads(queries), matrix, place), queries.graph)

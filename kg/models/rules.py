@@ -110,7 +110,7 @@ class RuleScorer(Scorer):
         )
 
     def _check_graph(self, graph: Graph) -> None:
-        """The compiled loops look up what they are told to, also outside of their arrays."""
+        """The compiled loops check no index, and would read outside of their arrays."""
         if graph.num_relations != self.num_relations or graph.num_entities < self.num_entities:
             raise ValueError(
                 f"rules of {self.num_entities:,} entities and {self.num_relations:,} relations "

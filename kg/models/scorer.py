@@ -24,7 +24,7 @@ WORST = torch.finfo(torch.float32).min  # the score of a candidate without a vec
 
 @dataclass(frozen=True, eq=False)
 class Queries:
-    """B questions (head, relation, ?) and the graph they may look at; relation r + R asks for the heads of r.
+    """B questions (head, relation, ?) and the graph they may read; relation r + R asks for the heads of r.
 
     generator: the source of randomness (dropout, sampled neighbours); None means that nothing is random.
     """
@@ -42,7 +42,7 @@ class Queries:
 
 
 class AttentionWeights(NamedTuple):
-    """M edges that B questions looked at: edge i of question row[i], with its share of 1 for all of that question."""
+    """M edges that B questions attended to: edge i of question row[i], with its share of 1 for all of that question."""
 
     row: Int[Tensor, " M"]
     relation: Int[Tensor, " M"]
@@ -70,7 +70,7 @@ class Scorer(nn.Module, ABC):
 
     @abstractmethod
     def encode(self, queries: Queries) -> State:
-        """What `compare` needs to know of the questions."""
+        """What `compare` needs of the questions."""
 
     @abstractmethod
     def compare(self, state: State, tails: Tails = None) -> Float[Tensor, "B K"]:

@@ -22,7 +22,7 @@ from kg.walks.similarity import (
     pagerank,
 )
 
-_LEAST = 1e-4  # evidence for a candidate that nothing speaks for: of 1 ... 1e-6 the best probabilities on valid facts
+_LEAST = 1e-4  # evidence for a candidate without any: of 1 ... 1e-6 the one with the best probabilities on valid facts
 
 
 class Similarity(Scorer, ABC):
@@ -74,7 +74,7 @@ class ThroughPairs(Similarity, ABC):
         sum over known (h', r, t), h' != h, of S(h', h) + known_weight * sum over known (h, r, t'), t' != t, of S(t', t)
 
     known_weight: 1 ties inverses: evidence(h, r, t) = evidence(t, r^-1, h). Below it they are not, but the second sum
-    finds things similar to a known answer that answer r for nobody; at 0.01 it decides where the first is silent.
+    finds things similar to a known answer that answer r for nobody; at 0.01 it decides where the first is 0.
     """
 
     def __init__(self, num_entities: int, num_relations: int, known_weight: float = 1.0) -> None:

@@ -1,4 +1,4 @@
-"""Transformer blocks: a query token reads the tokens of its row; query token and tokens look at each other."""
+"""Transformer blocks: a query token reads the tokens of its row; query token and tokens attend to each other."""
 
 from typing import Any, final
 
@@ -39,7 +39,7 @@ class _Block(nn.Module):
 
 @final
 class ReadingBlock(_Block):
-    """The query token looks at its row's tokens: O(M)."""
+    """The query token attends to its row's tokens: O(M)."""
 
     def forward(
         self,
@@ -68,7 +68,7 @@ class ReadingBlock(_Block):
 
 @final
 class MixingBlock(_Block):
-    """Query token and tokens look at each other, at the cost of the attention passed in."""
+    """Query token and tokens attend to each other, at the cost of the attention passed in."""
 
     def __init__(self, width: int, num_heads: int, feed_forward: bool, hidden_dropout: float, attention: Any) -> None:
         super().__init__(width, num_heads, feed_forward, hidden_dropout)
@@ -91,7 +91,7 @@ def mixed(
     vector: Float[Tensor, "M W"],
     generator: torch.Generator | None,
 ) -> tuple[Float[Tensor, "B W"], Float[Tensor, "M W"]]:
-    """Query tokens and tokens after they have looked at each other, rows of like lengths at a time."""
+    """Query tokens and tokens after they have attended to each other, rows of like lengths at a time."""
     count = torch.bincount(row, minlength=len(asked))
     start = count.cumsum(0) - count
     order = count.argsort(stable=True)

@@ -47,7 +47,7 @@ class TuckER(DotScorer):
         nn.init.normal_(self.core, std=relation_dim**-0.5)
 
     def encode(self, queries: Queries) -> QueryVectors:
-        # There are fewer relations than questions, and a matrix is dear: each is mixed once.
+        # There are fewer relations than questions, and a matrix is large: each is mixed once.
         distinct, place = torch.unique(queries.relation, return_inverse=True)
         matrix = self._matrices(distinct, queries.generator)  # (U, D, D)
         vector = products(self.heads(queries), matrix, place)
