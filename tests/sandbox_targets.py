@@ -3,20 +3,19 @@
 import os
 import sys
 import time
-from collections.abc import Callable
 from typing import Any
 
 from kg.errors import UserError
-
-Progress = Callable[[dict[str, Any]], None]
+from kg.progress import Progress
 
 
 def echo(progress: Progress, **arguments: Any) -> dict[str, Any]:
     """Gives its arguments back, after printing what must not get in the way."""
     print('{"result": "a stray line"}')
     os.system('echo \'{"result": "another"}\'')
-    progress({"step": 1})
-    progress({"step": 2})
+    progress.at("step", 1)
+    progress.at("step", 2, 2)
+    progress.note("done")
     return arguments
 
 
@@ -37,13 +36,13 @@ def defect(progress: Progress) -> None:
 
 def sleep(progress: Progress) -> None:
     """Longer than any test."""
-    progress({"pid": os.getpid()})
+    progress.at("pid", os.getpid())
     time.sleep(600)
 
 
 def spin(progress: Progress) -> None:
     """Never gives up the processor."""
-    progress({"pid": os.getpid()})
+    progress.at("pid", os.getpid())
     while True:
         pass
 

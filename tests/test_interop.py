@@ -10,6 +10,7 @@ import rdflib
 from pyoxigraph import BlankNode, NamedNode, Quad, Triple
 from rdflib.compare import isomorphic
 from rdflib.namespace import RDF, RDFS
+from seen import Seen
 
 from kg.errors import UserError
 from kg.namespaces import local_name
@@ -169,9 +170,10 @@ def test_from_rdflib_and_back(store: Store, tmp_path: Path) -> None:
         assert other.prefixes["ex"] == str(EX)
         assert other.load(source).added == 0
         assert isomorphic(other.to_rdflib().default_graph, store.to_rdflib().default_graph)
-        told: list[int] = []
-        assert other.load(parsed(TURTLE), graph=str(EX.h), progress=told.append).added == 10
-        assert other.count(graph="ex:h") == told[-1] == 10
+        seen = Seen()
+        assert other.load(parsed(TURTLE), graph=str(EX.h), progress=seen).added == 10
+        assert other.count(graph="ex:h") == 10
+        assert seen.told == [("facts", 10, None)]
     assert set(interop.from_rdflib(store.to_rdflib())) == set(store.match())
 
 

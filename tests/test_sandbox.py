@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from seen import Seen
 
 from kg.errors import UserError
+from kg.progress import Progress
 from kg.store import sandbox
 from kg.store.sandbox import GIB, Worker, load_memory, run
 
@@ -36,10 +38,10 @@ def gone(pid: int) -> bool:
 
 
 def test_arguments_progress_and_result_come_through(worker: Worker) -> None:
-    seen: list[dict[str, Any]] = []
+    seen = Seen()
     arguments = {"text": "é\n\ud83d", "number": 1.5, "nothing": None, "rows": [[1, "a"], []]}
-    assert worker.call("sandbox_targets:echo", arguments, timeout_seconds=60, on_progress=seen.append) == arguments
-    assert seen == [{"step": 1}, {"step": 2}]
+    assert worker.call("sandbox_targets:echo", arguments, timeout_seconds=60, progress=seen) == arguments
+    assert seen.told == [("step", 1, None), ("step", 2, 2), "done"]
 
 
 def test_one_worker_serves_many_calls(worker: Worker) -> None:
@@ -127,12 +129,13 @@ def test_a_large_answer(worker: Worker) -> None:
 def test_an_exception_of_the_listener_ends_the_work(worker: Worker) -> None:
     pids: list[int] = []
 
-    def listener(message: dict[str, Any]) -> None:
-        pids.append(message["pid"])
-        raise KeyboardInterrupt
+    class Listener(Progress):
+        def at(self, what: str, done: int, total: int | None = None, figures: object = None) -> None:
+            pids.append(done)
+            raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        worker.call("sandbox_targets:sleep", {}, on_progress=listener)
+        worker.call("sandbox_targets:sleep", {}, progress=Listener())
     assert gone(pids[0])
 
 
@@ -152,7 +155,11 @@ ORPHAN = """
 import sys
 sys.path.insert(0, sys.argv[1])
 from kg.store.sandbox import Worker
-Worker().call("sandbox_targets:" + sys.argv[2], {}, on_progress=lambda message: print(message["pid"], flush=True))
+from kg.progress import Progress
+class Printed(Progress):
+    def at(self, what, done, total=None, figures=None):
+        print(done, flush=True)
+Worker().call("sandbox_targets:" + sys.argv[2], {}, progress=Printed())
 """
 
 

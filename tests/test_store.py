@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyoxigraph import BlankNode, DefaultGraph, Literal, NamedNode, Quad, Triple
+from seen import Seen
 
 from kg import generations
 from kg.errors import UserError
@@ -190,9 +191,9 @@ def test_a_quarantine_is_none_of_the_sources(store: Store, turtle: Path) -> None
 
 
 def test_progress_tells_the_facts_so_far(store: Store, turtle: Path) -> None:
-    told: list[int] = []
-    store.load([turtle, turtle], progress=told.append)
-    assert told == [10]
+    seen = Seen()
+    store.load([turtle, turtle], progress=seen)
+    assert seen.told == [("facts", 10, None)]
 
 
 def test_a_compressed_table(store: Store, tmp_path: Path) -> None:

@@ -91,12 +91,6 @@ def counts(done: int, total: int | None, seconds: float) -> str:
 
 
 @contextmanager
-def facts_bar() -> Iterator[Callable[[int], None]]:
-    with ConsoleProgress() as progress:
-        yield lambda done: progress.at("facts", done)
-
-
-@contextmanager
 def count_bar(what: str) -> Iterator[Callable[[int, int], None]]:
     with ConsoleProgress() as progress:
         yield lambda done, total: progress.at(what, done, total)

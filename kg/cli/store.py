@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 from kg.cli.command import START, STORE, command
-from kg.cli.console import facts_bar, note, out, print_json, say
+from kg.cli.console import ConsoleProgress, note, out, print_json, say
 from kg.cli.options import Json, StorePath, argument, option
 from kg.cli.tables import counts_table
 
@@ -39,7 +39,7 @@ def load(
     from kg.store.store import Store
 
     with Store(store, create=True) as opened:
-        with facts_bar() as progress:
+        with ConsoleProgress() as progress:
             loaded = opened.load(files, graph=graph, base=base, syntax=syntax, quarantine=quarantine, progress=progress)
         if json_:
             print_json(vars(loaded))

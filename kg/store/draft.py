@@ -5,7 +5,7 @@ facts/ terms/   the facts between entities as integers (facts.py)
 manifest.json   counts, prefixes, and the sha256 of every file
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from itertools import chain, islice
 from pathlib import Path
@@ -16,6 +16,7 @@ from pyoxigraph import DefaultGraph, NamedNode, Quad, QuerySolutions, Store
 from kg import generations
 from kg.errors import UserError
 from kg.namespaces import PREDICTIONS
+from kg.progress import Progress
 from kg.store.facts import Facts, FactsDraft, counts
 from kg.store.quarantine import Quarantine
 from kg.store.reading import read
@@ -121,7 +122,7 @@ def held(database: Store, graph: NamedNode, predicate: NamedNode | None = None) 
 
 
 def load(
-    progress: Callable[[dict[str, Any]], None],
+    progress: Progress,
     directory: str,
     number: int,
     previous: str | None,
@@ -157,19 +158,19 @@ def _parsed(
 
 @final
 class Counted:
-    """The same quads, counted; `progress({"facts": n})` now and then."""
+    """The same quads, counted; progress is told how many now and then."""
 
-    def __init__(self, quads: Iterable[Quad], progress: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(self, quads: Iterable[Quad], progress: Progress) -> None:
         self.count = 0
         self._quads, self._progress = quads, progress
 
     def __iter__(self) -> Iterator[Quad]:
         for count, quad in enumerate(self._quads, 1):
             if count % PROGRESS_EVERY == 0:
-                self._progress({"facts": count})
+                self._progress.at("facts", count)
             self.count = count
             yield quad
-        self._progress({"facts": self.count})
+        self._progress.at("facts", self.count)
 
 
 def read_manifest(generation: Path) -> dict[str, Any]:

@@ -15,18 +15,16 @@ import tempfile
 import threading
 import time
 import weakref
-from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
 from kg.errors import UserError
+from kg.progress import SILENT, Progress
 
 GIB = 1 << 30
 QUERY_MEMORY = 4 * GIB
 START_SECONDS = 120.0  # for the interpreter to come up, on a machine that does much else
-
-Progress = Callable[[dict[str, Any]], None]
 
 
 def load_memory() -> int:
@@ -40,11 +38,11 @@ def run(
     *,
     timeout_seconds: int | float | None,
     memory_bytes: int | None,
-    on_progress: Progress | None = None,
+    progress: Progress = SILENT,
 ) -> Any:
     """Worker.call in a worker for this once."""
     with Worker(memory_bytes) as worker:
-        return worker.call(target, arguments, timeout_seconds=timeout_seconds, on_progress=on_progress)
+        return worker.call(target, arguments, timeout_seconds=timeout_seconds, progress=progress)
 
 
 class Worker:
@@ -65,13 +63,13 @@ class Worker:
         arguments: dict[str, Any],
         *,
         timeout_seconds: int | float | None = None,
-        on_progress: Progress | None = None,
+        progress: Progress = SILENT,
     ) -> Any:
         """What `module:function(**arguments, progress=...)` returns: arguments, result and progress go as JSON.
 
-        on_progress is called with what the function gives to progress, in order. UserError: the function raised it, the
-        deadline passed, the memory did not suffice, or the worker died. RuntimeError: any other exception in the
-        function, with its traceback. If anything else ends the call (Ctrl-C, an exception of on_progress) the worker is
+        progress is told what the function tells its own, less the figures, in order. UserError: the function raised it,
+        the deadline passed, the memory did not suffice, or the worker died. RuntimeError: any other exception in the
+        function, with its traceback. If anything else ends the call (Ctrl-C, an exception of progress) the worker is
         killed.
         """
         request = json.dumps({"target": target, "arguments": arguments})
@@ -79,7 +77,7 @@ class Worker:
             process = self._alive()
             try:
                 process.send(request)
-                answer = self._answer(process, timeout_seconds, on_progress)
+                answer = self._answer(process, timeout_seconds, progress)
             except BaseException:
                 self.close()
                 raise
@@ -114,15 +112,17 @@ class Worker:
                 raise
         return self._process
 
-    def _answer(self, process: "_Process", timeout: int | float | None, on_progress: Progress | None) -> dict[str, Any]:
+    def _answer(self, process: "_Process", timeout: int | float | None, progress: Progress) -> dict[str, Any]:
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
             left = None if deadline is None else deadline - time.monotonic()
             message = self._next(process, left, timeout)
-            if "progress" not in message:
+            if "at" in message:
+                progress.at(*message["at"])
+            elif "note" in message:
+                progress.note(message["note"])
+            else:
                 return message
-            if on_progress is not None:
-                on_progress(message["progress"])
 
     def _next(self, process: "_Process", left: int | float | None, timeout: int | float | None) -> dict[str, Any]:
         """The next message. UserError: none within the seconds left, or the worker died."""
@@ -157,7 +157,7 @@ _OUT_OF_MEMORY = ("memory allocation of", "bad_alloc", "MemoryError", "annot all
 
 def _result(answer: dict[str, Any]) -> Any:
     if "user_error" in answer:
-        raise UserError(answer["user_error"])
+        raise UserError(answer["user_error"], answer["setting"])
     if "defect" in answer:
         raise RuntimeError(f"in the worker:\n{answer['defect']}")
     return answer["result"]

@@ -24,6 +24,7 @@ from pyoxigraph import (
 
 from kg.errors import UserError
 from kg.namespaces import KG, PREDICTIONS
+from kg.progress import Progress
 from kg.store import guard
 
 Term = NamedNode | BlankNode | Literal | Triple
@@ -63,7 +64,7 @@ class Answer:
 
 
 def answer(
-    progress: Callable[[dict[str, Any]], None],
+    progress: Progress,
     database: str,
     query: str,
     prefixes: dict[str, str],

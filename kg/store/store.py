@@ -12,6 +12,7 @@ import pyoxigraph as ox
 from kg import generations
 from kg.errors import UserError
 from kg.namespaces import KG, PREDICTIONS, RDF
+from kg.progress import SILENT, Progress
 from kg.store import draft, guard, interop, sandbox, sparql
 from kg.store.draft import StoreDraft
 from kg.store.facts import Facts, Rows
@@ -111,14 +112,14 @@ class Store:
         *,
         syntax: str | None = None,
         quarantine: Source | None = None,
-        progress: Callable[[int], None] | None = None,
+        progress: Progress = SILENT,
     ) -> Loaded:
         """Adds the facts of files (parsed in a worker process) or of an rdflib graph: all of them, or none.
 
         `graph`: the IRI of the graph that takes what the files say outside any graph. `base`: what relative IRIs and
         the plain names of TSV are relative to. `syntax`: by name, else by suffix. `quarantine`: a file that takes the
         bad lines of N-Triples, N-Quads and TSV; without it a bad line is a UserError with file, line and column.
-        `progress` is called with the number of facts read so far.
+        `progress` is told the number of facts read so far.
         """
         started = time.monotonic()
         if isinstance(sources, (str, Path)):
@@ -141,18 +142,16 @@ class Store:
                     },
                     timeout_seconds=None,
                     memory_bytes=sandbox.load_memory(),
-                    on_progress=(lambda message: progress(message["facts"])) if progress else None,
+                    progress=progress,
                 )
         else:
             counts = self._load_rdflib(sources, graph, progress)
         self._open()
         return Loaded(**counts, seconds=time.monotonic() - started, generation=self.generation)
 
-    def _load_rdflib(
-        self, source: "rdflib.Graph", graph: str | None, progress: Callable[[int], None] | None
-    ) -> dict[str, int]:
+    def _load_rdflib(self, source: "rdflib.Graph", graph: str | None, progress: Progress) -> dict[str, int]:
         quads = interop.from_rdflib(source, graph=graph)
-        counted = draft.Counted(quads, lambda message: progress(message["facts"]) if progress else None)
+        counted = draft.Counted(quads, progress)
         with generations.write(self.path) as new:
             writing = StoreDraft(new.path, new.number, new.previous)
             added = writing.insert(counted)

@@ -2,8 +2,8 @@
 
 Requests come on standard input, answers leave on what was standard output, one JSON object a line:
 
-    {"target": "module:function", "arguments": {...}}  ->  {"progress": {...}} ...  then one of
-    {"result": ...}   {"user_error": message}   {"memory_error": true}   {"defect": traceback}
+    {"target": "module:function", "arguments": {...}}  ->  {"at": [what, done, total]}, {"note": line} ...  then one of
+    {"result": ...}   {"user_error": line, "setting": name or null}   {"memory_error": true}   {"defect": traceback}
 """
 
 import contextlib
@@ -15,9 +15,11 @@ import signal
 import sys
 import threading
 import traceback
-from typing import IO, Any
+from collections.abc import Callable
+from typing import IO, Any, final
 
 from kg.errors import UserError
+from kg.progress import Progress
 
 
 def main() -> None:
@@ -60,15 +62,26 @@ def _say(answers: IO[str], **message: Any) -> None:
         answers.flush()
 
 
-def _serve(request: dict[str, Any], answers: IO[str]) -> None:
-    def progress(message: dict[str, Any]) -> None:
-        _say(answers, progress=message)
+@final
+class _Passed(Progress):
+    """What is told here is told to the parent's."""
 
+    def __init__(self, answers: IO[str]) -> None:
+        self._answers = answers
+
+    def at(self, what: str, done: int, total: int | None = None, figures: Callable[[], str] | None = None) -> None:
+        _say(self._answers, at=[what, done, total])
+
+    def note(self, text: str) -> None:
+        _say(self._answers, note=text)
+
+
+def _serve(request: dict[str, Any], answers: IO[str]) -> None:
     try:
         function = pkgutil.resolve_name(request["target"])
-        _say(answers, result=function(**request["arguments"], progress=progress))
+        _say(answers, result=function(**request["arguments"], progress=_Passed(answers)))
     except UserError as error:
-        _say(answers, user_error=str(error))
+        _say(answers, user_error=str(error), setting=error.setting)
     except MemoryError:
         _say(answers, memory_error=True)
         os._exit(0)  # what is left of the heap is no place to go on

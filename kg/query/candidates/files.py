@@ -1,7 +1,7 @@
 """Candidates as files, out and in: TSV, JSON lines, and RDF in every syntax of kg.store.syntaxes."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from pyoxigraph import DefaultGraph, NamedNode, Quad
 from kg.errors import UserError, one_line
 from kg.files import COMPRESSIONS, suffix_of, write_lines
 from kg.namespaces import PREDICTIONS
+from kg.progress import Progress
 from kg.query.candidates.annotations import PREFIXES, Origin, annotations, read_annotations
 from kg.query.candidates.candidate import Candidate, Candidates
 from kg.store import sandbox
@@ -195,7 +196,7 @@ def _read_rdf(file: Path) -> tuple[Candidates, Origin | None]:
     return Candidates(tuple(Candidate(*row) for row in found["rows"])), origin and Origin.from_json(origin)
 
 
-def rows(progress: Callable[[dict[str, Any]], None], path: str) -> dict[str, Any]:
+def rows(progress: Progress, path: str) -> dict[str, Any]:
     """What the worker does: the candidates and the run of an RDF file, as JSON."""
     try:
         candidates, origin = read_annotations(read(path, keep_labels=True))

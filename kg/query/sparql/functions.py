@@ -13,6 +13,7 @@ from torch import Tensor
 from kg.errors import UserError
 from kg.models.scorer import Queries
 from kg.namespaces import KG
+from kg.progress import Progress
 from kg.query.plausibility import Plausibility
 from kg.query.predictor import Predictor
 from kg.store import sparql
@@ -22,14 +23,12 @@ from kg.store.store import term_text
 _CACHE = 1 << 28  # bytes of rows of scores, and as many of probabilities and of known answers
 
 
-def load(progress: Callable[[dict[str, Any]], None], model: str, store: str, generation: int) -> None:
+def load(progress: Progress, model: str, store: str, generation: int) -> None:
     """Reads the model and the facts of a store, for the queries that follow."""
     _values(model, store, generation)
 
 
-def answer(
-    progress: Callable[[dict[str, Any]], None], model: str, store: str, generation: int, **request: Any
-) -> dict[str, Any]:
+def answer(progress: Progress, model: str, store: str, generation: int, **request: Any) -> dict[str, Any]:
     """As sparql.answer."""
     calls = Calls(_values(model, store, generation))
     found = sparql.answer(progress, **request, functions=calls.functions())
