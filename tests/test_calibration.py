@@ -16,6 +16,7 @@ from torch.optim import Adagrad
 
 from kg import bundle as bundles
 from kg.bundle import Bundle
+from kg.errors import UserError
 from kg.graph.dataset import Dataset
 from kg.graph.known import reflexive_relations
 from kg.graph.vocabulary import Vocabulary
@@ -354,6 +355,9 @@ def test_a_bundle_is_calibrated_and_saved(tmp_path: Path) -> None:
     assert after.calibration == made(fit_calibration(before.scorer, given, None, seed=4)).to_json()
     bare = Bundle.load(tmp_path / "without")
     assert calibrate(bare) is bare and Bundle.load(tmp_path / "without").sha256 == bare.sha256
+    other = replace(after, calibration={"features": ["luck"], "weights": [], "shape": "platt", "knots": []})
+    with pytest.raises(UserError, match="with must be calibrated anew: it is of luck, this version knows"):
+        calibration_of(other)
     assert calibration_of(bare) is None and torch.equal(
         made(calibration_of(after)).weights, Calibration.from_json(after.calibration).weights
     )

@@ -5,7 +5,6 @@ import json
 import pytest
 import torch
 
-from kg.errors import UserError
 from kg.probability.calibration import Calibration, by_log_softmax
 from kg.probability.features import FEATURES, WEIGHTS, features
 from kg.probability.query_scores import ScoreBlock
@@ -52,5 +51,5 @@ def test_what_is_stored_names_the_features() -> None:
     assert stored["features"] == list(WEIGHTS) and {len(row) for row in stored["weights"]} == {len(WEIGHTS)}
     unnamed = {key: value for key, value in stored.items() if key != "features"}  # as it was stored at first
     assert torch.equal(Calibration.from_json(unnamed).weights, Calibration.from_json(stored).weights)
-    with pytest.raises(UserError, match="a calibration of constant, luck: this version knows constant, mean_score"):
+    with pytest.raises(ValueError, match="it is of constant, luck, this version knows constant, mean_score"):
         Calibration.from_json({**stored, "features": ["constant", "luck"]})

@@ -1,7 +1,7 @@
 """`kg calibrate`."""
 
 from kg.cli.command import MODELS, command
-from kg.cli.console import err, say
+from kg.cli.console import ConsoleProgress, say
 from kg.cli.options import Device, ModelPath, device_named
 from kg.errors import UserError
 
@@ -17,8 +17,8 @@ def calibrate(model: ModelPath, device: Device = "cpu") -> None:
     from kg.probability.calibration import calibration_of
 
     bundle = Bundle.load(model, device_named(device))
-    with err.status("calibrating"):
-        calibrated = fitting.calibrate(bundle)
+    with ConsoleProgress() as progress:
+        calibrated = fitting.calibrate(bundle, progress=progress)
     found = calibration_of(calibrated)
     if calibrated is bundle or found is None:
         raise UserError(f"{model} was trained without valid facts: there is nothing to calibrate it on")

@@ -101,16 +101,21 @@ class Calibration:
 
     @classmethod
     def from_json(cls, stored: dict[str, Any]) -> "Calibration":
-        """UserError where it was fitted to other features. (Those of WEIGHTS are meant where none are named.)"""
+        """ValueError where it was fitted to other features. (Those of WEIGHTS are meant where none are named.)"""
         names = stored.get("features", list(WEIGHTS))
         if names != list(WEIGHTS):
-            raise UserError(f"a calibration of {', '.join(names)}: this version knows {', '.join(WEIGHTS)}")
+            raise ValueError(f"it is of {', '.join(names)}, this version knows {', '.join(WEIGHTS)}")
         return cls(torch.tensor(stored["weights"]), stored["shape"], tuple(tuple(each) for each in stored["knots"]))
 
 
 def calibration_of(bundle: Bundle) -> Calibration | None:
-    """That of a trained model, None where it was not calibrated."""
-    return None if bundle.calibration is None else Calibration.from_json(bundle.calibration)
+    """That of a trained model, None where it was not calibrated. UserError where it is of other features."""
+    if bundle.calibration is None:
+        return None
+    try:
+        return Calibration.from_json(bundle.calibration)
+    except ValueError as error:
+        raise UserError(f"{bundle.path} must be calibrated anew: {error}") from None
 
 
 def by_log_softmax(num_relations: int) -> Calibration:
