@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from kg.query.predictor import Predictor
     from kg.query.sparql.scored import ScoredStore
     from kg.store.store import Store
-    from kg.training.gradient_descent import Fit
+    from kg.training.gradient_descent import GradientDescent
     from kg.training.run import Run
 
 __version__ = "0.1.0"
@@ -21,7 +21,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Bundle": "kg.bundle",
     "Dataset": "kg.graph.dataset",
-    "Fit": "kg.training.gradient_descent",
+    "GradientDescent": "kg.training.gradient_descent",
     "Graph": "kg.graph.graph",
     "Predictor": "kg.query.predictor",
     "Run": "kg.training.run",
@@ -33,7 +33,7 @@ _HOMES = {
 __all__ = [
     "Bundle",
     "Dataset",
-    "Fit",
+    "GradientDescent",
     "Graph",
     "Predictor",
     "Run",

@@ -22,8 +22,13 @@ from kg.graph.vocabulary import Vocabulary
 from kg.models import from_description
 from kg.models.scorer import Scorer
 
-FORMAT = 1
-_RENAMED = {"matrix": "matrix.weight", "matrices": "matrices.weight"}  # what weights of format 1 are called now
+FORMAT = 2
+_READABLE = (1, 2)  # 1: its run is of another form, which nothing reads but for its scorer and its seed
+_RENAMED = {
+    "matrix": "matrix.weight",
+    "matrices": "matrices.weight",
+}  # weights of format 1, and their names now
+_CALIBRATION = "calibration.json"
 _CONSTANT = ("vocabulary.json", "schema.json", "dataset.safetensors")  # the same in every generation of a training
 
 
@@ -59,8 +64,9 @@ class Bundle:
             manifest = generations.read_manifest(reader.path)
             if "config.json" not in manifest["files"]:
                 raise UserError(f"{root} is no model: it holds no config.json")
-            if manifest.get("format") != FORMAT:
-                raise UserError(f"{root}: model format {manifest.get('format')}, this version reads format {FORMAT}")
+            if manifest.get("format") not in _READABLE:
+                readable = " and ".join(map(str, _READABLE))
+                raise UserError(f"{root}: model format {manifest.get('format')}, this version reads {readable}")
             return cls._read(root, reader.path, manifest, torch.device(device))
 
     @classmethod
@@ -81,9 +87,10 @@ class Bundle:
             manifest.get("restrictions", False),
         )
         scorer = from_description(config["run"]["scorer"])(dataset.num_entities, dataset.num_relations)
-        scorer.load_state_dict(_renamed(load_file(folder / "model.safetensors")))
+        weights = load_file(folder / "model.safetensors")
+        scorer.load_state_dict(_renamed(weights) if manifest["format"] == 1 else weights)
         state = folder / "state"
-        calibration = _read_json(folder / "calibration.json")
+        calibration = _read_json(folder / _CALIBRATION)
         return cls(
             root,
             scorer.to(device).eval(),
@@ -117,11 +124,11 @@ def save(
     state: dict[str, Any],
     metrics: dict[str, Any],
     temperature: float | None = None,
-    calibration: dict[str, Any] | None = None,
 ) -> None:
     """Write the next generation of a model folder, whole or not at all.
 
-    weights: the scorer's parameters to answer with; state: tensors and plain values to resume with.
+    weights: the scorer's parameters to answer with; state: tensors and plain values to resume with. It gives no
+    probabilities until `save_calibration`.
     """
     with generations.write(Path(path), noun="model") as draft:
         folder = draft.path
@@ -136,24 +143,28 @@ def save(
         _write_json(folder / "state" / "state.json", _split(state, "", tensors))
         save_file(_contiguous(tensors), folder / "state" / "tensors.safetensors")
         _write_json(folder / "config.json", {"run": run})
-        _write_json(folder / "calibration.json", {"temperature": temperature, "probability": calibration})
+        _save_calibration(folder, temperature, None)
         _write_json(folder / "metrics.json", metrics)
         (folder / "README.md").write_text(_card(dataset, run, metrics), encoding="utf-8")
         generations.write_manifest(folder, {**_provenance(dataset), "seed": run["seed"]}, previous=draft.previous)
 
 
 def save_calibration(bundle: Bundle, calibration: dict[str, Any]) -> None:
-    """Write the next generation of a model's folder: as it is, but for its calibration."""
-    save(
-        bundle.path,
-        dataset=bundle.dataset,
-        run=bundle.run,
-        weights=bundle.scorer.state_dict(),
-        state=bundle.state,
-        metrics=bundle.metrics,
-        temperature=bundle.temperature,
-        calibration=calibration,
-    )
+    """Write the next generation of a model's folder: as it is, its format too, but for its calibration."""
+    with generations.write(bundle.path, noun="model") as draft:
+        assert draft.previous, "a bundle was read from there"
+        before = generations.read_manifest(draft.previous)
+        for name in before["files"]:
+            if name != _CALIBRATION:
+                (draft.path / name).parent.mkdir(exist_ok=True)
+                generations.carry(draft.previous / name, draft.path / name)
+        _save_calibration(draft.path, bundle.temperature, calibration)
+        written = datetime.now(UTC).isoformat(timespec="seconds")
+        generations.write_manifest(draft.path, {**before, "written": written}, previous=draft.previous)
+
+
+def _save_calibration(folder: Path, temperature: float | None, calibration: dict[str, Any] | None) -> None:
+    _write_json(folder / _CALIBRATION, {"temperature": temperature, "probability": calibration})
 
 
 def _save_dataset(folder: Path, dataset: Dataset) -> None:
@@ -191,7 +202,7 @@ def _contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _renamed(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Weights under the names that scorers give them now."""
+    """Weights of format 1 under the names that scorers give them now."""
     found = {}
     for name, value in weights.items():
         part = name.rpartition(".")[2]
@@ -244,7 +255,7 @@ def _card(dataset: Dataset, run: dict[str, Any], metrics: dict[str, Any]) -> str
 A link predictor: it ranks tails for (head, relation, ?) and heads for (?, relation, tail).
 
 - trained with kg {kg.__version__} on {Path(dataset.source).name or "facts given in Python"}: {dataset.describe()}
-- {_fitted_by(run)}, seed {run["seed"]} (all: config.json)
+- {run["algorithm"]["name"].replace("_", " ")}, seed {run["seed"]} (all: config.json)
 - epochs so far {metrics["epochs"]}, best at {metrics["best_epoch"]}
 
 Filtered ranking on its valid facts, both directions, all entities as candidates{_how(metrics)}:
@@ -272,12 +283,6 @@ def _told(value: Any) -> str:
 def _how(metrics: dict[str, Any]) -> str:
     """What must be said of figures on facts that the model was itself fitted on."""
     return ", each half with weights that the other half gave" if metrics.get("cross_fitted") else ""
-
-
-def _fitted_by(run: dict[str, Any]) -> str:
-    if run["procedure"]:
-        return f"procedure {run['procedure']['name']}"
-    return f"objective {run['objective']['name']}, optimizer {run['optimizer']['name']}"
 
 
 _CARD_FIGURES = ("mrr", "mean_rank", "amri", "hits_at_1", "hits_at_3", "hits_at_10", "perplexity")

@@ -22,10 +22,11 @@ PRESET = """
 from functools import partial
 from torch.optim import Adam
 from kg.models.distmult import DistMult
+from kg.training.gradient_descent import GradientDescent
 from kg.training.run import Run
 
 def small():
-    return Run(partial(DistMult, dim=4), partial(Adam, lr=0.01), batch_size=64, epochs=2, seed=7)
+    return Run(partial(DistMult, dim=4), GradientDescent(partial(Adam, lr=0.01), batch_size=64, epochs=2), seed=7)
 """
 
 

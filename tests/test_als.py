@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 import torch
+from runs import varied
 from torch import Tensor
-from torch.optim import Adam
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from kg.bundle import Bundle
@@ -20,6 +20,7 @@ from kg.graph.dataset import Dataset
 from kg.graph.vocabulary import Vocabulary
 from kg.models.complex import ComplEx
 from kg.models.rescal import RESCAL
+from kg.training.algorithm import Trainer
 from kg.training.algorithms import als
 from kg.training.algorithms.als import (
     ALS,
@@ -30,17 +31,15 @@ from kg.training.algorithms.als import (
     moved_entities,
     squared_error,
 )
-from kg.training.gradient_descent import Fitting
-from kg.training.regularizers import N3
 from kg.training.run import Run
-from kg.training.train import fitting, resume, train
+from kg.training.train import resume, train
 
-RUN = Run(partial(RESCAL, dim=5, tied=True), epochs=4, valid_every=1, procedure=ALS(2.0, 3.0))
+RUN = Run(partial(RESCAL, dim=5, tied=True), ALS(2.0, 3.0, epochs=4, valid_every=1))
 N, R = 50, 3
 
 
-def new_fit(dataset: Dataset, run: Run = RUN) -> Fitting:
-    return fitting(run.new_scorer(dataset.num_entities, dataset.num_relations), dataset, run)
+def new_fit(dataset: Dataset, run: Run = RUN) -> Trainer:
+    return run.trainer(dataset)
 
 
 def dataset_of(facts: list[list[int]], entities: int, relations: int) -> Dataset:
@@ -152,27 +151,27 @@ def test_the_start_is_the_leading_eigenvectors(random_dataset: Dataset) -> None:
     assert torch.equal(found, leading_eigenvectors(random_dataset.graph(), 5, seed=3))
 
 
-@pytest.mark.parametrize("procedure", [ALS(), ALS(0.01, 0.01), ALS(1e-9, 100.0), ALS(100.0, 1e-9)])
-def test_no_update_raises_the_loss(slices: Slices, factors: tuple[Tensor, Tensor], procedure: ALS) -> None:
+@pytest.mark.parametrize("algorithm", [ALS(), ALS(0.01, 0.01), ALS(1e-9, 100.0), ALS(100.0, 1e-9)])
+def test_no_update_raises_the_loss(slices: Slices, factors: tuple[Tensor, Tensor], algorithm: ALS) -> None:
     vectors, matrices = factors
     matrices = 10 * matrices  # where Nickel's full step overshoots
 
     def loss() -> float:
-        penalty = procedure.entity_weight * vectors.square().sum() + procedure.relation_weight * matrices.square().sum()
+        penalty = algorithm.entity_weight * vectors.square().sum() + algorithm.relation_weight * matrices.square().sum()
         return float(squared_error(slices, vectors, matrices) + penalty)
 
     losses = [loss()]
     for _ in range(40):
-        vectors = moved_entities(slices, vectors, matrices, procedure.entity_weight)
+        vectors = moved_entities(slices, vectors, matrices, algorithm.entity_weight)
         losses.append(loss())
-        matrices = fitted_relations(slices, vectors, procedure.relation_weight)
+        matrices = fitted_relations(slices, vectors, algorithm.relation_weight)
         losses.append(loss())
     assert all(after <= before * (1 + 1e-12) for before, after in pairwise(losses))
     assert losses[-1] < losses[0] / 2
 
 
 def test_losses_fall_sweep_by_sweep_and_are_those_of_the_weights(random_dataset: Dataset) -> None:
-    fit = new_fit(random_dataset, replace(RUN, epochs=30))
+    fit = new_fit(random_dataset, varied(RUN, epochs=30))
     losses = [epoch.loss for epoch in fit]
     assert all(after < before * (1 + 1e-6) for before, after in pairwise(losses))
     assert losses[-1] < losses[0] < 1  # a model that is 0 everywhere has 1
@@ -186,7 +185,7 @@ def test_losses_fall_sweep_by_sweep_and_are_those_of_the_weights(random_dataset:
 def test_a_tiny_graph_is_learned() -> None:
     facts = [[i, 0, (i + 1) % 6] for i in range(6)] + [[i, 1, 5 - i] for i in range(6)]
     data = dataset_of(facts, 6, 2)
-    fit = new_fit(data, Run(partial(RESCAL, dim=6, tied=True), epochs=50, procedure=ALS(0.01, 0.01)))
+    fit = new_fit(data, Run(partial(RESCAL, dim=6, tied=True), ALS(0.01, 0.01, epochs=50)))
     assert all(epoch.complete for epoch in fit)
     assert evaluate(fit.scorer, data, "train").metrics().mrr == 1
 
@@ -206,7 +205,7 @@ class Largest(TorchDispatchMode):
 def test_no_tensor_of_entities_times_entities() -> None:
     data = dataset_of([[i, i % 2, (3 * i + 1) % 300] for i in range(300)], 300, 2)
     with Largest() as largest:
-        assert len(list(new_fit(data, replace(RUN, epochs=2)))) == 2
+        assert len(list(new_fit(data, varied(RUN, epochs=2)))) == 2
     assert 300 * 5 <= largest.numel < 300 * 300 / 10
 
 
@@ -223,7 +222,7 @@ def small(**arguments: Any) -> "partial[Any]":
 # In the training loop
 
 
-def weights(fit: Fitting) -> list[Tensor]:
+def weights(fit: Trainer) -> list[Tensor]:
     return [value.clone() for value in fit.scorer.state_dict().values()]
 
 
@@ -253,7 +252,7 @@ def test_a_pause_after_any_step_changes_nothing(random_dataset: Dataset, monkeyp
 
 
 def test_the_training_loop_takes_it_as_it_is(random_dataset: Dataset, tmp_path: Path) -> None:
-    trained = train(random_dataset, RUN, tmp_path / "whole", quiet=True)
+    trained = train(random_dataset, RUN, tmp_path / "whole")
     fit = new_fit(random_dataset)
     mrrs = []
     for _ in fit:
@@ -262,13 +261,13 @@ def test_the_training_loop_takes_it_as_it_is(random_dataset: Dataset, tmp_path: 
     assert [row["valid_mrr"] for row in history] == mrrs
     assert trained.metrics["valid"]["mrr"] == pytest.approx(max(mrrs), rel=1e-6)
     assert trained.temperature not in (None, 1.0)  # least squares are no probabilities
-    train(random_dataset, replace(RUN, epochs=2), tmp_path / "part", quiet=True)
-    resumed = resume(tmp_path / "part", epochs=4, quiet=True)
+    train(random_dataset, varied(RUN, epochs=2), tmp_path / "part")
+    resumed = resume(tmp_path / "part", epochs=4)
     assert [row["loss"] for row in resumed.metrics["history"]] == [row["loss"] for row in history]
     card = next((tmp_path / "part").glob("*/README.md")).read_text()
-    assert "procedure als, seed 0" in card
+    assert "- als, seed 0" in card
     stored = Bundle.load(tmp_path / "part")
-    assert stored.run == replace(RUN, epochs=4).to_json()
+    assert stored.run == varied(RUN, epochs=4).to_json()
     for name, value in trained.scorer.state_dict().items():
         assert torch.equal(stored.scorer.state_dict()[name], value)
 
@@ -286,26 +285,25 @@ def test_it_is_a_function_of_the_seed(random_dataset: Dataset) -> None:
 
 def test_json_round_trip() -> None:
     stored = json.loads(json.dumps(RUN.to_json()))
-    assert stored["procedure"] == {"name": "als", "arguments": {"entity_weight": 2.0, "relation_weight": 3.0}}
-    assert Run.from_json(stored).procedure == RUN.procedure
+    settings = {"entity_weight": 2.0, "relation_weight": 3.0, "epochs": 4, "valid_every": 1, "patience": 10}
+    assert stored["algorithm"] == {"name": "als", "arguments": settings}
+    assert Run.from_json(stored).algorithm == RUN.algorithm
     assert Run.from_json(stored).to_json() == stored
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("scorer", "message"),
     [
-        ({"scorer": partial(RESCAL, dim=3)}, "RESCAL with tied=True alone"),
-        ({"scorer": partial(ComplEx, dim=3, tied=True)}, "RESCAL with tied=True alone"),
-        ({"scorer": small(dim=51)}, "dim 51 is more than the 50 entities"),
-        ({"scorer": small(entity_dropout=0.1)}, "no use for dropout"),
-        ({"scorer": small(relation_dropout=0.1)}, "no use for dropout"),
-        ({"regularizer": N3(0.1)}, "no use for this run's regularizer"),
-        ({"regularizer": N3(0.1), "optimizer": partial(Adam, lr=1.0)}, "run's optimizer and regularizer"),
+        (partial(RESCAL, dim=3), "RESCAL with tied=True alone"),
+        (partial(ComplEx, dim=3, tied=True), "RESCAL with tied=True alone"),
+        (small(dim=51), "dim 51 is more than the 50 entities"),
+        (small(entity_dropout=0.1), "no use for dropout"),
+        (small(relation_dropout=0.1), "no use for dropout"),
     ],
 )
-def test_what_it_cannot_fit_is_an_error(random_dataset: Dataset, change: dict[str, Any], message: str) -> None:
+def test_what_it_cannot_fit_is_an_error(random_dataset: Dataset, scorer: "partial[Any]", message: str) -> None:
     with pytest.raises(UserError, match=message):
-        new_fit(random_dataset, replace(RUN, **change))
+        new_fit(random_dataset, replace(RUN, scorer=scorer))
 
 
 @pytest.mark.parametrize("weight", [0.0, -1.0, float("nan"), float("inf")])

@@ -19,6 +19,7 @@ from kg.bundle import Bundle
 from kg.graph.dataset import Dataset
 from kg.models.neighbourhood import NeighbourhoodTransformer
 from kg.models.scorer import Queries
+from kg.training.gradient_descent import GradientDescent
 from kg.training.run import Run
 from kg.training.train import train
 
@@ -304,8 +305,8 @@ def test_a_new_mechanism_is_one_file_and_one_entry(
         test_what_lies_at_masked_keys_has_no_influence("mean", garbage)
     attention = partial(resolve_name(ATTENTIONS["mean"]))
     scorer = partial(NeighbourhoodTransformer, dim=4, width=8, attention=attention)
-    run = Run(scorer, partial(Adam, lr=0.01), epochs=1, hide="exact")
-    trained = train(random_dataset, run, tmp_path / "model", quiet=True)
+    run = Run(scorer, GradientDescent(partial(Adam, lr=0.01), hide="exact", epochs=1))
+    trained = train(random_dataset, run, tmp_path / "model")
     stored = Bundle.load(tmp_path / "model")
     assert stored.run["scorer"]["arguments"]["attention"] == {"name": "mean", "arguments": {}}
     everything = Queries(torch.arange(50), torch.arange(50) % 6, random_dataset.graph())

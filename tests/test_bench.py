@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from rich.console import Console
+from runs import Noted, varied
 from torch.optim import Adam
 
 from kg.bundle import Bundle
@@ -20,11 +20,11 @@ from kg.graph.dataset import Dataset
 from kg.models.distmult import DistMult
 from kg.models.transe import TransE
 from kg.studies.bench import Results, _epoch_seconds, _seconds_to, bench, leaderboard, markdown, plot, plot_cost
-from kg.training.gradient_descent import Fit
+from kg.training.gradient_descent import Descent, GradientDescent
 from kg.training.run import Run
 from kg.training.train import Interrupted
 
-SMALL = Run(partial(DistMult, dim=4), partial(Adam, lr=0.01), epochs=4, valid_every=2)
+SMALL = Run(partial(DistMult, dim=4), GradientDescent(partial(Adam, lr=0.01), epochs=4, valid_every=2))
 NEW = ("seconds_to_95_percent", "queries_per_second", "answers_per_second")  # what rows of version 0.1.0 lack
 TIMES = ("seconds", "peak_memory_mb", *NEW)
 SHIFT = replace(SMALL, scorer=partial(TransE, dim=4))
@@ -40,13 +40,13 @@ def unplotted(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def steps(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     """The steps that are taken: an item each."""
-    take, taken = Fit._take_step, list[int]()
+    take, taken = Descent._take_step, list[int]()
 
-    def counting(fit: Fit, order: torch.Tensor) -> None:
-        taken.append(fit.run.seed)
+    def counting(fit: Descent, order: torch.Tensor) -> None:
+        taken.append(fit.seed)
         take(fit, order)
 
-    monkeypatch.setattr(Fit, "_take_step", counting)
+    monkeypatch.setattr(Descent, "_take_step", counting)
     yield taken
 
 
@@ -62,7 +62,7 @@ def without_time(results: Results) -> object:
 
 
 def test_every_preset_with_every_seed(random_dataset: Dataset, tmp_path: Path) -> None:
-    results = bench(random_dataset, {"small": SMALL, "shift": SHIFT}, tmp_path / "b", seeds=2, quiet=True)
+    results = bench(random_dataset, {"small": SMALL, "shift": SHIFT}, tmp_path / "b", seeds=2)
     assert [(row["preset"], row["seed"]) for row in results.rows] == [
         ("small", 0),
         ("shift", 0),
@@ -127,14 +127,14 @@ def test_the_course_by_hand() -> None:
 
 
 def test_results_of_an_older_version_still_open(random_dataset: Dataset, tmp_path: Path, steps: list[int]) -> None:
-    bench(random_dataset, {"small": SMALL}, tmp_path / "b", seeds=1, quiet=True)
+    bench(random_dataset, {"small": SMALL}, tmp_path / "b", seeds=1)
     file = tmp_path / "b" / "results.json"
     held = json.loads(file.read_text())
     for key in NEW:
         del held["rows"][0][key]
     file.write_text(json.dumps(held))
     steps.clear()
-    old, new = bench(random_dataset, {"small": SMALL}, tmp_path / "b", seeds=2, quiet=True).rows
+    old, new = bench(random_dataset, {"small": SMALL}, tmp_path / "b", seeds=2).rows
     assert set(steps) == {1} and set(new) - set(old) == set(NEW)
     only_old = Results({"source": "toy", "facts": "", "sha256": ""}, {"small": {}}, [old])
     assert leaderboard(only_old)[0]["answers/s"] == "-" and leaderboard(only_old)[0]["seconds to 95 %"] == "-"
@@ -162,87 +162,91 @@ def test_the_table_by_hand() -> None:
 
 
 def test_a_second_call_trains_what_is_missing(random_dataset: Dataset, tmp_path: Path, steps: list[int]) -> None:
-    first = bench(random_dataset, {"small": SMALL}, tmp_path / "b", seeds=1, quiet=True)
+    first = bench(random_dataset, {"small": SMALL}, tmp_path / "b", seeds=1)
     assert set(steps) == {0}
     steps.clear()
-    again = bench(random_dataset, {"small": SMALL}, tmp_path / "b", seeds=1, quiet=True)
+    again = bench(random_dataset, {"small": SMALL}, tmp_path / "b", seeds=1)
     assert steps == [] and again == first
-    more = bench(random_dataset, {"shift": SHIFT, "small": SMALL}, tmp_path / "b", seeds=2, quiet=True)
+    more = bench(random_dataset, {"shift": SHIFT, "small": SMALL}, tmp_path / "b", seeds=2)
     assert [(row["preset"], row["seed"]) for row in more.rows[1:]] == [("shift", 0), ("shift", 1), ("small", 1)]
     assert more.rows[0] == first.rows[0]
 
 
 def test_ctrl_c_and_on(random_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     presets = {"small": SMALL, "shift": SHIFT}
-    take, seen = Fit._take_step, count(1)
+    take, seen = Descent._take_step, count(1)
 
-    def stepping(fit: Fit, order: torch.Tensor) -> None:
+    def stepping(fit: Descent, order: torch.Tensor) -> None:
         take(fit, order)
         if next(seen) == 10:  # 800 questions are 2 steps an epoch: the second epoch of the second model
             signal.raise_signal(signal.SIGINT)
 
     with monkeypatch.context() as patched, pytest.raises(Interrupted):
-        patched.setattr(Fit, "_take_step", stepping)
-        bench(random_dataset, presets, tmp_path / "b", seeds=1, quiet=True)
+        patched.setattr(Descent, "_take_step", stepping)
+        bench(random_dataset, presets, tmp_path / "b", seeds=1)
     assert not Bundle.load(tmp_path / "b" / "shift-0").metrics["finished"]
-    results = bench(random_dataset, presets, tmp_path / "b", seeds=1, quiet=True)
-    whole = bench(random_dataset, presets, tmp_path / "whole", seeds=1, quiet=True)
+    results = bench(random_dataset, presets, tmp_path / "b", seeds=1)
+    whole = bench(random_dataset, presets, tmp_path / "whole", seeds=1)
     assert without_time(results) == without_time(whole)
 
 
 def test_a_model_that_finished_unmeasured(random_dataset: Dataset, tmp_path: Path, steps: list[int]) -> None:
     """Killed between the last epoch and the results: it is measured, not trained."""
-    bench(random_dataset, {"small": SMALL}, tmp_path / "b", seeds=1, quiet=True)
+    bench(random_dataset, {"small": SMALL}, tmp_path / "b", seeds=1)
     file = tmp_path / "b" / "results.json"
     held = json.loads(file.read_text())
     rows, held["rows"] = held["rows"], []
     file.write_text(json.dumps(held))
     steps.clear()
-    results = bench(random_dataset, {"small": SMALL}, tmp_path / "b", seeds=1, quiet=True)
+    results = bench(random_dataset, {"small": SMALL}, tmp_path / "b", seeds=1)
     assert steps == [] and results.rows[0]["test"] == rows[0]["test"]
 
 
 def test_what_is_never_mixed(random_dataset: Dataset, tmp_path: Path, steps: list[int]) -> None:
     out = tmp_path / "b"
-    bench(random_dataset, {"small": SMALL}, out, seeds=1, quiet=True)
+    bench(random_dataset, {"small": SMALL}, out, seeds=1)
     before = (out / "results.json").read_bytes()
     steps.clear()
-    changed = {"shift": SHIFT, "small": replace(SMALL, batch_size=256)}
-    with pytest.raises(UserError, match=r"the preset small has changed \(batch_size 512 -> 256\): choose another"):
-        bench(random_dataset, changed, out, quiet=True)
+    changed = {"shift": SHIFT, "small": varied(SMALL, batch_size=256)}
+    with pytest.raises(
+        UserError, match=r"the preset small has changed \(algorithm.arguments.batch_size 512 -> 256\): choose another"
+    ):
+        bench(random_dataset, changed, out)
     changed = {"small": replace(SMALL, scorer=partial(DistMult, dim=4, init=0.5))}
     with pytest.raises(UserError, match=r"\(scorer.arguments.init none -> 0.5\)"):
-        bench(random_dataset, changed, out, quiet=True)
+        bench(random_dataset, changed, out)
     fewer = replace(random_dataset, train=random_dataset.train[1:])
     with pytest.raises(UserError, match=r"the dataset has changed \(facts 50 entities"):
-        bench(fewer, {"small": SMALL}, out, quiet=True)
+        bench(fewer, {"small": SMALL}, out)
     assert steps == [] and (out / "results.json").read_bytes() == before
     held = json.loads(before)
     (out / "results.json").write_text(json.dumps({**held, "presets": {}, "rows": []}))
-    with pytest.raises(UserError, match=r"small, seed 0: .*small-0 has changed \(batch_size 512 -> 256\)"):
-        bench(random_dataset, {"small": replace(SMALL, batch_size=256)}, out, quiet=True)
+    with pytest.raises(
+        UserError, match=r"small, seed 0: .*small-0 has changed \(algorithm.arguments.batch_size 512 -> 256\)"
+    ):
+        bench(random_dataset, {"small": varied(SMALL, batch_size=256)}, out)
 
 
 def test_what_is_refused(random_dataset: Dataset, tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("precious")
     with pytest.raises(UserError, match="holds other files, and no results"):
-        bench(random_dataset, {"small": SMALL}, tmp_path, quiet=True)
+        bench(random_dataset, {"small": SMALL}, tmp_path)
     with pytest.raises(UserError, match="no test facts"):
-        bench(replace(random_dataset, test=random_dataset.test[:0]), {"small": SMALL}, tmp_path / "b", quiet=True)
+        bench(replace(random_dataset, test=random_dataset.test[:0]), {"small": SMALL}, tmp_path / "b")
     with pytest.raises(UserError, match="seeds must be at least 1: got 0"):
-        bench(random_dataset, {"small": SMALL}, tmp_path / "b", seeds=0, quiet=True)
+        bench(random_dataset, {"small": SMALL}, tmp_path / "b", seeds=0)
     with pytest.raises(UserError, match=r"wild, seed 0: .*lower the learning rate"):
-        wild = replace(SMALL, optimizer=partial(Adam, lr=1e30))
-        bench(random_dataset, {"wild": wild}, tmp_path / "b", quiet=True)
+        wild = varied(SMALL, optimizer=partial(Adam, lr=1e30))
+        bench(random_dataset, {"wild": wild}, tmp_path / "b")
     with pytest.raises(UserError, match=r"nowhere/results\.json cannot be read: .*No such file"):
         Results.read(tmp_path / "nowhere")
     (tmp_path / "b" / "results.json").write_text("{")
     with pytest.raises(UserError, match=r"results\.json cannot be read"):
-        bench(random_dataset, {"small": SMALL}, tmp_path / "b", quiet=True)
+        bench(random_dataset, {"small": SMALL}, tmp_path / "b")
 
 
 def test_what_is_said(random_dataset: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    console = Console(stderr=True, width=160)
-    bench(random_dataset, {"small": SMALL}, tmp_path / "b", seeds=1, console=console)
+    progress = Noted()
+    bench(random_dataset, {"small": SMALL}, tmp_path / "b", seeds=1, progress=progress)
     shown = capsys.readouterr()
-    assert shown.out == "" and "1 of 1: small, seed 0" in shown.err
+    assert shown.out == shown.err == "" and progress.notes == ["1 of 1: small, seed 0"]

@@ -25,10 +25,15 @@ from kg.models.gated import Gated
 from kg.models.neighbourhood import NeighbourhoodTransformer
 from kg.models.ntn import NTN
 from kg.models.rescal import RESCAL
-from kg.training.gradient_descent import Fit
-from kg.training.run import Plateau, Run
+from kg.training.gradient_descent import Descent, GradientDescent
+from kg.training.run import Run
+from kg.training.schedules import Plateau
+from kg.training.train import resume
 
-RUN = Run(partial(ComplEx, dim=2, tied=True), partial(Adagrad, lr=0.1), schedule=Plateau(), batch_size=4, epochs=2)
+RUN = Run(
+    partial(ComplEx, dim=2, tied=True),
+    GradientDescent(partial(Adagrad, lr=0.1), schedule=Plateau(), batch_size=4, epochs=2),
+)
 FILES = [
     "README.md",
     "calibration.json",
@@ -54,21 +59,21 @@ def dataset() -> Dataset:
 
 
 @pytest.fixture
-def fit(dataset: Dataset) -> Fit:
+def fit(dataset: Dataset) -> Descent:
     """One epoch of two."""
-    made = Fit(RUN.new_scorer(3, 2), dataset, RUN)
+    made = RUN.trainer(dataset)
     next(iter(made))
     made.report(0.25)
     return made
 
 
-def save(path: Path, fit: Fit, dataset: Dataset, **changed: Any) -> None:
+def save(path: Path, fit: Descent, dataset: Dataset, **changed: Any) -> None:
     given = {"weights": fit.best_weights(), "state": fit.state_dict(), "metrics": METRICS, "temperature": 1.5}
     bundle.save(path, dataset=dataset, run=RUN.to_json(), **{**given, **changed})
 
 
 @pytest.fixture
-def model(tmp_path: Path, fit: Fit, dataset: Dataset) -> Path:
+def model(tmp_path: Path, fit: Descent, dataset: Dataset) -> Path:
     save(tmp_path / "model", fit, dataset)
     return tmp_path / "model"
 
@@ -77,7 +82,7 @@ def files_of(generation: Path) -> list[str]:
     return sorted(path.relative_to(generation).as_posix() for path in generation.rglob("*") if path.is_file())
 
 
-def test_round_trip(model: Path, fit: Fit, dataset: Dataset) -> None:
+def test_round_trip(model: Path, fit: Descent, dataset: Dataset) -> None:
     assert bundle.exists(model) and not bundle.exists(model.parent / "nowhere")
     read = Bundle.load(model)
     assert all(torch.equal(read.scorer.state_dict()[name], value) for name, value in fit.best_weights().items())
@@ -90,7 +95,7 @@ def test_round_trip(model: Path, fit: Fit, dataset: Dataset) -> None:
     assert read.manifest["seed"] == 0 and read.manifest["torch"] == torch.__version__
 
 
-def test_the_training_state_comes_back_as_it_was(model: Path, fit: Fit) -> None:
+def test_the_training_state_comes_back_as_it_was(model: Path, fit: Descent) -> None:
     """Tensors bit by bit; plain values by value, infinities too; tuples as lists."""
 
     def compare(left: Any, right: Any) -> None:
@@ -111,27 +116,41 @@ def test_the_training_state_comes_back_as_it_was(model: Path, fit: Fit) -> None:
     assert fit.state_dict()["schedule"]["mode_worse"] == -torch.inf
 
 
-def test_weights_under_the_names_of_earlier_versions(tmp_path: Path, dataset: Dataset) -> None:
-    run = Run(
-        partial(Gated, own=partial(RESCAL, dim=2), base=partial(NTN, dim=2)), partial(Adagrad, lr=0.1), hide="pair"
-    )
-    scorer = run.new_scorer(3, 2)
-    weights = scorer.state_dict()
+def test_weights_under_the_names_of_format_1(tmp_path: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = partial(Gated, own=partial(RESCAL, dim=2), base=partial(NTN, dim=2))
+    run = Run(made, GradientDescent(partial(Adagrad, lr=0.1), hide="pair"))
+    weights = run.new_scorer(3, 2).state_dict()
     old = {
         name.replace("matrix.weight", "matrix").replace("matrices.weight", "matrices"): x for name, x in weights.items()
     }
     assert {"own.matrix", "base.matrices", "own.table.weight"} <= old.keys()
+    monkeypatch.setattr(bundle, "FORMAT", 1)
     bundle.save(tmp_path, dataset=dataset, run=run.to_json(), weights=old, state={}, metrics=METRICS)
     read = Bundle.load(tmp_path).scorer.state_dict()
     assert list(read) == list(weights) and all(torch.equal(read[name], x) for name, x in weights.items())
 
 
-def test_a_model_without_temperature(model: Path, fit: Fit, dataset: Dataset) -> None:
+def test_a_model_of_format_1_is_calibrated_and_not_resumed(
+    tmp_path: Path, fit: Descent, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(bundle, "FORMAT", 1)
+        patch.setattr("kg.__version__", "0.1.7")
+        save(tmp_path / "old", fit, dataset)
+    bundle.save_calibration(Bundle.load(tmp_path / "old"), {"shape": "platt"})
+    after = Bundle.load(tmp_path / "old")
+    assert (after.manifest["format"], after.manifest["kg"], after.calibration) == (1, "0.1.7", {"shape": "platt"})
+    with pytest.raises(UserError, match=r"old was trained by kg 0\.1\.7, in a format whose training") as raised:
+        resume(tmp_path / "old")
+    assert "\n" not in str(raised.value)
+
+
+def test_a_model_without_temperature(model: Path, fit: Descent, dataset: Dataset) -> None:
     save(model, fit, dataset, temperature=None)
     assert Bundle.load(model).temperature is None
 
 
-def test_a_calibration_of_its_own(model: Path, fit: Fit, dataset: Dataset) -> None:
+def test_a_calibration_of_its_own(model: Path, fit: Descent, dataset: Dataset) -> None:
     """Fitted anew, all else stays as it was: weights, figures, and what training goes on with."""
     before = Bundle.load(model)
     assert before.calibration is None
@@ -144,7 +163,8 @@ def test_a_calibration_of_its_own(model: Path, fit: Fit, dataset: Dataset) -> No
     assert (after.temperature, after.metrics, after.run) == (before.temperature, before.metrics, before.run)
     changed = {name for name, sha in after.manifest["files"].items() if sha != before.manifest["files"][name]}
     assert changed == {"calibration.json"}
-    resumed = Fit(RUN.new_scorer(3, 2), dataset, RUN)
+    assert all((model / "1" / name).samefile(model / "2" / name) for name in {*FILES} - changed - {"manifest.json"})
+    resumed = RUN.trainer(dataset)
     resumed.load_state_dict(after.state)
     assert resumed.state_dict().keys() == fit.state_dict().keys()
 
@@ -152,8 +172,8 @@ def test_a_calibration_of_its_own(model: Path, fit: Fit, dataset: Dataset) -> No
 def test_a_model_of_parts(tmp_path: Path, dataset: Dataset) -> None:
     own = partial(NeighbourhoodTransformer, dim=2, width=8, attention=partial(Performer, num_features=8))
     scorer = partial(Gated, own=own, base=partial(ComplEx, dim=2), frozen=True)
-    run = Run(scorer, partial(Adagrad, lr=0.1), hide="exact")
-    fit = Fit(run.new_scorer(3, 2), dataset, run)
+    run = Run(scorer, GradientDescent(partial(Adagrad, lr=0.1), hide="exact"))
+    fit = run.algorithm.trainer(run.new_scorer(3, 2), dataset, run.seed)
     bundle.save(
         tmp_path,
         dataset=dataset,
@@ -220,13 +240,13 @@ def test_no_model(tmp_path: Path) -> None:
             Bundle.load(path)
 
 
-def test_another_format_is_said(model: Path, fit: Fit, dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bundle, "FORMAT", 99)
-    with pytest.raises(UserError, match="model format 1, this version reads format 99"):
+def test_another_format_is_said(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bundle, "_READABLE", (1, 99))
+    with pytest.raises(UserError, match="model format 2, this version reads 1 and 99"):
         Bundle.load(model)
 
 
-def test_nothing_is_pickled(model: Path, fit: Fit, dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_pickled(model: Path, fit: Descent, dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*arguments: object, **named: object) -> None:
         raise AssertionError("a pickle")
 
@@ -243,7 +263,7 @@ def test_nothing_is_pickled(model: Path, fit: Fit, dataset: Dataset, monkeypatch
 # Generations
 
 
-def test_a_new_generation_carries_what_does_not_change(model: Path, fit: Fit, dataset: Dataset) -> None:
+def test_a_new_generation_carries_what_does_not_change(model: Path, fit: Descent, dataset: Dataset) -> None:
     save(model, fit, dataset, metrics={**METRICS, "epochs": 2})
     assert (model / "CURRENT").read_text() == "2\n"
     assert Bundle.load(model).metrics["epochs"] == 2
@@ -251,7 +271,7 @@ def test_a_new_generation_carries_what_does_not_change(model: Path, fit: Fit, da
     assert same == {"vocabulary.json", "schema.json", "dataset.safetensors"}
 
 
-def test_a_save_that_fails_leaves_the_model(model: Path, fit: Fit, dataset: Dataset) -> None:
+def test_a_save_that_fails_leaves_the_model(model: Path, fit: Descent, dataset: Dataset) -> None:
     with pytest.raises(ValueError, match="JSON"):
         save(model, fit, dataset, metrics={**METRICS, "epochs": float("nan")})
     assert Bundle.load(model).metrics == METRICS
@@ -285,7 +305,7 @@ bundle.save(
     [("bundle", "save_file", 1), ("generations", "write_manifest", 1), ("generations", "_publish", 2)],
 )
 def test_killed_at_any_moment_a_whole_model_is_left(
-    model: Path, fit: Fit, dataset: Dataset, module: str, name: str, survivor: int
+    model: Path, fit: Descent, dataset: Dataset, module: str, name: str, survivor: int
 ) -> None:
     killed = subprocess.run([sys.executable, "-c", KILLED, str(model), module, name])
     assert killed.returncode == -signal.SIGKILL

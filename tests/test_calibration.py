@@ -28,6 +28,7 @@ from kg.probability.candidate_sample import CandidateSample, sample_candidates
 from kg.probability.features import features
 from kg.probability.fitting import calibrate, fit_calibration
 from kg.probability.query_scores import QueryScores, ScoreBlock
+from kg.training.gradient_descent import GradientDescent
 from kg.training.run import Run
 
 R = 4
@@ -344,7 +345,7 @@ def test_the_pool_is_the_candidates_of_training() -> None:
 def test_a_bundle_is_calibrated_and_saved(tmp_path: Path) -> None:
     """The next generation of its folder, and nothing where there is nothing to fit on."""
     given = dataset()
-    run = Run(partial(ComplEx, dim=4), partial(Adagrad, lr=0.1)).to_json()
+    run = Run(partial(ComplEx, dim=4), GradientDescent(partial(Adagrad, lr=0.1))).to_json()
     scorer = ComplEx(given.num_entities, given.num_relations, dim=4)
     for folder, data in (("with", given), ("without", replace(given, valid=NONE))):
         weights, metrics = scorer.state_dict(), {"epochs": 0, "best_epoch": 0}

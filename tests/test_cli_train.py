@@ -66,8 +66,9 @@ def test_train_a_preset(country_store: Path, preset: Path, tmp_path: Path) -> No
     assert "distmult, 1 epochs" in trained.stdout, trained.stderr
     config = json.loads((tmp_path / "m" / "2" / "config.json").read_text())["run"]
     assert config["scorer"] == {"name": "distmult", "arguments": {"dim": 8}}
-    assert config["optimizer"]["arguments"] == {"lr": 0.5} and config["precision"] == "bf16"
-    assert (config["batch_size"], config["seed"]) == (64, 7)  # the preset's own
+    settings = config["algorithm"]["arguments"]
+    assert settings["optimizer"]["arguments"] == {"lr": 0.5} and settings["precision"] == "bf16"
+    assert (settings["batch_size"], config["seed"]) == (64, 7)  # the preset's own
     resumed = run(
         "train", country_store, tmp_path / "m", "--resume", "--preset", f"{preset}:small", "--model", "rescal"
     )
@@ -113,7 +114,7 @@ def test_train_a_combination(country_model: Path, country_store: Path, tmp_path:
     assert together in refused(*arguments, "--parts", "frequency")
     assert together in refused(*arguments, "--model", "rank_ensemble")
     combine = (*arguments, "--model", "combine", "--parts")
-    assert "--lr: Stacking has no use for it" in refused(*combine, "frequency", "--lr", 0.1)
+    assert "--lr: a combination has no use for it" in refused(*combine, "frequency", "--lr", 0.1)
     foreign = refused("train", other, tmp_path / "m", "--model", "combine", "--parts", country_model)
     assert f"{country_model} was trained on other facts: it cannot be the part here" in foreign
     assert not (tmp_path / "m").exists() and not (tmp_path / "m-frequency").exists()

@@ -9,6 +9,7 @@ from torch.optim import Adam
 from kg.graph.dataset import Dataset
 from kg.models import scorer_class
 from kg.query.embeddings import write_embeddings
+from kg.training.gradient_descent import GradientDescent
 from kg.training.run import Run
 from kg.training.train import train
 
@@ -36,8 +37,8 @@ EXPECTED = {
 @pytest.mark.parametrize(("model", "tied"), EXPECTED)
 def test_terms_stand_beside_their_rows(model: str, tied: bool, random_dataset: Dataset, tmp_path: Path) -> None:
     extra = {"tied": True} if tied else {"relation_dim": 7} if model == "tucker" else {}
-    run = Run(partial(scorer_class(model), dim=4, **extra), partial(Adam, lr=0.01), epochs=1)
-    write_embeddings(train(random_dataset, run, tmp_path / "model", quiet=True), tmp_path / "rows.tsv")
+    run = Run(partial(scorer_class(model), dim=4, **extra), GradientDescent(partial(Adam, lr=0.01), epochs=1))
+    write_embeddings(train(random_dataset, run, tmp_path / "model"), tmp_path / "rows.tsv")
     found: dict[str, list[str]] = {}
     for line in (tmp_path / "rows.tsv").read_text().splitlines():
         name, term, *values = line.split("\t")

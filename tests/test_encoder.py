@@ -22,7 +22,7 @@ from kg.models.encoder import GraphEncoder
 from kg.models.neighbourhood import NeighbourhoodTransformer
 from kg.models.rgcn import RGCN
 from kg.models.scorer import WORST, Queries, Scorer
-from kg.training.gradient_descent import Fit
+from kg.training.gradient_descent import GradientDescent
 from kg.training.objectives import Batch, KvsAll, NegativeSampling, Objective, OneVsAll
 from kg.training.run import Run
 
@@ -60,7 +60,7 @@ def questions(where: Graph, generator: torch.Generator | None = None) -> Queries
 
 @dataclass(frozen=True)
 class Peeking(Objective):
-    """The loss of each batch: over the graph as Fit gives it, over one that never held the answers, over the whole."""
+    """The loss of each batch: over the graph it was given, over one that never held the answers, over the whole."""
 
     inner: Objective
     dataset: Dataset
@@ -97,13 +97,11 @@ def test_a_loss_is_bitwise_what_it_is_where_the_answers_never_stood(
     scorer = make(data.num_entities, data.num_relations, dim=6, init=0.5, entity_dropout=0.3)
     run = Run(
         partial(make, dim=6),
-        partial(Adam, lr=0.01),
-        Peeking(objective, data, losses),
-        hide="exact",
-        batch_size=100,
-        epochs=1,
+        GradientDescent(
+            partial(Adam, lr=0.01), Peeking(objective, data, losses), batch_size=100, hide="exact", epochs=1
+        ),
     )
-    list(Fit(scorer, data, run))
+    list(run.algorithm.trainer(scorer, data, run.seed))
     given, never_held, whole = zip(*losses, strict=True)
     assert len(given) >= 3
     assert given == never_held
@@ -113,8 +111,8 @@ def test_a_loss_is_bitwise_what_it_is_where_the_answers_never_stood(
 @pytest.mark.parametrize("make", [RGCN, CompGCN])
 def test_a_run_that_hides_nothing_is_an_error(make: type[GraphEncoder]) -> None:
     with pytest.raises(UserError, match=f"{make.__name__} looks at the graph.*hide must be exact or pair"):
-        Run(partial(make, dim=4), partial(Adam, lr=0.01))
-    assert Run(partial(make, dim=4), partial(Adam, lr=0.01), hide="pair").hide == "pair"
+        Run(partial(make, dim=4), GradientDescent(partial(Adam, lr=0.01)))
+    assert Run(partial(make, dim=4), GradientDescent(partial(Adam, lr=0.01), hide="pair")).hide == "pair"
 
 
 # Encoded once
@@ -138,8 +136,11 @@ def test_one_encoding_a_step(
     make: Callable[..., GraphEncoder], random_dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for objective in (OneVsAll(), KvsAll(loss="bce"), NegativeSampling(4, shared=False)):
-        run = Run(partial(make, dim=4), partial(Adam, lr=0.01), objective, hide="exact", batch_size=200, epochs=1)
-        fit = Fit(run.new_scorer(50, 3), random_dataset, run)
+        run = Run(
+            partial(make, dim=4),
+            GradientDescent(partial(Adam, lr=0.01), objective, batch_size=200, hide="exact", epochs=1),
+        )
+        fit = run.trainer(random_dataset)
         assert isinstance(fit.scorer, GraphEncoder)
         seen = count_encodings(fit.scorer, monkeypatch)
         list(fit)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from paper import fill
+from runs import varied
 from torch import Tensor
 from torch.optim import Adagrad, Adam, AdamW
 
@@ -19,7 +20,7 @@ from kg.models.distmult import DistMult
 from kg.models.gated import Gated
 from kg.models.neighbourhood import NeighbourhoodTransformer
 from kg.models.scorer import WORST, Queries, Scorer
-from kg.training.gradient_descent import Fit
+from kg.training.gradient_descent import GradientDescent
 from kg.training.regularizers import N3
 from kg.training.run import Run
 
@@ -188,8 +189,11 @@ def test_a_frozen_base_is_not_weighed() -> None:
 
 
 def trained(data: Dataset, scorer: "partial[Scorer]", **changed: Any) -> Scorer:
-    run = Run(scorer, partial(Adam, lr=0.05), regularizer=N3(0.1), hide="exact", batch_size=200, epochs=3)
-    fit = Fit(replace(run, **changed).new_scorer(50, 3), data, replace(run, **changed))
+    run = Run(
+        scorer, GradientDescent(partial(Adam, lr=0.05), regularizer=N3(0.1), batch_size=200, hide="exact", epochs=3)
+    )
+    run = varied(run, **changed)
+    fit = run.algorithm.trainer(run.new_scorer(50, 3), data, run.seed)
     losses = [epoch.loss for epoch in fit]
     assert losses[-1] < losses[0]
     return fit.scorer
@@ -204,7 +208,7 @@ def test_a_frozen_base_stays_bitwise_as_it_was(
 ) -> None:
     """Its running figures, too; and decay of weights passes it by."""
     made = partial(Gated, own=OWN, base=base, frozen=True)
-    before = Run(made, optimizer, hide="exact").new_scorer(50, 3).state_dict()
+    before = Run(made, GradientDescent(optimizer, hide="exact")).new_scorer(50, 3).state_dict()
     after = trained(random_dataset, made, optimizer=optimizer).state_dict()
     for name, value in after.items():
         assert torch.equal(value, before[name]) == name.startswith("base."), name
@@ -212,6 +216,6 @@ def test_a_frozen_base_stays_bitwise_as_it_was(
 
 def test_a_base_that_learns_moves(random_dataset: Dataset) -> None:
     made = partial(Gated, own=OWN, base=BASE, base_dropout=0.2)
-    before = Run(made, partial(Adam), hide="exact").new_scorer(50, 3).state_dict()
+    before = Run(made, GradientDescent(partial(Adam), hide="exact")).new_scorer(50, 3).state_dict()
     after = trained(random_dataset, made).state_dict()
     assert not any(torch.equal(value, before[name]) for name, value in after.items() if name.startswith("base."))

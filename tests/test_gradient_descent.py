@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from paper import COUNTED
+from runs import varied
 from torch import Tensor
 from torch.optim import SGD, Adagrad, Adam, AdamW
 
@@ -23,44 +24,48 @@ from kg.models.complex import ComplEx
 from kg.models.rescal import RESCAL
 from kg.models.scorer import Scorer
 from kg.models.transe import TransE
-from kg.training.gradient_descent import Epoch, Fit
+from kg.training.algorithm import Epoch
+from kg.training.gradient_descent import Descent, GradientDescent
 from kg.training.objectives import Batch, KvsAll, NegativeSampling, Objective, OneVsAll, RelationPrediction
 from kg.training.regularizers import N3
-from kg.training.run import Plateau, Run, WarmUp
+from kg.training.run import Run
+from kg.training.schedules import Plateau, WarmUp
 
-PLAIN = Run(partial(ComplEx, dim=4), partial(Adam, lr=0.01), batch_size=150, epochs=4)
+PLAIN = Run(partial(ComplEx, dim=4), GradientDescent(partial(Adam, lr=0.01), batch_size=150, epochs=4))
 RUNS = {
     "adagrad, own negatives, dropout, plateau": Run(
         partial(ComplEx, dim=4, entity_dropout=0.3, relation_dropout=0.1),
-        partial(Adagrad, lr=0.3),
-        objective=NegativeSampling(8, shared=False, loss="logistic"),
-        schedule=Plateau(factor=0.5, patience=1),
+        GradientDescent(
+            partial(Adagrad, lr=0.3),
+            NegativeSampling(8, shared=False, loss="logistic"),
+            schedule=Plateau(factor=0.5, patience=1),
+        ),
     ),
     "adam, shared negatives, l1 distance": Run(
-        partial(TransE, dim=4, norm=1), partial(Adam, lr=0.1), objective=NegativeSampling(8, loss="margin")
+        partial(TransE, dim=4, norm=1), GradientDescent(partial(Adam, lr=0.1), NegativeSampling(8, loss="margin"))
     ),
     "adamw, all answers of a question, n3": Run(
         partial(RESCAL, dim=4, tied=True, relation_dropout=0.3),
-        partial(AdamW, lr=0.05),
-        objective=KvsAll(label_smoothing=0.1),
-        regularizer=N3(0.01),
+        GradientDescent(partial(AdamW, lr=0.05), KvsAll(label_smoothing=0.1), N3(0.01)),
     ),
-    "bf16": Run(partial(ComplEx, dim=4), partial(Adam, lr=0.1), precision="bf16"),
+    "bf16": Run(partial(ComplEx, dim=4), GradientDescent(partial(Adam, lr=0.1), precision="bf16")),
     "relation prediction, warm-up, answers in one row, in pieces": Run(
         partial(ComplEx, dim=4, entity_dropout=0.2),
-        partial(Adagrad, lr=0.3),
-        objective=OneVsAll(max_answers=3),
-        auxiliary=RelationPrediction(0.5),
-        regularizer=N3(0.01),
-        schedule=WarmUp(0.3),
-        pieces=3,
+        GradientDescent(
+            partial(Adagrad, lr=0.3),
+            OneVsAll(max_answers=3),
+            N3(0.01),
+            auxiliary=RelationPrediction(0.5),
+            schedule=WarmUp(0.3),
+            pieces=3,
+        ),
     ),
 }
-RUNS = {name: replace(run, batch_size=100, epochs=6, patience=100) for name, run in RUNS.items()}
+RUNS = {name: varied(run, batch_size=100, epochs=6, patience=100) for name, run in RUNS.items()}
 
 
-def new_fit(dataset: Dataset, run: Run) -> Fit:
-    return Fit(run.new_scorer(dataset.num_entities, dataset.num_relations), dataset, run)
+def new_fit(dataset: Dataset, run: Run) -> Descent:
+    return run.trainer(dataset)
 
 
 @dataclass(frozen=True)
@@ -84,7 +89,7 @@ class PauseAt:
     """Asks the fit to pause while it takes its n-th step."""
 
     step: int
-    fit: Fit | None = None
+    fit: Descent | None = None
     seen: int = 0
 
     def __call__(self, batch: Batch) -> None:
@@ -101,7 +106,7 @@ class Shown:
 
     def of(self, dataset: Dataset, run: Run) -> Iterator[list[Batch]]:
         """The batches of each epoch."""
-        for _ in new_fit(dataset, replace(run, objective=Watched(run.objective, self.batches.append))):
+        for _ in new_fit(dataset, varied(run, objective=Watched(run.algorithm.objective, self.batches.append))):
             yield self.batches
             self.batches.clear()
 
@@ -134,7 +139,7 @@ def test_answers_share_a_row_up_to_the_limit(random_dataset: Dataset, objective:
     questions = zip(*(x.tolist() for x in known.heads_and_relations()), strict=True)
     expected = sorted(question for question, count in zip(questions, rows, strict=True) for _ in range(count))
     assert len(expected) < 800 or most == 1
-    for batches in Shown().of(random_dataset, replace(PLAIN, objective=objective)):
+    for batches in Shown().of(random_dataset, varied(PLAIN, objective=objective)):
         assert sorted(facts(batches)) == sorted(with_inverses(random_dataset.train, 3).tolist())
         asked = [(b.queries.head.tolist(), b.queries.relation.tolist()) for b in batches]
         assert sorted(pair for head, relation in asked for pair in zip(head, relation, strict=True)) == expected
@@ -163,7 +168,7 @@ def visible(batch: Batch, asked: list[tuple[int, int, int]], pairs: bool) -> int
 def test_hide(random_dataset: Dataset, objective: Objective, hide: str | None) -> None:
     """No answer that a batch asks for is an edge of the graph it may look at; of whole questions, none at all."""
     answers = set(map(tuple, with_inverses(random_dataset.train, 3).tolist()))
-    run = replace(PLAIN, objective=objective, hide=hide, epochs=1, batch_size=50)
+    run = varied(PLAIN, objective=objective, hide=hide, epochs=1, batch_size=50)
     for batch in next(Shown().of(random_dataset, run)):
         asked = set(map(tuple, facts([batch])))
         if objective.max_answers is None:
@@ -201,7 +206,7 @@ def test_epochs(random_dataset: Dataset) -> None:
             seen.append(loss.item())
             return loss
 
-    epochs = list(new_fit(random_dataset, replace(PLAIN, objective=Noted())))
+    epochs = list(new_fit(random_dataset, varied(PLAIN, objective=Noted())))
     for number, epoch in enumerate(epochs):
         mean = sum(seen[6 * number : 6 * number + 6]) / 6
         assert epoch.loss == pytest.approx(mean, rel=1e-5)
@@ -210,7 +215,7 @@ def test_epochs(random_dataset: Dataset) -> None:
 
 
 def test_patience_ends_it_and_the_best_weights_stay(random_dataset: Dataset) -> None:
-    fit = new_fit(random_dataset, replace(PLAIN, epochs=100, patience=2))
+    fit = new_fit(random_dataset, varied(PLAIN, epochs=100, patience=2))
     mrrs = iter([0.1, 0.3, 0.3, 0.2])  # the same again is no gain
     weights = []
     for _ in fit:
@@ -227,7 +232,7 @@ def test_without_reports_the_present_weights_are_the_best(random_dataset: Datase
 
 
 def test_the_learning_rate_falls_on_a_plateau(random_dataset: Dataset) -> None:
-    run = replace(PLAIN, schedule=Plateau(factor=0.5, patience=1), epochs=7)
+    run = varied(PLAIN, schedule=Plateau(factor=0.5, patience=1), epochs=7)
     fit = new_fit(random_dataset, run)
     mrrs = iter([0.1, 0.2, 0.1, 0.1, 0.3, 0.1, 0.1])
     rates = []
@@ -240,12 +245,12 @@ def test_the_learning_rate_falls_on_a_plateau(random_dataset: Dataset) -> None:
 def test_the_learning_rate_warms_up_and_decays(random_dataset: Dataset) -> None:
     """Ten steps: the rate rises over two, then falls over eight, and the last step is taken at 0."""
     rates = []
-    fit: Fit
+    fit: Descent
 
     def note(batch: Batch) -> None:
         rates.append(fit.learning_rate)
 
-    run = replace(PLAIN, schedule=WarmUp(0.2), epochs=2, batch_size=160, objective=Watched(OneVsAll(), note))
+    run = varied(PLAIN, schedule=WarmUp(0.2), epochs=2, batch_size=160, objective=Watched(OneVsAll(), note))
     fit = new_fit(random_dataset, run)
     before = [{name: value.clone() for name, value in fit.scorer.state_dict().items()} for _ in fit]
     assert rates == pytest.approx([0.005, 0.01, *(0.01 * left / 8 for left in range(7, -1, -1))])
@@ -255,7 +260,7 @@ def test_the_learning_rate_warms_up_and_decays(random_dataset: Dataset) -> None:
 @pytest.mark.parametrize("objective", [OneVsAll(0.1, max_answers=4), KvsAll(), KvsAll(loss="bce")], ids=str)
 def test_pieces_add_up_to_the_step_of_the_whole(random_dataset: Dataset, objective: Objective) -> None:
     """In one step of plain gradient descent: the rows of a batch have unequal numbers of answers."""
-    run = replace(
+    run = varied(
         PLAIN,
         objective=objective,
         auxiliary=RelationPrediction(0.3),
@@ -263,31 +268,31 @@ def test_pieces_add_up_to_the_step_of_the_whole(random_dataset: Dataset, objecti
         optimizer=partial(SGD, lr=1.0),
         epochs=1,
     )
-    whole, pieces = new_fit(random_dataset, run), new_fit(random_dataset, replace(run, pieces=7))
+    whole, pieces = new_fit(random_dataset, run), new_fit(random_dataset, varied(run, pieces=7))
     assert ended_of(whole).loss == pytest.approx(ended_of(pieces).loss, rel=1e-5)
     for name, value in whole.scorer.state_dict().items():
         torch.testing.assert_close(value, pieces.scorer.state_dict()[name], rtol=1e-4, atol=1e-5)
-    plain = new_fit(random_dataset, replace(run, auxiliary=None))
+    plain = new_fit(random_dataset, varied(run, auxiliary=None))
     assert ended_of(plain).loss < ended_of(new_fit(random_dataset, run)).loss  # and each part is there
 
 
 @pytest.mark.parametrize("objective", [OneVsAll(), KvsAll(loss="bce"), NegativeSampling(4)], ids=str)
 def test_the_last_batch_may_have_fewer_rows_than_pieces(random_dataset: Dataset, objective: Objective) -> None:
-    rows = new_fit(random_dataset, replace(PLAIN, objective=objective)).num_queries
-    run = replace(PLAIN, objective=objective, regularizer=N3(0.1), batch_size=rows - 1, pieces=5, epochs=2)
+    rows = new_fit(random_dataset, varied(PLAIN, objective=objective)).num_queries
+    run = varied(PLAIN, objective=objective, regularizer=N3(0.1), batch_size=rows - 1, pieces=5, epochs=2)
     assert ended_of(new_fit(random_dataset, run)).complete
 
 
 @pytest.mark.parametrize("hide", ["exact", "pair"])
 def test_no_piece_sees_what_another_is_asked_for(random_dataset: Dataset, hide: str) -> None:
-    run = replace(PLAIN, hide=hide, batch_size=90, pieces=3, epochs=1)
+    run = varied(PLAIN, hide=hide, batch_size=90, pieces=3, epochs=1)
     batches = next(Shown().of(random_dataset, run))
     for step in range(0, len(batches), 3):
         asked = [tuple(fact) for fact in facts(batches[step : step + 3])]
         assert all(visible(batch, asked, pairs=hide == "pair") == 0 for batch in batches[step : step + 3])
 
 
-def ended_of(fit: Fit) -> Epoch:
+def ended_of(fit: Descent) -> Epoch:
     *_, last = fit
     return last
 
@@ -299,7 +304,7 @@ def same(left: dict[str, Tensor], right: dict[str, Tensor]) -> bool:
     return left.keys() == right.keys() and all(torch.equal(left[name], right[name]) for name in left)
 
 
-def stored_and_read(fit: Fit, run: Run, dataset: Dataset, path: Path) -> Fit:
+def stored_and_read(fit: Descent, run: Run, dataset: Dataset, path: Path) -> Descent:
     """The fit as it comes back from a model folder: through JSON and safetensors."""
     metrics = {"epochs": fit.epoch, "best_epoch": fit.best_epoch}
     bundle.save(
@@ -311,12 +316,13 @@ def stored_and_read(fit: Fit, run: Run, dataset: Dataset, path: Path) -> Fit:
         metrics=metrics,
     )
     saved = Bundle.load(path)
-    again = Fit(saved.scorer.train(), saved.dataset, Run.from_json(saved.run))
+    read = Run.from_json(saved.run)
+    again = read.algorithm.trainer(saved.scorer.train(), saved.dataset, read.seed)
     again.load_state_dict(saved.state)
     return again
 
 
-def epochs_of(fit: Fit, dataset: Dataset, count: int | None = None) -> list[Epoch]:
+def epochs_of(fit: Descent, dataset: Dataset, count: int | None = None) -> list[Epoch]:
     """So many more epochs, each reported with its MRR on valid."""
     done = []
     for epoch in islice(fit, count):
@@ -326,7 +332,7 @@ def epochs_of(fit: Fit, dataset: Dataset, count: int | None = None) -> list[Epoc
     return done
 
 
-def assert_same_end(fit: Fit, whole: Fit) -> None:
+def assert_same_end(fit: Descent, whole: Descent) -> None:
     assert same(fit.scorer.state_dict(), whole.scorer.state_dict())
     assert same(fit.best_weights(), whole.best_weights())
     assert (fit.best_mrr, fit.best_epoch, fit.epoch) == (whole.best_mrr, whole.best_epoch, whole.epoch)
@@ -345,7 +351,7 @@ def test_resumed_between_epochs_bitwise(random_dataset: Dataset, run: Run, tmp_p
 
 
 def test_patience_is_counted_across_a_stop(random_dataset: Dataset, tmp_path: Path) -> None:
-    run = replace(PLAIN, epochs=100, patience=2)
+    run = varied(PLAIN, epochs=100, patience=2)
     mrrs = iter([0.3, 0.2, 0.1])
     first = new_fit(random_dataset, run)
     for _ in islice(first, 2):
@@ -360,8 +366,8 @@ def test_patience_is_counted_across_a_stop(random_dataset: Dataset, tmp_path: Pa
 def test_resumed_within_an_epoch_bitwise(random_dataset: Dataset, run: Run, tmp_path: Path) -> None:
     whole = new_fit(random_dataset, run)
     expected = epochs_of(whole, random_dataset)
-    stop = PauseAt((2 * whole.num_steps + 2) * run.pieces)  # in the second step of the third epoch
-    stop.fit = first = new_fit(random_dataset, replace(run, objective=Watched(run.objective, stop)))
+    stop = PauseAt((2 * whole.num_steps + 2) * run.algorithm.pieces)  # in the second step of the third epoch
+    stop.fit = first = new_fit(random_dataset, varied(run, objective=Watched(run.algorithm.objective, stop)))
     *done, partial_epoch = epochs_of(first, random_dataset, 3)
     assert (partial_epoch.number, partial_epoch.complete, partial_epoch.queries) == (3, False, 200)
     assert done == expected[:2]
@@ -375,13 +381,13 @@ def test_resumed_within_an_epoch_bitwise(random_dataset: Dataset, run: Run, tmp_
 
 def test_a_pause_at_the_last_step_of_an_epoch(random_dataset: Dataset) -> None:
     stop = PauseAt(6)
-    stop.fit = fit = new_fit(random_dataset, replace(PLAIN, objective=Watched(OneVsAll(), stop)))
+    stop.fit = fit = new_fit(random_dataset, varied(PLAIN, objective=Watched(OneVsAll(), stop)))
     epochs = list(fit)
     assert [(epoch.number, epoch.complete) for epoch in epochs if epoch.queries] == [(i, True) for i in (1, 2, 3, 4)]
     assert same(fit.scorer.state_dict(), ended(random_dataset, PLAIN).scorer.state_dict())
 
 
-def ended(dataset: Dataset, run: Run) -> Fit:
+def ended(dataset: Dataset, run: Run) -> Descent:
     fit = new_fit(dataset, run)
     list(fit)
     return fit
@@ -391,16 +397,16 @@ def ended(dataset: Dataset, run: Run) -> Fit:
 
 
 def test_a_loss_that_is_not_finite_stops_with_step_and_setting(random_dataset: Dataset) -> None:
-    run = replace(PLAIN, optimizer=partial(Adam, lr=1e30))
-    with pytest.raises(UserError, match=r"loss is nan at step 2 of epoch 1: lower .* \(--lr, now 1e\+30\)"):
+    run = varied(PLAIN, optimizer=partial(Adam, lr=1e30))
+    with pytest.raises(UserError, match=r"loss is nan at step 2 of epoch 1: lower .* \(lr, now 1e\+30\)"):
         ended(random_dataset, run)
 
 
 @pytest.mark.parametrize("epochs", [1, 2])
 def test_weights_that_are_not_finite_stop_it_too(random_dataset: Dataset, epochs: int) -> None:
     """One step an epoch: the loss before it is finite, and nobody would look again before the weights are used."""
-    run = replace(PLAIN, optimizer=partial(Adam, lr=1e39), batch_size=10_000, epochs=epochs)
-    with pytest.raises(UserError, match=r"not finite at step 1 of epoch 1: lower .* \(--lr, now 1e\+39\)"):
+    run = varied(PLAIN, optimizer=partial(Adam, lr=1e39), batch_size=10_000, epochs=epochs)
+    with pytest.raises(UserError, match=r"not finite at step 1 of epoch 1: lower .* \(lr, now 1e\+39\)"):
         for _ in (fit := new_fit(random_dataset, run)):
             evaluate(fit.scorer, random_dataset, "valid")
 
@@ -409,8 +415,8 @@ def test_weights_that_are_not_finite_stop_it_too(random_dataset: Dataset, epochs
 def test_bf16_multiplies_only(random_dataset: Dataset, name: str) -> None:
     parts = {"own": partial(scorer_class("neighbourhood"), dim=8), "base": partial(scorer_class("complex"), dim=8)}
     made = partial(scorer_class(name), **(parts if name == "gated" else {"dim": 8}))
-    run = Run(made, partial(Adam, lr=0.01), batch_size=150, epochs=5, hide="exact")
-    exact, rough = ended(random_dataset, run), ended(random_dataset, replace(run, precision="bf16"))
+    run = Run(made, GradientDescent(partial(Adam, lr=0.01), batch_size=150, hide="exact", epochs=5))
+    exact, rough = ended(random_dataset, run), ended(random_dataset, varied(run, precision="bf16"))
     assert all(value.dtype == torch.float32 for value in rough.scorer.parameters())
     assert rough.loss() == pytest.approx(exact.loss(), rel=0.02)
     if name not in ("transe", "rotate"):  # their distances stay in float32

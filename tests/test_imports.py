@@ -206,7 +206,7 @@ TESTED_BY = {
     "ensembles": "recipes",
     "grounding": "mining",
     "jsonld": "reading",
-    "memory": "train",
+    "resources": "train",
     "progress": "cli_console",
     "ntriples": "reading",
     "rdflib_view": "interop",

@@ -8,7 +8,6 @@ import pytest
 import torch
 from horn import Brute, Counts, everything, graph_of, random_facts
 from paper import no_facts
-from torch.optim import Adam
 
 from kg.errors import UserError
 from kg.graph.dataset import Dataset
@@ -19,7 +18,6 @@ from kg.rules.mining import mine
 from kg.rules.rule import SMOOTHING, Rules
 from kg.training.algorithms.mining import Mining
 from kg.training.recipes import default_run
-from kg.training.train import fitting
 
 
 def closed(rules: Rules) -> Counts:
@@ -236,8 +234,4 @@ def test_what_cannot_be_mined_is_an_error(setting: dict[str, float], said: str) 
 def test_what_mining_cannot_use_is_an_error(random_dataset: Dataset) -> None:
     run = default_run("rules")(random_dataset)
     with pytest.raises(UserError, match="mining is for RuleScorer, not DistMult"):
-        fitting(DistMult(50, 3, dim=2), random_dataset, replace(run, scorer=partial(DistMult, dim=2)))
-    with pytest.raises(UserError, match="no use for this run's optimizer"):
-        fitting(run.new_scorer(50, 3), random_dataset, replace(run, optimizer=partial(Adam, lr=0.1)))
-    with pytest.raises(UserError, match="hide must be exact"):
-        fitting(run.new_scorer(50, 3), random_dataset, replace(run, hide="pair"))
+        replace(run, scorer=partial(DistMult, dim=2)).trainer(random_dataset)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 from paper import COUNTED, SIMILARITIES, fill, score
+from runs import varied
 from torch import Tensor
 from torch.optim import Adam
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -34,7 +35,7 @@ from kg.models.rescal import RESCAL
 from kg.models.scorer import WORST, DotScorer, Queries, Scorer
 from kg.models.transe import TransE
 from kg.rules.mining import mine
-from kg.training.gradient_descent import Fit
+from kg.training.gradient_descent import GradientDescent
 from kg.training.run import Run
 from kg.training.train import train
 
@@ -347,10 +348,13 @@ def test_a_tiny_graph_is_learned(make: Made) -> None:
     data = tiny(TWICE if make.reads_graph else LEARNABLE.get(make.name, RING + MIRROR))
     arguments = {"dim": 16, **make.arguments} if make.takes("dim") else make.arguments
     scorer = partial(scorer_class(make.name), **arguments)
-    run = Run(scorer, partial(Adam, lr=0.05), batch_size=16, epochs=150, hide="exact" if make.reads_graph else None)
+    run = Run(
+        scorer,
+        GradientDescent(partial(Adam, lr=0.05), batch_size=16, hide="exact" if make.reads_graph else None, epochs=150),
+    )
     if make.reads_graph:  # most of the graph must be left
-        run = replace(run, optimizer=partial(Adam, lr=0.02), batch_size=4, epochs=20)
-    fit = Fit(run.new_scorer(6, 2), data, run)
+        run = varied(run, optimizer=partial(Adam, lr=0.02), batch_size=4, epochs=20)
+    fit = run.trainer(data)
     losses = [epoch.loss for epoch in fit]
     assert losses[-1] < losses[0]
     assert evaluate(fit.scorer, data, "train").metrics().mrr == 1
@@ -504,8 +508,9 @@ def test_a_new_scorer_is_one_file_and_one_entry(
     for promise in CONTRACT:
         promise(Made("moved_product", {}))
     test_a_constant_scorer_ranks_in_the_middle(Made("moved_product", {}), random_dataset)
-    run = Run(partial(scorer_class("moved_product"), dim=4), partial(Adam, lr=0.1), epochs=3, valid_every=1)
-    trained = train(random_dataset, run, tmp_path / "model", quiet=True)
+    descent = GradientDescent(partial(Adam, lr=0.1), epochs=3, valid_every=1)
+    run = Run(partial(scorer_class("moved_product"), dim=4), descent)
+    trained = train(random_dataset, run, tmp_path / "model")
     stored = Bundle.load(tmp_path / "model")
     assert stored.run["scorer"] == {"name": "moved_product", "arguments": {"dim": 4}}
     ranking = evaluate(stored.scorer, stored.dataset, "test")

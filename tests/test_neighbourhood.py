@@ -27,7 +27,7 @@ from kg.models.complex import ComplEx
 from kg.models.neighbourhood import NeighbourhoodTransformer, VotingState
 from kg.models.scorer import WORST, Queries, Scorer
 from kg.models.tokens import Tokens
-from kg.training.gradient_descent import Fit
+from kg.training.gradient_descent import GradientDescent
 from kg.training.objectives import Batch, Objective, OneVsAll
 from kg.training.run import Run
 
@@ -255,8 +255,8 @@ class Watched(Objective):
 def test_no_token_in_training_tells_an_answer(name: str, hide: Any, random_dataset: Dataset) -> None:
     objective = Watched(hide == "pair", [])
     scorer = partial(NeighbourhoodTransformer, dim=4, width=8, **VARIANTS[name], identity_dropout=0.5)
-    run = Run(scorer, partial(Adam, lr=0.01), objective, hide=hide, batch_size=200, epochs=1)
-    list(Fit(run.new_scorer(50, 3), random_dataset, run))
+    run = Run(scorer, GradientDescent(partial(Adam, lr=0.01), objective, batch_size=200, hide=hide, epochs=1))
+    list(run.trainer(random_dataset))
     assert len(objective.read) == 4 and min(objective.read) > 100
 
 
@@ -273,8 +273,8 @@ def with_decoy(planted: bool = False) -> Dataset:
 def test_a_decoy_is_relied_on_where_it_shows_and_not_where_the_pair_is_hidden(hide: Any) -> None:
     """The decoy is there for each training question and for none that is held out."""
     scorer = partial(NeighbourhoodTransformer, dim=2, width=8, num_layers=1, readout="votes")
-    run = Run(scorer, partial(Adam, lr=0.05), hide=hide, batch_size=50, epochs=6)
-    fit = Fit(run.new_scorer(40, 2), with_decoy(), run)
+    run = Run(scorer, GradientDescent(partial(Adam, lr=0.05), batch_size=50, hide=hide, epochs=6))
+    fit = run.trainer(with_decoy())
     list(fit)
     plain, planted = (evaluate(fit.scorer, with_decoy(x), "test").metrics().mrr for x in (False, True))
     assert plain < 0.25  # chance: 0.11
@@ -313,7 +313,7 @@ def test_other_answers_to_a_question_do_not_move_its_scores(name: str) -> None:
     scorer, where, other = new(name), graph(), graph([0, 0, 9])
     before = scorer.score_tails(asked(where, [0], [0]))
     assert torch.equal(scorer.score_tails(asked(other, [0], [0])), before)
-    assert torch.equal(scorer.score_tails(asked(other.hide(torch.tensor([[9, 3, 0]])), [0], [0])), before)
+    assert torch.equal(scorer.score_tails(asked(other.algorithm.hide(torch.tensor([[9, 3, 0]])), [0], [0])), before)
     assert not torch.allclose(scorer.score_tails(asked(other, [0], [1])), scorer.score_tails(asked(where, [0], [1])))
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from paper import fill
+from runs import varied
 from torch import Tensor
 from torch.nn import functional
 from torch.optim import SGD, Adam
@@ -21,7 +22,7 @@ from kg.models.gated import Gated
 from kg.models.neighbourhood import NeighbourhoodTransformer
 from kg.models.scorer import Queries, Scorer
 from kg.training import objectives
-from kg.training.gradient_descent import Fit
+from kg.training.gradient_descent import GradientDescent
 from kg.training.objectives import (
     Batch,
     KvsAll,
@@ -295,18 +296,14 @@ def test_who_it_is_needs_a_scorer_that_can_tell(random_scorer: Scorer, batch: Ba
 
 WITH_ENTITIES = Run(
     partial(NeighbourhoodTransformer, dim=4, width=8, num_layers=1, num_neighbours=1000),
-    partial(Adam, lr=0.02),
-    auxiliary=MaskedEntity(0.5),
-    hide="exact",
-    batch_size=200,
-    epochs=4,
+    GradientDescent(partial(Adam, lr=0.02), auxiliary=MaskedEntity(0.5), batch_size=200, hide="exact", epochs=4),
 )
 
 
 @pytest.mark.parametrize("objective", [OneVsAll(), OneVsAll(max_answers=8), KvsAll("bce"), NegativeSampling(16)])
 def test_who_it_is_trains_together_with_an_objective(random_dataset: Dataset, objective: Objective) -> None:
-    run = replace(WITH_ENTITIES, objective=objective, epochs=12)
-    fit = Fit(run.new_scorer(50, 3), random_dataset, run)
+    run = varied(WITH_ENTITIES, objective=objective, epochs=12)
+    fit = run.trainer(random_dataset)
     head = random_dataset.train[:, 0]
     known, graph = random_dataset.known("train"), random_dataset.graph()
     row = torch.arange(len(head))
@@ -319,10 +316,9 @@ def test_who_it_is_trains_together_with_an_objective(random_dataset: Dataset, ob
 @pytest.mark.parametrize("objective", [OneVsAll(max_answers=8), KvsAll("bce")])
 def test_who_it_is_in_pieces(random_dataset: Dataset, objective: Objective) -> None:
     """Its share in a piece is that of the piece's facts, whatever the objective's is."""
-    run = replace(WITH_ENTITIES, objective=objective, optimizer=partial(SGD, lr=1.0), epochs=1)
+    run = varied(WITH_ENTITIES, objective=objective, optimizer=partial(SGD, lr=1.0), epochs=1)
     whole, parts, other = (
-        Fit(each.new_scorer(50, 3), random_dataset, each)
-        for each in (run, replace(run, pieces=3), replace(run, auxiliary=None))
+        each.trainer(random_dataset) for each in (run, varied(run, pieces=3), varied(run, auxiliary=None))
     )
     for fit in (whole, parts, other):
         next(iter(fit))

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch.optim import Adam
 
 from kg.bundle import Bundle
 from kg.errors import UserError
@@ -18,16 +17,16 @@ from kg.graph.vocabulary import Vocabulary
 from kg.models.distmult import DistMult
 from kg.models.path_ranking import PathRanking
 from kg.rules.path_features import Examples
-from kg.training.algorithms.path_regression import Logistic, regression
+from kg.training.algorithms.path_regression import PathRegression, regression
 from kg.training.recipes import default_run
 from kg.training.run import Run
-from kg.training.train import fitting, train
+from kg.training.train import train
 
-RUN = Run(partial(PathRanking, num_paths=8, max_length=2), procedure=Logistic(), epochs=1, valid_every=1, hide="exact")
+RUN = Run(partial(PathRanking, num_paths=8, max_length=2), PathRegression())
 
 
 def fitted(data: Dataset, run: Run = RUN) -> PathRanking:
-    fit = fitting(run.new_scorer(data.num_entities, data.num_relations), data, run)
+    fit = run.trainer(data)
     epochs = list(fit)
     assert [epoch.complete for epoch in epochs] == [True] and math.isfinite(epochs[0].loss)
     assert isinstance(fit.scorer, PathRanking)
@@ -104,38 +103,30 @@ def test_fitted_twice_it_is_the_same(random_dataset: Dataset) -> None:
     once, again = fitted(random_dataset).state_dict(), fitted(random_dataset).state_dict()
     assert once.keys() == {"paths", "weight", "bias"}
     assert all(torch.equal(once[name], again[name]) for name in once)
-    few = replace(RUN, procedure=Logistic(num_facts=20))
+    few = replace(RUN, algorithm=PathRegression(num_facts=20))
     assert not torch.equal(fitted(random_dataset, few).weight, once["weight"])
 
 
 def test_a_trained_model_is_stored_as_numbers(random_dataset: Dataset, tmp_path: Path) -> None:
-    trained = train(random_dataset, default_run("path_ranking")(random_dataset), tmp_path / "model", quiet=True)
+    trained = train(random_dataset, default_run("path_ranking")(random_dataset), tmp_path / "model")
     stored = Bundle.load(tmp_path / "model")
-    assert stored.run["procedure"]["name"] == "logistic"
+    assert stored.run["algorithm"]["name"] == "path_regression"
     assert torch.equal(
         evaluate(stored.scorer, random_dataset, "valid").rank, evaluate(trained.scorer, random_dataset, "valid").rank
     )
 
 
-@pytest.mark.parametrize(
-    ("run", "said"),
-    [
-        (replace(RUN, scorer=partial(DistMult)), "fits PathRanking, not DistMult"),
-        (replace(RUN, hide="pair"), "hide must be exact"),
-        (replace(RUN, optimizer=partial(Adam, lr=0.1)), "no use for this run's optimizer"),
-    ],
-)
-def test_what_it_does_not_fit(run: Run, said: str, random_dataset: Dataset) -> None:
-    with pytest.raises(UserError, match=said):
-        fitting(run.new_scorer(50, 3), random_dataset, run)
+def test_what_it_does_not_fit(random_dataset: Dataset) -> None:
+    with pytest.raises(UserError, match="fits PathRanking, not DistMult"):
+        replace(RUN, scorer=partial(DistMult)).trainer(random_dataset)
 
 
 @pytest.mark.parametrize("strength", [0.0, -1.0, math.inf, math.nan])
 def test_strengths_that_cannot_be(strength: float) -> None:
     with pytest.raises(UserError, match="strength must be above 0 and finite"):
-        Logistic(strength=strength)
+        PathRegression(strength=strength)
 
 
 def test_no_facts_are_too_few() -> None:
     with pytest.raises(UserError, match="num_facts must be at least 1: got 0"):
-        Logistic(num_facts=0)
+        PathRegression(num_facts=0)

@@ -21,10 +21,12 @@ from kg.models.gated import Gated
 from kg.models.neighbourhood import NeighbourhoodTransformer
 from kg.studies.presets import preset, presets, written
 from kg.training.ensembles.stacking import Stacking
+from kg.training.gradient_descent import GradientDescent
 from kg.training.objectives import MaskedEntity, NegativeSampling
 from kg.training.recipes import default_run
 from kg.training.regularizers import N3
-from kg.training.run import Plateau, Run
+from kg.training.run import Run
+from kg.training.schedules import Plateau
 
 UMLS = Path(__file__).parents[1] / "experiments" / "presets" / "umls.py"
 
@@ -34,7 +36,7 @@ from functools import partial
 from torch.optim import Adam
 from kg.errors import UserError
 from kg.models.distmult import DistMult
-from kg.training.recipes import default_run
+from kg.training.gradient_descent import GradientDescent
 from kg.training.run import Run
 
 @dataclass
@@ -45,13 +47,13 @@ def _hidden():
     return "no preset"
 
 def small():
-    return Run(partial(DistMult, dim=Size().dim), partial(Adam, lr=0.01), epochs=2)
+    return Run(partial(DistMult, dim=Size().dim), GradientDescent(partial(Adam, lr=0.01), epochs=2))
 
 def broken():
     return 1 / 0
 
 def refused():
-    return Run(partial(DistMult, size=4), partial(Adam, lr=0.01))
+    return Run(partial(DistMult, size=4), GradientDescent(partial(Adam, lr=0.01)))
 
 def told():
     raise UserError("the moon is full")
@@ -73,7 +75,7 @@ def mine(tmp_path: Path) -> Path:
 
 def test_one_and_several(mine: Path) -> None:
     small = preset(f"{mine}:small")
-    assert small.scorer.keywords == {"dim": 4} and small.epochs == 2
+    assert small.scorer.keywords == {"dim": 4} and small.algorithm.epochs == 2
     assert list(presets(f"{UMLS}:complex,rescal")) == ["complex", "rescal"]
 
 
@@ -99,7 +101,7 @@ def test_a_file_leaves_no_trace(mine: Path) -> None:
 def test_a_file_is_read_anew(mine: Path) -> None:
     preset(f"{mine}:small")
     mine.write_text(MINE.replace("epochs=2", "epochs=3"))  # within a second and of the same length
-    assert preset(f"{mine}:small").epochs == 3
+    assert preset(f"{mine}:small").algorithm.epochs == 3
 
 
 @pytest.mark.parametrize(
@@ -159,11 +161,15 @@ def test_the_model_file_gives_the_defaults(model: str) -> None:
 def test_a_run_as_a_preset_file(tmp_path: Path) -> None:
     run = Run(
         partial(DistMult, dim=4, init=1e-05),
-        partial(Adagrad, lr=0.1),
-        NegativeSampling(64, loss="logistic"),
-        N3(0.01),
-        schedule=Plateau(),
-        hide="pair",
+        GradientDescent(
+            partial(Adagrad, lr=0.1),
+            NegativeSampling(64, loss="logistic"),
+            N3(0.01),
+            schedule=Plateau(),
+            hide="pair",
+            epochs=7,
+        ),
+        seed=3,
     )
     source = written(run, "best", "The best")
     (tmp_path / "best.py").write_text(source)
@@ -175,19 +181,25 @@ from functools import partial
 from torch.optim import Adagrad
 
 from kg.models.distmult import DistMult
+from kg.training.gradient_descent import GradientDescent
 from kg.training.objectives import NegativeSampling
 from kg.training.regularizers import N3
-from kg.training.run import Plateau, Run
+from kg.training.run import Run
+from kg.training.schedules import Plateau
 
 
 def best() -> Run:
     return Run(
         scorer=partial(DistMult, dim=4, init=1e-05),
-        optimizer=partial(Adagrad, lr=0.1),
-        objective=NegativeSampling(num_negatives=64, loss="logistic"),
-        regularizer=N3(weight=0.01),
-        schedule=Plateau(),
-        hide="pair",
+        algorithm=GradientDescent(
+            optimizer=partial(Adagrad, lr=0.1),
+            objective=NegativeSampling(num_negatives=64, loss="logistic"),
+            regularizer=N3(weight=0.01),
+            schedule=Plateau(),
+            hide="pair",
+            epochs=7,
+        ),
+        seed=3,
     )
 """
     assert source == expected
@@ -204,10 +216,7 @@ def test_parts_of_parts_in_a_preset_file(tmp_path: Path) -> None:
     own = partial(NeighbourhoodTransformer, readout="votes", attention=partial(Performer, num_features=8))
     run = Run(
         partial(Gated, own=own, base=partial(ComplEx), frozen=True),
-        partial(Adagrad, lr=0.1),
-        auxiliary=MaskedEntity(0.5),
-        hide="exact",
-        base="a model",
+        GradientDescent(partial(Adagrad, lr=0.1), auxiliary=MaskedEntity(0.5), hide="exact", base="a model"),
     )
     source = written(run, "best", "The best")
     (tmp_path / "best.py").write_text(source)
@@ -222,6 +231,7 @@ from kg.attention.performer import Performer
 from kg.models.complex import ComplEx
 from kg.models.gated import Gated
 from kg.models.neighbourhood import NeighbourhoodTransformer
+from kg.training.gradient_descent import GradientDescent
 from kg.training.objectives import MaskedEntity
 from kg.training.run import Run
 
@@ -230,10 +240,12 @@ def best() -> Run:
     return Run(
         scorer=partial(Gated, own=partial(NeighbourhoodTransformer, readout="votes", attention=partial(Performer, \
 num_features=8)), base=partial(ComplEx), frozen=True),
-        optimizer=partial(Adagrad, lr=0.1),
-        auxiliary=MaskedEntity(weight=0.5),
-        hide="exact",
-        base="a model",
+        algorithm=GradientDescent(
+            optimizer=partial(Adagrad, lr=0.1),
+            auxiliary=MaskedEntity(weight=0.5),
+            hide="exact",
+            base="a model",
+        ),
     )
 """
     assert source == expected
@@ -241,7 +253,7 @@ num_features=8)), base=partial(ComplEx), frozen=True),
 
 def test_lists_of_parts_in_a_preset_file(tmp_path: Path) -> None:
     made = partial(Combined, parts=[partial(DistMult, dim=4), partial(Frequency)])
-    run = Run(made, procedure=Stacking(), epochs=1, hide="exact", parts=("models/a", "models/b"))
+    run = Run(made, Stacking(("models/a", "models/b")))
     (tmp_path / "best.py").write_text(source := written(run, "best", "The best"))
     assert "scorer=partial(Combined, parts=[partial(DistMult, dim=4), partial(Frequency)])" in source
     assert preset(f"{tmp_path / 'best.py'}:best").to_json() == run.to_json()

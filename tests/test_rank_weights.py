@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 from paper import Table
+from runs import train_part
 from torch import Tensor
-from torch.optim import Adam
 
 from kg.bundle import Bundle
 from kg.errors import UserError
@@ -26,7 +26,7 @@ from kg.training.ensembles.combination import combination
 from kg.training.ensembles.fitting import Evidence, Gathering
 from kg.training.ensembles.rank_weights import RankWeighing, mixtures, sharpest
 from kg.training.run import Run
-from kg.training.train import fitting, resume, train
+from kg.training.train import resume, train
 
 
 def test_mixtures() -> None:
@@ -67,15 +67,14 @@ def planted() -> tuple[Dataset, Tensor, Tensor]:
 
 def run_of(parts: int, seed: int = 0, candidates: int = 128) -> Run:
     made = partial(RankEnsemble, parts=[partial(Table)] * parts)
-    procedure = RankWeighing(candidates)
-    return Run(made, procedure=procedure, epochs=1, hide="exact", seed=seed, parts=("part",) * parts)
+    return Run(made, RankWeighing(("",) * parts, candidates), seed)
 
 
 def weighed(data: Dataset, run: Run, *scores: Tensor) -> Gathering:
     scorer = run.new_scorer(N, 2)
     for part, rows in zip(scorer.scorers(), scores, strict=True):
         part.scores.copy_(rows)
-    fit = fitting(scorer, data, run)
+    fit = run.algorithm.trainer(scorer, data, run.seed)
     list(fit)
     return fit
 
@@ -195,7 +194,7 @@ def test_every_question_is_asked_once() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scorer, "opinions", spied)
         patch.setattr("kg.training.ensembles.fitting._BATCH", 16)
-        fit = fitting(scorer, data, run)
+        fit = run.algorithm.trainer(scorer, data, run.seed)
         list(fit)
         fit.valid_ranking(data, 1.0)
     head, relation, tail = data.valid.T.tolist()
@@ -213,15 +212,16 @@ def test_one_fact_is_enough() -> None:
 
 
 def test_what_is_stored_answers_as_it_was_trained(random_dataset: Dataset, tmp_path: Path) -> None:
-    made = combination(["frequency", "naive_bayes"], tmp_path / "out", "rank_ensemble", quiet=True)
-    trained = train(random_dataset, made(random_dataset), tmp_path / "out", quiet=True)
+    made = combination(["frequency", "naive_bayes"], tmp_path / "out", "rank_ensemble", train=train_part)
+    trained = train(random_dataset, made(random_dataset), tmp_path / "out")
     stored = Bundle.load(tmp_path / "out")
     assert isinstance(stored.scorer, RankEnsemble) and stored.temperature == 1.0 and stored.metrics["cross_fitted"]
     assert torch.equal(evaluate(stored.scorer, random_dataset, "test").rank,
                        evaluate(trained.scorer, random_dataset, "test").rank)  # fmt: skip
     assert stored.scorer.weight.sum() == pytest.approx(1)
-    assert resume(tmp_path / "out", quiet=True).metrics["valid"] == stored.metrics["valid"]
-    assert Run.from_json(stored.run).procedure == RankWeighing()
+    assert resume(tmp_path / "out").metrics["valid"] == stored.metrics["valid"]
+    folders = (f"{tmp_path / 'out'}-frequency", f"{tmp_path / 'out'}-naive_bayes")
+    assert Run.from_json(stored.run).algorithm == RankWeighing(folders)
 
 
 def test_what_it_cannot_use_is_an_error(random_dataset: Dataset, tmp_path: Path) -> None:
@@ -229,16 +229,14 @@ def test_what_it_cannot_use_is_an_error(random_dataset: Dataset, tmp_path: Path)
     for other in (partial(DistMult, dim=2), partial(Combined, parts=[partial(Frequency)])):
         name = other.func.__name__
         with pytest.raises(UserError, match=f"RankWeighing fits the weights of RankEnsemble, not of {name}"):
-            fitting(other(50, 3), random_dataset, replace(run, scorer=other))
+            run.algorithm.trainer(other(50, 3), random_dataset, 0)
     made = run.new_scorer(50, 3)
-    with pytest.raises(UserError, match="no use for this run's optimizer"):
-        fitting(made, random_dataset, replace(run, optimizer=partial(Adam, lr=0.1)))
     with pytest.raises(UserError, match="RankWeighing fits its weights on valid facts, and there are none"):
-        fitting(made, replace(random_dataset, valid=random_dataset.valid[:0]), run)
+        run.algorithm.trainer(made, replace(random_dataset, valid=random_dataset.valid[:0]), run.seed)
     with pytest.raises(UserError, match="candidates must be at least 1: got 0"):
-        RankWeighing(0)
-    of_none = replace(run, scorer=partial(RankEnsemble, parts=[partial(Frequency)]), parts=())
-    with pytest.raises(UserError, match=r"RankEnsemble has 1 parts that .* the Run names 0 folders"):
-        train(random_dataset, of_none, tmp_path / "out", quiet=True)
+        RankWeighing(("a",), 0)
+    of_none = Run(partial(RankEnsemble, parts=[partial(Frequency)]), RankWeighing(()))
+    with pytest.raises(UserError, match=r"RankEnsemble has 1 parts that .* names 0 folders"):
+        train(random_dataset, of_none, tmp_path / "out")
     with pytest.raises(UserError, match="RankEnsemble: missing a required argument: 'parts'"):
         replace(run, scorer=partial(RankEnsemble))

@@ -13,11 +13,11 @@ from kg.errors import UserError
 from kg.graph.dataset import Dataset
 from kg.graph.vocabulary import Vocabulary
 from kg.models import SCORERS
-from kg.training.gradient_descent import Fit
 from kg.training.objectives import KvsAll, OneVsAll
 from kg.training.recipes import FAMILIES, default_run
 from kg.training.regularizers import N3
-from kg.training.run import Run, WarmUp
+from kg.training.run import Run
+from kg.training.schedules import WarmUp
 
 WITHOUT = ("gated", "combine", "rank_ensemble")  # of what parts, is for the caller to say
 
@@ -39,8 +39,9 @@ def test_a_default_can_be_stored_for_any_graph(model: str, random_dataset: Datas
 
 @pytest.mark.parametrize("model", [name for name in SCORERS if name not in (*COUNTED, *WITHOUT)])
 def test_a_default_learns(model: str, random_dataset: Dataset) -> None:
-    run = replace(default_run(model)(random_dataset), epochs=5)
-    losses = [epoch.loss for epoch in Fit(run.new_scorer(50, 3), random_dataset, run)]
+    run = default_run(model)(random_dataset)
+    run = replace(run, algorithm=run.algorithm.with_epochs(5))
+    losses = [epoch.loss for epoch in run.trainer(random_dataset)]
     assert losses[-1] < losses[0]
 
 
@@ -68,14 +69,15 @@ def test_a_model_without_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_neighbourhood_of_few_and_of_many(random_dataset: Dataset, large: Dataset) -> None:
     """On few entities all answers at once; on more, votes beside ComplEx's own weight decay."""
-    few, many = (default_run("neighbourhood")(data) for data in (random_dataset, large))
+    few, many = (default_run("neighbourhood")(data).algorithm for data in (random_dataset, large))
     assert few.hide == many.hide == "exact"
     assert isinstance(few.objective, KvsAll) and few.regularizer is None and isinstance(few.schedule, WarmUp)
     assert isinstance(many.objective, OneVsAll) and isinstance(many.regularizer, N3) and many.schedule is None
-    assert many.scorer.keywords["readout"] == "votes" and many.scorer.keywords["dim"] == 128
+    votes = default_run("neighbourhood")(large).scorer.keywords
+    assert votes["readout"] == "votes" and votes["dim"] == 128
     some = Dataset(large.train, large.valid, large.test, Vocabulary([f"e{i}" for i in range(1000)], ["r"]))
     middle = default_run("neighbourhood")(some)
-    assert isinstance(middle.regularizer, N3) and middle.scorer.keywords["dim"] == 512
+    assert isinstance(middle.algorithm.regularizer, N3) and middle.scorer.keywords["dim"] == 512
     assert middle.scorer.keywords["neighbour_dropout"] == 0.7  # a fact for a thousand entities is sparse
     dense = replace(some, train=some.train.repeat(5000, 1))
     assert default_run("neighbourhood")(dense).scorer.keywords["neighbour_dropout"] == 0.3

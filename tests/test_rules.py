@@ -338,9 +338,9 @@ def test_no_rules_and_no_facts() -> None:
 
 def test_rules_are_trained_and_stored(tmp_path: Path, random_dataset: Dataset) -> None:
     run = default_run("rules")(random_dataset)
-    trained = train(random_dataset, run, tmp_path / "model", quiet=True)
+    trained = train(random_dataset, run, tmp_path / "model")
     stored = Bundle.load(tmp_path / "model")
-    assert stored.run["procedure"]["name"] == "mine" and isinstance(stored.scorer, RuleScorer)
+    assert stored.run["algorithm"]["name"] == "mining" and isinstance(stored.scorer, RuleScorer)
     before, after = trained.scorer.rules, stored.scorer.rules  # type: ignore[operator, union-attr]
     assert len(after) > 10
     for name in vars(after):

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from runs import varied
 from torch.optim import SGD, Adagrad, Adam, AdamW
 
 from kg.attention.performer import Performer
@@ -20,13 +21,15 @@ from kg.models.distmult import DistMult
 from kg.models.gated import Gated
 from kg.models.neighbourhood import NeighbourhoodTransformer
 from kg.models.rescal import RESCAL
-from kg.models.scorer import Scorer
+from kg.models.scorer import EmbeddingScorer, Scorer
 from kg.models.transe import TransE
+from kg.training.gradient_descent import GradientDescent
 from kg.training.objectives import KvsAll, MaskedEntity, NegativeSampling, OneVsAll, RelationPrediction
 from kg.training.regularizers import F2, L1, N3, Regularizer
-from kg.training.run import Plateau, Run, WarmUp
+from kg.training.run import Run
+from kg.training.schedules import Plateau, WarmUp
 
-PLAIN = Run(partial(ComplEx, dim=4), partial(Adam, lr=0.01))
+PLAIN = Run(partial(ComplEx, dim=4), GradientDescent(partial(Adam, lr=0.01)))
 NESTED = Run(
     partial(
         Gated,
@@ -34,34 +37,33 @@ NESTED = Run(
         base=partial(ComplEx, dim=4),
         frozen=True,
     ),
-    partial(Adam, lr=0.01),
-    auxiliary=MaskedEntity(0.5),
-    hide="exact",
-    base="models/complex",
+    GradientDescent(partial(Adam, lr=0.01), auxiliary=MaskedEntity(0.5), hide="exact", base="models/complex"),
 )
 VARIANTS = [
     PLAIN,
     NESTED,
-    replace(NESTED, scorer=partial(NeighbourhoodTransformer, attention=None), base=None),
+    varied(NESTED, scorer=partial(NeighbourhoodTransformer, attention=None), base=None),
     Run(
         partial(TransE, dim=3, norm=1, tied=True, entity_dropout=0.1),
-        partial(Adagrad, lr=0.1),
-        objective=NegativeSampling(64, shared=False, loss="logistic", margin=9.0, exclude_known=True),
-        regularizer=F2(0.5),
-        schedule=Plateau(factor=0.5, patience=2),
-        batch_size=7,
-        epochs=3,
-        valid_every=2,
-        patience=1,
-        precision="bf16",
+        GradientDescent(
+            partial(Adagrad, lr=0.1),
+            NegativeSampling(64, shared=False, loss="logistic", margin=9.0, exclude_known=True),
+            F2(0.5),
+            schedule=Plateau(factor=0.5, patience=2),
+            batch_size=7,
+            precision="bf16",
+            epochs=3,
+            valid_every=2,
+            patience=1,
+        ),
         seed=9,
     ),
-    Run(partial(RESCAL), partial(AdamW), objective=KvsAll(loss="bce", label_smoothing=0.1), regularizer=N3(0.1)),
-    replace(PLAIN, hide="pair", regularizer=L1(0.1), objective=OneVsAll(label_smoothing=0.2)),
-    replace(PLAIN, hide="exact", scorer=partial(DistMult, dim=2), objective=KvsAll()),
-    replace(PLAIN, auxiliary=RelationPrediction(0.25), schedule=WarmUp(0.2), pieces=4),
-    replace(PLAIN, objective=OneVsAll(max_answers=8)),
-    replace(PLAIN, objective=NegativeSampling(shared=False, candidates="typed", sides="bernoulli")),
+    Run(partial(RESCAL), GradientDescent(partial(AdamW), KvsAll(loss="bce", label_smoothing=0.1), N3(0.1))),
+    varied(PLAIN, hide="pair", regularizer=L1(0.1), objective=OneVsAll(label_smoothing=0.2)),
+    varied(PLAIN, hide="exact", scorer=partial(DistMult, dim=2), objective=KvsAll()),
+    varied(PLAIN, auxiliary=RelationPrediction(0.25), schedule=WarmUp(0.2), pieces=4),
+    varied(PLAIN, objective=OneVsAll(max_answers=8)),
+    varied(PLAIN, objective=NegativeSampling(shared=False, candidates="typed", sides="bernoulli")),
 ]
 
 
@@ -69,7 +71,8 @@ def plain(value: Any) -> Any:
     """A Run as values that compare: partials do not."""
     if isinstance(value, partial):
         return value.func, {name: plain(each) for name, each in value.keywords.items()}
-    return {name: plain(each) for name, each in vars(value).items()} if isinstance(value, Run) else value
+    is_open = isinstance(value, Run | GradientDescent)
+    return {name: plain(each) for name, each in vars(value).items()} if is_open else value
 
 
 @pytest.mark.parametrize("run", VARIANTS, ids=lambda run: run.scorer.func.__name__)
@@ -81,11 +84,12 @@ def test_json_round_trip(run: Run) -> None:
 
 def test_what_is_stored() -> None:
     stored = PLAIN.to_json()
-    assert stored["scorer"] == {"name": "complex", "arguments": {"dim": 4}}
-    assert stored["optimizer"] == {"name": "adam", "arguments": {"lr": 0.01}}
-    assert stored["objective"] == {"name": "one_vs_all", "arguments": {"label_smoothing": 0.0, "max_answers": 1}}
-    assert stored["auxiliary"] is stored["procedure"] is None
-    assert stored["regularizer"] is stored["schedule"] is stored["hide"] is None
+    assert stored["scorer"] == {"name": "complex", "arguments": {"dim": 4}} and stored["seed"] == 0
+    assert stored["algorithm"]["name"] == "gradient_descent"
+    settings = stored["algorithm"]["arguments"]
+    assert settings["optimizer"] == {"name": "adam", "arguments": {"lr": 0.01}}
+    assert settings["objective"] == {"name": "one_vs_all", "arguments": {"label_smoothing": 0.0, "max_answers": 1}}
+    assert settings["regularizer"] is settings["schedule"] is settings["hide"] is settings["auxiliary"] is None
 
 
 def test_parts_of_parts_are_stored_by_name() -> None:
@@ -94,24 +98,26 @@ def test_parts_of_parts_are_stored_by_name() -> None:
     base = {"name": "complex", "arguments": {"dim": 4}}
     stored = NESTED.to_json()
     assert stored["scorer"] == {"name": "gated", "arguments": {"own": own, "base": base, "frozen": True}}
-    assert stored["auxiliary"] == {"name": "masked_entity", "arguments": {"weight": 0.5}}
-    assert stored["base"] == "models/complex"
+    settings = stored["algorithm"]["arguments"]
+    assert settings["auxiliary"] == {"name": "masked_entity", "arguments": {"weight": 0.5}}
+    assert settings["base"] == "models/complex"
     assert not SCORERS.keys() & ATTENTIONS.keys()  # one name, one part
 
 
 def test_a_variant_leaves_the_original() -> None:
-    other = replace(PLAIN, seed=1, batch_size=8)
-    assert (other.seed, other.batch_size) == (1, 8) and (PLAIN.seed, PLAIN.batch_size) == (0, 512)
+    other = varied(PLAIN, seed=1, batch_size=8)
+    assert (other.seed, other.algorithm.batch_size) == (1, 8)
+    assert (PLAIN.seed, PLAIN.algorithm.batch_size) == (0, 512)
     assert other.scorer is PLAIN.scorer
 
 
 def test_a_typo_in_python_is_an_error() -> None:
     with pytest.raises(TypeError, match="batchsize"):
-        replace(PLAIN, batchsize=8)
+        varied(PLAIN, batchsize=8)
     with pytest.raises(UserError, match="dims"):
         replace(PLAIN, scorer=partial(ComplEx, dims=8))
     with pytest.raises(UserError, match="learning_rate"):
-        replace(PLAIN, optimizer=partial(Adam, learning_rate=0.1))
+        varied(PLAIN, optimizer=partial(Adam, learning_rate=0.1))
 
 
 @pytest.mark.parametrize(
@@ -119,6 +125,7 @@ def test_a_typo_in_python_is_an_error() -> None:
     [
         ("scorer name", "complx", "no model 'complx'"),
         ("scorer arguments dims", 8, "dims"),
+        ("algorithm name", "guess", "guess"),
         ("optimizer name", "adagrat", "adagrat"),
         ("optimizer arguments learning_rate", 0.1, "learning_rate"),
         ("objective name", "one_vs_some", "one_vs_some"),
@@ -127,7 +134,8 @@ def test_a_typo_in_python_is_an_error() -> None:
         ("schedule", {"name": "plateau", "arguments": {"factor": 0.5, "patients": 3}}, "patients"),
         ("schedule", {"name": "cosine", "arguments": {}}, "cosine"),
         ("auxiliary", {"name": "relation_prediction", "arguments": {"weight": 1.0, "over": 2}}, "over"),
-        ("procedure", {"name": "guess", "arguments": {}}, "guess"),
+        ("entity_weight", 3.0, "entity_weight"),
+        ("objective", {"name": "n3", "arguments": {"weight": 0.1}}, "n3"),
         ("hide", "pairs", "pairs"),
         ("precision", "fp16", "fp16"),
         ("objective", {"name": "k_vs_all", "arguments": {"loss": "hinge"}}, "hinge"),
@@ -137,7 +145,7 @@ def test_a_typo_in_python_is_an_error() -> None:
 def test_a_typo_in_what_is_stored_is_an_error(path: str, value: object, message: str) -> None:
     stored: dict[str, Any] = json.loads(json.dumps(PLAIN.to_json()))
     *outer, last = path.split()
-    inner = stored
+    inner = stored if path.startswith(("scorer", "algorithm")) else stored["algorithm"]["arguments"]
     for name in outer:
         inner = inner[name]
     inner[last] = value
@@ -153,9 +161,9 @@ from kg.errors import UserError
 from kg.models.neighbourhood import NeighbourhoodTransformer
 from kg.models.transe import TransE
 from kg.training.objectives import KvsAll, NegativeSampling
-from kg.training.run import Run
+from kg.training.gradient_descent import GradientDescent
 
-plain = Run(partial(TransE, dim=4), partial(Adam, lr=0.01))
+plain = GradientDescent(partial(Adam, lr=0.01))
 for make in (
     lambda: replace(plain, hide="pairs"),
     lambda: replace(plain, precision="fp16"),
@@ -222,10 +230,10 @@ def test_parts_are_partials_with_names() -> None:
         nobody.to_json()
 
 
-@pytest.mark.parametrize("name", PLAIN.to_json())
-def test_a_missing_part_is_an_error(name: str) -> None:
+@pytest.mark.parametrize("name", [*PLAIN.to_json(), *PLAIN.algorithm.to_json()])
+def test_a_missing_setting_is_an_error(name: str) -> None:
     stored = PLAIN.to_json()
-    del stored[name]
+    del (stored if name in stored else stored["algorithm"]["arguments"])[name]
     with pytest.raises(UserError, match=name):
         Run.from_json(stored)
 
@@ -233,19 +241,14 @@ def test_a_missing_part_is_an_error(name: str) -> None:
 @pytest.mark.parametrize("name", ["batch_size", "pieces", "epochs", "valid_every", "patience"])
 def test_numbers_are_at_least_one(name: str) -> None:
     with pytest.raises(UserError, match=f"{name} must be at least 1: got 0"):
-        replace(PLAIN, **{name: 0})
-
-
-def test_gradients_need_an_optimizer() -> None:
-    with pytest.raises(UserError, match="needs an optimizer"):
-        replace(PLAIN, optimizer=None)
+        varied(PLAIN, **{name: 0})
 
 
 def test_a_relation_cannot_be_read_off_the_graph() -> None:
-    run = replace(PLAIN, scorer=partial(scorer_class("rgcn"), dim=4), hide="exact")
+    run = varied(PLAIN, scorer=partial(scorer_class("rgcn"), dim=4), hide="exact")
     with pytest.raises(UserError, match="hide must be pair"):
-        replace(run, auxiliary=RelationPrediction(1.0))
-    assert replace(run, auxiliary=RelationPrediction(1.0), hide="pair").hide == "pair"
+        varied(run, auxiliary=RelationPrediction(1.0))
+    assert varied(run, auxiliary=RelationPrediction(1.0), hide="pair").algorithm.hide == "pair"
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.0])
@@ -271,7 +274,7 @@ class Nameless(Regularizer):
         return factor.sum()
 
 
-class Unknown(ComplEx.__base__):  # type: ignore[misc, name-defined]
+class Unknown(EmbeddingScorer):
     """A scorer that no dict names."""
 
 
@@ -279,8 +282,8 @@ class Unknown(ComplEx.__base__):  # type: ignore[misc, name-defined]
     "run",
     [
         replace(PLAIN, scorer=partial(Unknown, size=3, entity_dropout=0.0)),
-        replace(PLAIN, optimizer=partial(SGD, lr=0.1)),
-        replace(PLAIN, regularizer=Nameless()),
+        varied(PLAIN, optimizer=partial(SGD, lr=0.1)),
+        varied(PLAIN, regularizer=Nameless()),
     ],
     ids=["scorer", "optimizer", "regularizer"],
 )
@@ -309,7 +312,7 @@ def test_new_scorers_are_drawn_from_the_seed_alone() -> None:
 
 @pytest.mark.parametrize("made", [partial(Adam, lr=0.5), partial(AdamW, weight_decay=0.1), partial(Adagrad, lr=0.1)])
 def test_the_optimizer_gets_its_arguments(made: "partial[torch.optim.Optimizer]", random_scorer: Scorer) -> None:
-    optimizer = replace(PLAIN, optimizer=made).new_optimizer(random_scorer)
+    optimizer = GradientDescent(made).new_optimizer(random_scorer)
     assert isinstance(optimizer, made.func)
     group = optimizer.param_groups[0]
     assert group["params"] == list(random_scorer.parameters())

@@ -23,7 +23,7 @@ from kg.models.similarity import AdamicAdar, CommonNeighbours, Katz, PageRank, P
 from kg.query.predictor import Predictor
 from kg.training.algorithms.counting import Counting
 from kg.training.recipes import default_run
-from kg.training.train import fitting, resume, train
+from kg.training.train import resume, train
 from kg.walks import similarity
 from kg.walks.similarity import Walks, adamic_adar, by_similarity, common_neighbours, katz, pagerank, shared_edges
 
@@ -289,13 +289,13 @@ def test_there_is_nothing_to_learn(made: Callable[..., Similarity], random_datas
 def test_the_loss_is_that_of_some_training_facts(random_dataset: Dataset) -> None:
     run = default_run("adamic_adar")(random_dataset)
     small = Dataset(random_dataset.train[:100], *[random_dataset.train[:0]] * 2, random_dataset.vocabulary)
-    fit = fitting(run.new_scorer(50, 3), small, run)
+    fit = run.trainer(small)
     (epoch,) = fit
     head, relation, tail = torch.tensor(facts(small.graph())).T  # 200: fewer than are drawn of many
     scores = fit.scorer.score_tails(Queries(head, relation, small.graph())).log_softmax(1)
     assert epoch.loss == pytest.approx(-scores[torch.arange(200), tail].mean().item(), rel=1e-5)
-    many = fitting(run.new_scorer(50, 3), random_dataset, run)
-    other = fitting(run.new_scorer(50, 3), random_dataset, replace(run, seed=1))
+    many = run.trainer(random_dataset)
+    other = replace(run, seed=1).trainer(random_dataset)
     assert many.loss() == many.loss() != other.loss()
 
 
@@ -307,21 +307,21 @@ def test_few_facts_an_entity_make_known_answers_weigh_more(random_dataset: Datas
 
 def test_it_is_trained_stored_and_asked(tmp_path: Path, random_dataset: Dataset) -> None:
     for model in ("katz", "preferential_attachment"):
-        trained = train(random_dataset, default_run(model)(random_dataset), tmp_path / model, quiet=True)
+        trained = train(random_dataset, default_run(model)(random_dataset), tmp_path / model)
         stored = Bundle.load(tmp_path / model)
-        assert default_run(model)(random_dataset).procedure == Counting() and stored.run["hide"] == "exact"
+        assert (
+            default_run(model)(random_dataset).algorithm == Counting() and stored.run["algorithm"]["name"] == "counting"
+        )
         assert stored.temperature is not None and stored.metrics["valid"]["mrr"] > 0
         ranks = [evaluate(bundle.scorer, random_dataset, "test").rank for bundle in (trained, stored)]
         assert torch.equal(*ranks) and len(ranks[0]) == 2 * len(random_dataset.test)
         assert len(Predictor.load(tmp_path / model).tails("e0", "r1", top=3)) == 3
-        assert resume(tmp_path / model, quiet=True).metrics["epochs"] == 1
+        assert resume(tmp_path / model).metrics["epochs"] == 1
 
 
 def test_a_graph_far_from_where_it_learned(tmp_path: Path, random_dataset: Dataset) -> None:
     """What it was trained on is of no account: asked of another graph, it answers from that one."""
-    scorer = Bundle.load(
-        train(random_dataset, default_run("pagerank")(random_dataset), tmp_path / "model", quiet=True).path
-    ).scorer
+    scorer = Bundle.load(train(random_dataset, default_run("pagerank")(random_dataset), tmp_path / "model").path).scorer
     other = Graph.from_triples(random_dataset.test + torch.tensor([50, 0, 50]), 100, 3)
     fresh = PageRank(100, 3, known_weight=0.01)
     asked = Queries(torch.arange(100), torch.zeros(100, dtype=torch.long), other)

@@ -6,13 +6,12 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from rich.console import Console
+from runs import Noted, train_part, varied
 from torch import Tensor
 from torch.optim import Adam
 
@@ -32,9 +31,11 @@ from kg.training.ensembles import stacking
 from kg.training.ensembles.combination import combination
 from kg.training.ensembles.fitting import Evidence, derivatives, fitted, ranked
 from kg.training.ensembles.stacking import Stacked, Stacking, of_relations
-from kg.training.regularizers import N3
+from kg.training.gradient_descent import GradientDescent
 from kg.training.run import Run
-from kg.training.train import fitting, resume, train
+from kg.training.train import resume, train
+
+combined = partial(combination, train=train_part)
 
 # One question with two rivals, the second of which stands for three candidates, and two answers; one part.
 EVIDENCE = Evidence(
@@ -126,21 +127,21 @@ def planted(tmp_path: Path) -> tuple[Dataset, list[Path]]:
     facts = torch.unique(facts, dim=0)
     facts = facts[torch.randperm(len(facts), generator=generator)]
     data = Dataset(facts[200:], facts[:149], facts[149:200], Vocabulary([f"e{i}" for i in range(N)], ["r", "s"]))
-    run = Run(partial(Frequency), procedure=Counting(), epochs=1, valid_every=1)
+    run = Run(partial(Frequency), Counting())
     folders = []
     for number in (0, 1):
         noise = 200 * torch.rand(4, N, generator=generator) ** 8
         counts = torch.where((torch.arange(4) % 2 == number)[:, None], right, noise).int()
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(Frequency, "count", lambda scorer, graph, counts=counts: scorer.counts.copy_(counts))
-            train(data, run, tmp_path / f"part{number}", quiet=True)
+            train(data, run, tmp_path / f"part{number}")
         folders.append(tmp_path / f"part{number}")
     return data, folders
 
 
 def stack(data: Dataset, parts: list[Path], out: Path, **settings: Any) -> Bundle:
-    run = combination([str(part) for part in parts], out, quiet=True)(data)
-    return train(data, replace(run, procedure=Stacking(**settings)), out, quiet=True)
+    run = combined([str(part) for part in parts], out)(data)
+    return train(data, varied(run, **settings), out)
 
 
 def with_parts(parts: list[Path]) -> Combined:
@@ -178,7 +179,7 @@ def test_reported_ranks_are_those_by_the_other_half(
 ) -> None:
     """Of every fact, as evaluate would rank it with weights that it had no part in."""
     data, parts = planted
-    run = combination([str(part) for part in parts], tmp_path / "out", quiet=True)(data)
+    run = combined([str(part) for part in parts], tmp_path / "out")(data)
     given: list[tuple[float, int, Tensor]] = []  # strength, number of answers, weights
 
     def spied(evidence: dict[int, Evidence], overall: Tensor, strength: float, start: Tensor) -> Tensor:
@@ -187,7 +188,7 @@ def test_reported_ranks_are_those_by_the_other_half(
         return weights
 
     monkeypatch.setattr(stacking, "of_relations", spied)
-    fit = fitting(with_parts(parts), data, run)
+    fit = run.algorithm.trainer(with_parts(parts), data, run.seed)
     list(fit)
     reported = fit.valid_ranking(data, 1.0)
     *tried, (strength, answers, final) = given
@@ -221,7 +222,7 @@ def weights_where(data: Dataset, parts: list[Path], change: Callable[[Tensor, Te
 
     Those that are an answer of valid, or the lowest of the row, stay as they are.
     """
-    run = combination([str(part) for part in parts], "", quiet=True)(Bundle.load(parts[0]).dataset)
+    run = combined([str(part) for part in parts], "")(Bundle.load(parts[0]).dataset)
     scorer = with_parts(parts)
     asked = scorer.opinions
 
@@ -235,7 +236,7 @@ def weights_where(data: Dataset, parts: list[Path], change: Callable[[Tensor, Te
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scorer, "opinions", opinions)
-        list(fitting(scorer, data, run))
+        list(run.algorithm.trainer(scorer, data, run.seed))
     return torch.cat([scorer.weight, scorer.reach], 1)
 
 
@@ -264,8 +265,8 @@ def test_one_fact_is_enough(planted: tuple[Dataset, list[Path]], tmp_path: Path)
     few = replace(data, valid=data.valid[:1])
     for part in parts:
         shutil.rmtree(part)
-        run = Run(partial(Frequency), procedure=Counting(), epochs=1, valid_every=1)
-        train(few, run, part, quiet=True)
+        run = Run(partial(Frequency), Counting())
+        train(few, run, part)
     assert stack(few, parts, tmp_path / "out").scorer.weight.isfinite().all()
 
 
@@ -273,10 +274,10 @@ def test_one_fact_is_enough(planted: tuple[Dataset, list[Path]], tmp_path: Path)
 
 
 def test_what_is_stored_answers_without_its_parts(random_dataset: Dataset, tmp_path: Path) -> None:
-    run = Run(partial(ComplEx, dim=4), partial(Adam, lr=0.1), epochs=2, valid_every=1)
-    train(random_dataset, run, tmp_path / "complex", quiet=True)
-    settings = combination([str(tmp_path / "complex"), "frequency", "naive_bayes"], tmp_path / "out", quiet=True)
-    trained = train(random_dataset, settings(random_dataset), tmp_path / "out", quiet=True)
+    run = Run(partial(ComplEx, dim=4), GradientDescent(partial(Adam, lr=0.1), epochs=2, valid_every=1))
+    train(random_dataset, run, tmp_path / "complex")
+    settings = combined([str(tmp_path / "complex"), "frequency", "naive_bayes"], tmp_path / "out")
+    trained = train(random_dataset, settings(random_dataset), tmp_path / "out")
     before = evaluate(trained.scorer, random_dataset, "test").rank
     for name in ("complex", "out-frequency", "out-naive_bayes"):
         shutil.rmtree(tmp_path / name)
@@ -285,13 +286,15 @@ def test_what_is_stored_answers_without_its_parts(random_dataset: Dataset, tmp_p
     assert stored.metrics["cross_fitted"] and stored.temperature == 1.0
     told = stored.run["scorer"]["arguments"]["parts"]
     assert [each["name"] for each in told] == ["complex", "frequency", "naive_bayes"]
-    assert stored.run["parts"] == [str(tmp_path / name) for name in ("complex", "out-frequency", "out-naive_bayes")]
+    assert stored.run["algorithm"]["arguments"]["parts"] == [
+        str(tmp_path / name) for name in ("complex", "out-frequency", "out-naive_bayes")
+    ]
     card = (tmp_path / "out" / "2" / "README.md").read_text()
     assert "combine(parts=[complex(dim=4), frequency(), naive_bayes()])" in card
     assert "each half with weights that the other half gave" in card
     predictor = Predictor.load(tmp_path / "out")
     assert len(predictor.tails("e0", "r1", top=5)) == 5
-    again = resume(tmp_path / "out", quiet=True)
+    again = resume(tmp_path / "out")
     assert again.metrics["valid"] == trained.metrics["valid"] == stored.metrics["valid"]
 
 
@@ -301,7 +304,7 @@ def test_a_paused_training_goes_on(
     data, parts = planted
     monkeypatch.setattr("kg.training.ensembles.fitting._BATCH", 16)
     whole = stack(data, parts, tmp_path / "whole", candidates=10)
-    run = replace(combination([str(part) for part in parts], "", quiet=True)(data), procedure=Stacking(10))
+    run = varied(combined([str(part) for part in parts], "")(data), candidates=10)
     with monkeypatch.context() as patch:
         step = Stacked._take_step
 
@@ -311,13 +314,13 @@ def test_a_paused_training_goes_on(
                 fit.pause()
 
         patch.setattr(Stacked, "_take_step", paused)
-        fit = fitting(with_parts(parts), data, run)
+        fit = run.algorithm.trainer(with_parts(parts), data, run.seed)
         first, second = fit
         assert not first.complete and second.complete and torch.equal(fit.scorer.weight, whole.scorer.weight)
-        fit = fitting(with_parts(parts), data, run)
+        fit = run.algorithm.trainer(with_parts(parts), data, run.seed)
         assert not next(iter(fit)).complete and math.isnan(fit.loss())
         state = fit.state_dict()
-    resumed = fitting(run.new_scorer(N, 2), data, run)
+    resumed = run.algorithm.trainer(run.new_scorer(N, 2), data, run.seed)
     resumed.load_state_dict(state)
     assert [epoch.complete for epoch in resumed] == [True]
     assert torch.equal(resumed.scorer.weight, whole.scorer.weight)
@@ -329,32 +332,32 @@ def test_a_paused_training_goes_on(
 
 
 def test_parts_are_named_or_trained_first(random_dataset: Dataset, tmp_path: Path) -> None:
-    said = Console(file=StringIO(), width=1000)
+    progress = Noted()
     out = tmp_path / "out"
     with pytest.raises(UserError, match="no model 'foo': choose one of"):
-        combination(["frequency", "foo"], out)
+        combined(["frequency", "foo"], out)
     with pytest.raises(UserError, match="no model ''"):
-        combination(["frequency", ""], out)
+        combined(["frequency", ""], out)
     with pytest.raises(UserError, match="gated has no default settings"):
-        combination(["gated"], out)
-    made = combination(["frequency"], out, seed=3, console=said)(random_dataset)
-    assert made.parts == (f"{out}-frequency",) and made.seed == 3
+        combined(["gated"], out)
+    made = combined(["frequency"], out, seed=3, progress=progress)(random_dataset)
+    assert made.algorithm == Stacking((f"{out}-frequency",)) and made.seed == 3
     assert Bundle.load(f"{out}-frequency").run["seed"] == 3
-    assert f"frequency: trained first, in {out}-frequency" in said.file.getvalue()
+    assert progress.notes == [f"frequency: trained first, in {out}-frequency"]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("kg.training.ensembles.combination.train", None)
-        assert combination(["frequency"], out)(random_dataset).parts == made.parts  # as it is
+        patch.setattr("runs.train", None)
+        assert combined(["frequency"], out)(random_dataset).algorithm == made.algorithm  # as it is
         with pytest.raises(UserError, match="out-frequency was trained on other facts: it cannot be the part here"):
-            combination(["frequency"], out)(replace(random_dataset, test=random_dataset.test[1:]))
+            combined(["frequency"], out)(replace(random_dataset, test=random_dataset.test[1:]))
         shutil.copytree(f"{out}-frequency", f"{out}-naive_bayes")
         with pytest.raises(UserError, match="out-naive_bayes holds a model frequency, not naive_bayes"):
-            combination(["frequency", "naive_bayes"], out)(random_dataset)
+            combined(["frequency", "naive_bayes"], out)(random_dataset)
 
 
 def test_parts_of_other_facts_or_another_shape(random_dataset: Dataset, tmp_path: Path) -> None:
-    run = Run(partial(ComplEx, dim=4), partial(Adam, lr=0.1), epochs=1)
-    train(random_dataset, run, tmp_path / "part", quiet=True)
-    settings = combination([str(tmp_path / "part")], tmp_path / "out", quiet=True)
+    run = Run(partial(ComplEx, dim=4), GradientDescent(partial(Adam, lr=0.1), epochs=1))
+    train(random_dataset, run, tmp_path / "part")
+    settings = combined([str(tmp_path / "part")], tmp_path / "out")
     made = settings(random_dataset)
     other = replace(random_dataset, test=random_dataset.test[1:])
     declared = "part is not what the part is declared as: "
@@ -366,13 +369,17 @@ def test_parts_of_other_facts_or_another_shape(random_dataset: Dataset, tmp_path
         (other, made, "part was trained on other facts: it cannot be the part here"),
         (random_dataset, of(partial(DistMult, dim=4)), declared + "ComplEx, not DistMult"),
         (random_dataset, of(partial(ComplEx, dim=5)), declared + "Error.* size mismatch for table.weight"),
-        (random_dataset, of(*[partial(ComplEx, dim=4)] * 2), "Combined has 2 parts that .* the Run names 1 folders"),
-        (random_dataset, replace(made, parts=()), "Combined has 1 parts that .* the Run names 0 folders"),
-        (random_dataset, replace(run, parts=made.parts), "ComplEx has 0 parts that .* the Run names 1 folders"),
+        (random_dataset, of(*[partial(ComplEx, dim=4)] * 2), "Combined has 2 parts that .* names 1 folders"),
+        (random_dataset, replace(made, algorithm=Stacking(())), "Combined has 1 parts that .* names 0 folders"),
+        (
+            random_dataset,
+            replace(run, algorithm=made.algorithm),
+            "fits the weights of Combined, not of ComplEx",
+        ),
         (replace(random_dataset, valid=random_dataset.valid[:0]), made, "part was trained on other facts"),
     ):
         with pytest.raises(UserError, match=message) as raised:
-            train(data, changed, tmp_path / "out", quiet=True)
+            train(data, changed, tmp_path / "out")
         assert "\n" not in str(raised.value)
     with pytest.raises(UserError, match="part was trained on other facts"):
         settings(other)
@@ -380,25 +387,23 @@ def test_parts_of_other_facts_or_another_shape(random_dataset: Dataset, tmp_path
 
 
 def test_what_stacking_cannot_use_is_an_error(random_dataset: Dataset) -> None:
-    made = partial(Combined, parts=[partial(Frequency)])
-    run = Run(made, procedure=Stacking(), epochs=1, hide="exact", parts=("part",))
+    scorer, algorithm = Combined(50, 3, [partial(Frequency)]), Stacking(("part",))
     with pytest.raises(UserError, match="Stacking fits the weights of Combined, not of DistMult"):
-        fitting(DistMult(50, 3, dim=2), random_dataset, replace(run, scorer=partial(DistMult, dim=2)))
-    with pytest.raises(UserError, match="no use for this run's optimizer and regularizer"):
-        gradient = replace(run, optimizer=partial(Adam, lr=0.1), regularizer=N3(0.1))
-        fitting(run.new_scorer(50, 3), random_dataset, gradient)
+        algorithm.trainer(DistMult(50, 3, dim=2), random_dataset, 0)
     with pytest.raises(UserError, match="Stacking fits its weights on valid facts, and there are none"):
-        fitting(run.new_scorer(50, 3), replace(random_dataset, valid=random_dataset.valid[:0]), run)
+        algorithm.trainer(scorer, replace(random_dataset, valid=random_dataset.valid[:0]), 0)
+    with pytest.raises(UserError, match="Combined has no weights that gradient descent could train"):
+        GradientDescent(partial(Adam, lr=0.1), hide="exact").trainer(scorer, random_dataset, 0)
     with pytest.raises(UserError, match="candidates must be at least 1: got 0"):
-        Stacking(candidates=0)
+        Stacking(("part",), candidates=0)
 
 
 def test_a_run_of_parts_is_stored_and_read(random_dataset: Dataset) -> None:
     made = partial(Combined, parts=[partial(ComplEx, dim=4), partial(Combined, parts=[partial(Frequency)])])
-    run = Run(made, procedure=Stacking(7), epochs=1, hide="exact", parts=("a", "b"))
+    run = Run(made, Stacking(("a", "b"), 7))
     stored = json.loads(json.dumps(run.to_json()))
     again = Run.from_json(stored)
-    assert again.to_json() == stored and again.parts == ("a", "b") and again.procedure == Stacking(7)
+    assert again.to_json() == stored and again.algorithm == Stacking(("a", "b"), 7)
     assert len(list(again.new_scorer(50, 3).scorers())) == 2
     for parts, message in (
         ([ComplEx], r"Combined: parts must be partial\(ComplEx\)"),

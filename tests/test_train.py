@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 import torch
-from rich.console import Console
+from runs import Noted, varied
 from torch.optim import SGD, Adagrad, Adam
 
 from kg import bundle
@@ -30,19 +30,17 @@ from kg.models.gated import Gated
 from kg.models.neighbourhood import NeighbourhoodTransformer
 from kg.models.scorer import Scorer
 from kg.training import train as training
-from kg.training.gradient_descent import Fit
+from kg.training.gradient_descent import Descent, GradientDescent
 from kg.training.objectives import NegativeSampling, OneVsAll
-from kg.training.run import Plateau, Run, WarmUp
+from kg.training.run import Run
+from kg.training.schedules import Plateau, WarmUp
 from kg.training.train import Interrupted, resume, train
 
 RUN = Run(
     partial(ComplEx, dim=4, entity_dropout=0.2),
-    partial(Adagrad, lr=0.1),
-    objective=NegativeSampling(8),
-    schedule=Plateau(0.5, 1),
-    batch_size=50,
-    epochs=6,
-    valid_every=2,
+    GradientDescent(
+        partial(Adagrad, lr=0.1), NegativeSampling(8), schedule=Plateau(0.5, 1), batch_size=50, epochs=6, valid_every=2
+    ),
     seed=1,
 )
 
@@ -58,8 +56,8 @@ def model(tmp_path: Path) -> Path:
 
 @pytest.mark.usefixtures("handlers")
 def test_a_model_as_it_was_trained(random_dataset: Dataset, model: Path) -> None:
-    trained = train(random_dataset, RUN, model, quiet=True)
-    fit = Fit(RUN.new_scorer(50, 3), random_dataset, RUN)
+    trained = train(random_dataset, RUN, model)
+    fit = RUN.trainer(random_dataset)
     mrrs = {}
     for epoch in fit:
         if epoch.number % 2 == 0:
@@ -77,21 +75,23 @@ def test_a_model_as_it_was_trained(random_dataset: Dataset, model: Path) -> None
 
 
 def test_a_full_softmax_needs_no_temperature(random_dataset: Dataset, model: Path) -> None:
-    run = Run(partial(DistMult, dim=4), partial(Adam, lr=0.01), epochs=1)
-    assert train(random_dataset, run, model, quiet=True).temperature == 1
+    run = Run(partial(DistMult, dim=4), GradientDescent(partial(Adam, lr=0.01), epochs=1))
+    assert train(random_dataset, run, model).temperature == 1
 
 
 def test_without_valid_facts(random_dataset: Dataset, model: Path) -> None:
     data = replace(random_dataset, valid=random_dataset.valid[:0])
-    trained = train(data, RUN, model, quiet=True)
+    trained = train(data, RUN, model)
     assert trained.metrics["valid"] is None and trained.temperature is None and trained.metrics["best_epoch"] == 6
 
 
-def test_progress_can_be_shown(random_dataset: Dataset, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    train(random_dataset, replace(RUN, epochs=2), model, console=Console(stderr=True, force_terminal=True, width=160))
+def test_progress_after_every_step(random_dataset: Dataset, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    progress = Noted()
+    train(random_dataset, varied(RUN, epochs=3), model, progress=progress)
+    assert progress.steps == [("training", step, 48) for step in range(1, 49)] and progress.notes == []
+    assert all(words in progress.figures for words in ("epoch 2/3, loss ", " queries/s, valid MRR 0."))
     shown = capsys.readouterr()
-    assert shown.out == ""  # standard output belongs to the results
-    assert all(words in shown.err for words in ("2/2", "loss", "queries/s", "valid MRR 0.", "left"))
+    assert shown.out == shown.err == ""
 
 
 # What is refused, before the first batch
@@ -102,14 +102,14 @@ def no_step(monkeypatch: pytest.MonkeyPatch) -> None:
     def step(*arguments: object) -> None:
         raise AssertionError("a step was taken")
 
-    monkeypatch.setattr(Fit, "_take_step", step)
+    monkeypatch.setattr(Descent, "_take_step", step)
 
 
 def test_a_second_model_in_the_same_folder(random_dataset: Dataset, model: Path) -> None:
-    train(random_dataset, replace(RUN, epochs=1), model, quiet=True)
+    train(random_dataset, varied(RUN, epochs=1), model)
     before = weights(model)
-    with pytest.raises(UserError, match="already holds a model: --resume"):
-        train(random_dataset, replace(RUN, seed=1), model, quiet=True)
+    with pytest.raises(UserError, match="already holds a model: resume goes on"):
+        train(random_dataset, replace(RUN, seed=1), model)
     assert weights(model) == before
 
 
@@ -117,22 +117,22 @@ def test_a_second_model_in_the_same_folder(random_dataset: Dataset, model: Path)
 def test_a_folder_of_other_things(random_dataset: Dataset, tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("precious")
     with pytest.raises(UserError, match=r"holds other files, such as thesis\.tex"):
-        train(random_dataset, RUN, tmp_path, quiet=True)
+        train(random_dataset, RUN, tmp_path)
     with pytest.raises(UserError, match="is a file"):
-        train(random_dataset, RUN, tmp_path / "thesis.tex", quiet=True)
+        train(random_dataset, RUN, tmp_path / "thesis.tex")
     assert [entry.name for entry in tmp_path.iterdir()] == ["thesis.tex"]
 
 
 @pytest.mark.usefixtures("no_step")
 def test_a_run_that_cannot_be_stored(random_dataset: Dataset, model: Path) -> None:
     with pytest.raises(UserError, match="has no name"):
-        train(random_dataset, replace(RUN, optimizer=partial(SGD, lr=0.1)), model, quiet=True)
+        train(random_dataset, varied(RUN, optimizer=partial(SGD, lr=0.1)), model)
     assert not model.exists()
 
 
 def test_nothing_to_resume(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is no model"):
-        resume(tmp_path, quiet=True)
+        resume(tmp_path)
 
 
 # Going on
@@ -141,7 +141,7 @@ def test_nothing_to_resume(tmp_path: Path) -> None:
 @pytest.fixture
 def whole(random_dataset: Dataset, tmp_path: Path) -> Path:
     """The uninterrupted training that the others must equal."""
-    train(random_dataset, RUN, tmp_path / "whole", quiet=True)
+    train(random_dataset, RUN, tmp_path / "whole")
     return tmp_path / "whole"
 
 
@@ -158,16 +158,16 @@ def assert_same_model(model: Path, whole: Path) -> None:
 
 def send(monkeypatch: pytest.MonkeyPatch, step: int, *numbers: signal.Signals) -> None:
     """Sends this process these signals while it takes the n-th step of a fit."""
-    take = Fit._take_step
+    take = Descent._take_step
     seen = count(1)
 
-    def stepping(fit: Fit, order: torch.Tensor) -> None:
+    def stepping(fit: Descent, order: torch.Tensor) -> None:
         take(fit, order)
         if next(seen) == step:
             for number in numbers:
                 signal.raise_signal(number)
 
-    monkeypatch.setattr(Fit, "_take_step", stepping)
+    monkeypatch.setattr(Descent, "_take_step", stepping)
 
 
 @pytest.fixture
@@ -193,11 +193,11 @@ def test_a_signal_saves_and_stops(
     with monkeypatch.context() as patched:
         send(patched, step, number)
         with pytest.raises(Interrupted):
-            train(random_dataset, RUN, model, quiet=True)
+            train(random_dataset, RUN, model)
     stopped = Bundle.load(model)
     assert not stopped.metrics["finished"]
     assert (stopped.state["epoch"], stopped.state["step"]) == divmod(step, 16)
-    resume(model, quiet=True)
+    resume(model)
     assert_same_model(model, whole)
 
 
@@ -207,13 +207,13 @@ def test_a_second_signal_does_what_it_always_did(
 ) -> None:
     send(monkeypatch, 3, signal.SIGINT, signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
-        train(random_dataset, RUN, model, quiet=True)
+        train(random_dataset, RUN, model)
     assert not model.exists()
 
 
 def test_a_finished_training_is_only_returned(whole: Path) -> None:
     generation = (whole / "CURRENT").read_text()
-    returned = resume(whole, quiet=True)
+    returned = resume(whole)
     assert returned.metrics["finished"] and not returned.scorer.training
     saved = Bundle.load(whole).scorer.state_dict()
     assert all(torch.equal(value, saved[name]) for name, value in returned.scorer.state_dict().items())
@@ -221,7 +221,7 @@ def test_a_finished_training_is_only_returned(whole: Path) -> None:
 
 
 def test_the_last_epoch_is_measured_too(random_dataset: Dataset, model: Path) -> None:
-    short = train(random_dataset, replace(RUN, epochs=1, valid_every=5), model, quiet=True)
+    short = train(random_dataset, varied(RUN, epochs=1, valid_every=5), model)
     assert short.metrics["valid"]["mrr"] > 0 and short.metrics["best_epoch"] == 1
 
 
@@ -231,50 +231,47 @@ def test_a_checkpoint_knows_its_temperature(random_dataset: Dataset, model: Path
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(training._Training, "_finished", stop)  # Ctrl-C after the last epoch
-        train(random_dataset, replace(RUN, epochs=2, objective=OneVsAll()), model, quiet=True)
+        train(random_dataset, varied(RUN, epochs=2, objective=OneVsAll()), model)
     saved = Bundle.load(model)
     assert saved.metrics["epochs"] == 2 and saved.temperature == 1.0
 
 
 def test_more_epochs_than_were_asked_for(random_dataset: Dataset, model: Path, whole: Path) -> None:
     """It goes on from the last weights, not from the best ones, which answer."""
-    first = train(random_dataset, replace(RUN, epochs=5), model, quiet=True)
+    first = train(random_dataset, varied(RUN, epochs=5), model)
     assert first.metrics["best_epoch"] < 5
-    resumed = resume(model, epochs=6, quiet=True)
-    assert resumed.run["epochs"] == 6
+    resumed = resume(model, epochs=6)
+    assert resumed.run["algorithm"]["arguments"]["epochs"] == 6
     assert_same_model(model, whole)
 
 
-def test_another_environment_is_said(
-    model: Path, random_dataset: Dataset, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    train(random_dataset, replace(RUN, epochs=1), model, quiet=True)
-    assert capsys.readouterr().err == ""
-    here = bundle.environment()
-    resume(model, console=Console(stderr=True, width=200))
-    assert "differ" not in capsys.readouterr().err
+def test_another_environment_is_said(model: Path, random_dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    train(random_dataset, varied(RUN, epochs=1), model)
+    progress, here = Noted(), bundle.environment()
+    resume(model, progress=progress)
+    assert progress.notes == []
     monkeypatch.setattr(bundle, "environment", lambda: {**here, "threads": 99})
-    resume(model, console=Console(stderr=True, width=200))
-    assert f"will differ in its last bits: threads {here['threads']} -> 99" in capsys.readouterr().err
+    resume(model, progress=progress)
+    assert f"will differ in its last bits: threads {here['threads']} -> 99" in progress.notes[0]
 
 
 def test_every_pause_is_saved(random_dataset: Dataset, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The clock pauses the fit for a checkpoint; whether another is due by the clock since the last does not matter."""
     monkeypatch.setattr(training._Training, "_due", lambda self: False)
-    take = Fit._take_step
+    take = Descent._take_step
 
-    def pausing(fit: Fit, order: torch.Tensor) -> None:
+    def pausing(fit: Descent, order: torch.Tensor) -> None:
         take(fit, order)
         if fit.step in (4, 9):
             fit.pause()
 
-    monkeypatch.setattr(Fit, "_take_step", pausing)
-    train(random_dataset, replace(RUN, epochs=1), model, quiet=True)
+    monkeypatch.setattr(Descent, "_take_step", pausing)
+    train(random_dataset, varied(RUN, epochs=1), model)
     assert (model / "CURRENT").read_text() == "4\n"  # two pauses, the last step and the end
 
 
 def test_a_fit_in_another_thread_leaves_signals_alone(random_dataset: Dataset, model: Path) -> None:
-    thread = Thread(target=train, args=(random_dataset, replace(RUN, epochs=1), model), kwargs={"quiet": True})
+    thread = Thread(target=train, args=(random_dataset, varied(RUN, epochs=1), model))
     thread.start()
     thread.join()
     assert Bundle.load(model).metrics["finished"]
@@ -295,15 +292,15 @@ from kg.training.run import Run
 
 training._SAVE_EVERY_SECONDS = 0.02
 dataset = Bundle.load(sys.argv[1]).dataset
-training.train(dataset, Run.from_json(json.loads(sys.argv[2])), sys.argv[3], quiet=True)
+training.train(dataset, Run.from_json(json.loads(sys.argv[2])), sys.argv[3])
 """
 
 
 @pytest.fixture
 def child(random_dataset: Dataset, model: Path, tmp_path: Path) -> Iterator["subprocess.Popen[bytes]"]:
     """A process that trains `model` for a long time and saves all the while."""
-    train(random_dataset, replace(RUN, epochs=1), tmp_path / "data", quiet=True)  # the facts travel in it
-    long = json.dumps(replace(RUN, epochs=100_000, patience=100_000).to_json())
+    train(random_dataset, varied(RUN, epochs=1), tmp_path / "data")  # the facts travel in it
+    long = json.dumps(varied(RUN, epochs=100_000, patience=100_000).to_json())
     with subprocess.Popen([sys.executable, "-c", CHILD, tmp_path / "data", long, model]) as process:
         try:
             yield process
@@ -329,19 +326,19 @@ def test_killed_and_resumed_bitwise(
     stopped = Bundle.load(model)
     assert not stopped.metrics["finished"]
     epochs = stopped.state["epoch"] + 2  # the rest of the epoch under way, and one more
-    resumed = resume(model, epochs=epochs, quiet=True)
-    run = replace(RUN, epochs=epochs, patience=100_000)
-    train(random_dataset, run, tmp_path / "whole", quiet=True)
+    resumed = resume(model, epochs=epochs)
+    run = varied(RUN, epochs=epochs, patience=100_000)
+    train(random_dataset, run, tmp_path / "whole")
     assert resumed.run == run.to_json()
     assert_same_model(model, tmp_path / "whole")
 
 
 def test_a_planned_learning_rate_keeps_its_epochs(random_dataset: Dataset, tmp_path: Path) -> None:
-    run = replace(RUN, schedule=WarmUp(), epochs=2)
-    train(random_dataset, run, tmp_path / "model", quiet=True)
+    run = varied(RUN, schedule=WarmUp(), epochs=2)
+    train(random_dataset, run, tmp_path / "model")
     with pytest.raises(UserError, match="planned for 2 epochs"):
-        resume(tmp_path / "model", epochs=4, quiet=True)
-    assert resume(tmp_path / "model", epochs=2, quiet=True).metrics["finished"]
+        resume(tmp_path / "model", epochs=4)
+    assert resume(tmp_path / "model", epochs=2).metrics["finished"]
 
 
 # On top of a trained model
@@ -349,14 +346,14 @@ def test_a_planned_learning_rate_keeps_its_epochs(random_dataset: Dataset, tmp_p
 
 @pytest.fixture
 def base(random_dataset: Dataset, tmp_path: Path) -> Path:
-    train(random_dataset, replace(RUN, epochs=2), tmp_path / "base", quiet=True)
+    train(random_dataset, varied(RUN, epochs=2), tmp_path / "base")
     return tmp_path / "base"
 
 
 def on_top(base: Path | str | None, frozen: bool = True, of: "partial[Scorer]" = RUN.scorer) -> Run:
     own = partial(NeighbourhoodTransformer, dim=4, width=8, num_layers=1, hidden_dropout=0.2)
     scorer = partial(Gated, own=own, base=of, frozen=frozen, base_dropout=0.2)
-    return replace(RUN, scorer=scorer, hide="exact", epochs=4, base=base and str(base))
+    return varied(RUN, scorer=scorer, hide="exact", epochs=4, base=base and str(base))
 
 
 def base_of(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -370,14 +367,14 @@ def test_a_base_starts_as_the_trained_model(random_dataset: Dataset, model: Path
     with pytest.MonkeyPatch.context() as patch:
         started: dict[str, torch.Tensor] = {}
 
-        def stepping(fit: Fit, order: torch.Tensor) -> None:
+        def stepping(fit: Descent, order: torch.Tensor) -> None:
             if not started:
                 started.update({name: value.clone() for name, value in fit.scorer.state_dict().items()})
             take(fit, order)
 
-        take = Fit._take_step
-        patch.setattr(Fit, "_take_step", stepping)
-        trained = train(random_dataset, on_top(base, frozen), model, quiet=True)
+        take = Descent._take_step
+        patch.setattr(Descent, "_take_step", stepping)
+        trained = train(random_dataset, on_top(base, frozen), model)
     assert base_of(started).keys() == expected.keys()
     assert all(torch.equal(base_of(started)[name], value) for name, value in expected.items())
     for weights in (trained.scorer.state_dict(), trained.state["scorer"]):
@@ -390,13 +387,13 @@ def test_a_resumed_training_does_not_need_the_base_any_more(
     random_dataset: Dataset, tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
     run = on_top(base)
-    train(random_dataset, run, tmp_path / "whole", quiet=True)
+    train(random_dataset, run, tmp_path / "whole")
     with monkeypatch.context() as patched:
         send(patched, step, signal.SIGINT)
         with pytest.raises(Interrupted):
-            train(random_dataset, run, tmp_path / "model", quiet=True)
+            train(random_dataset, run, tmp_path / "model")
     shutil.rmtree(base)
-    resume(tmp_path / "model", quiet=True)
+    resume(tmp_path / "model")
     assert_same_model(tmp_path / "model", tmp_path / "whole")
 
 
@@ -404,9 +401,9 @@ def test_a_resumed_training_does_not_need_the_base_any_more(
 def test_a_base_that_does_not_fit(random_dataset: Dataset, model: Path, tmp_path: Path) -> None:
     nowhere = on_top(tmp_path / "nowhere")
     with pytest.raises(UserError, match="nowhere is no model"):
-        train(random_dataset, nowhere, model, quiet=True)
+        train(random_dataset, nowhere, model)
     with pytest.raises(UserError, match="ComplEx has no base that could start as"):
-        train(random_dataset, replace(RUN, base=str(tmp_path / "nowhere")), model, quiet=True)
+        train(random_dataset, varied(RUN, base=str(tmp_path / "nowhere")), model)
     assert not model.exists()
 
 
@@ -420,13 +417,13 @@ def test_a_base_of_other_facts_or_another_shape(random_dataset: Dataset, model: 
         (random_dataset, on_top(base, of=partial(DistMult, dim=8)), declared + "ComplEx, not DistMult"),
     ):
         with pytest.raises(UserError, match=message) as raised:
-            train(data, run, model, quiet=True)
+            train(data, run, model)
         assert "\n" not in str(raised.value)
     assert not model.exists()
 
 
 def test_a_frozen_base_that_never_learned_is_refused(random_dataset: Dataset, tmp_path: Path) -> None:
     scorer = partial(Gated, own=partial(ComplEx, dim=2), base=partial(ComplEx, dim=2), frozen=True)
-    run = Run(scorer, partial(Adam, lr=0.1), hide="exact")
+    run = Run(scorer, GradientDescent(partial(Adam, lr=0.1), hide="exact"))
     with pytest.raises(UserError, match="a frozen base must have been trained before"):
-        train(random_dataset, run, tmp_path / "model", quiet=True)
+        train(random_dataset, run, tmp_path / "model")

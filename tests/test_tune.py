@@ -11,18 +11,19 @@ import optuna
 import pytest
 import torch
 from optuna.trial import FrozenTrial, TrialState
-from rich.console import Console
+from runs import Noted
 
 from kg.errors import UserError
 from kg.evaluation import ranking
 from kg.graph.dataset import Dataset
 from kg.models import SCORERS, scorer_class
+from kg.progress import SILENT
 from kg.studies import tune as tuning
 from kg.studies.presets import preset
 from kg.studies.tune import Tuned, tune
 from kg.training.ensembles.rank_weights import RankWeighing
 from kg.training.ensembles.stacking import Stacking
-from kg.training.gradient_descent import Fit
+from kg.training.gradient_descent import Descent, GradientDescent
 from kg.training.recipes import FAMILIES, bilinear, default_run, recipe
 from kg.training.recipes.recipe import Recipe
 from kg.training.recipes.space import AGAINST_ALL, COMMON, NUCLEAR, Choice, Real, Space
@@ -51,7 +52,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def tuned(dataset: Dataset, out: Path, number: int, **options: Any) -> Tuned:
-    return tune(dataset, "distmult", out, trials=number, epochs=2, quiet=True, **options)
+    return tune(dataset, "distmult", out, trials=number, epochs=2, **options)
 
 
 def tried(folder: Path) -> list[tuple[dict[str, Any], float | None, TrialState]]:
@@ -67,7 +68,7 @@ def test_the_best_of_some_trials(random_dataset: Dataset, tmp_path: Path) -> Non
     best = max((trial for trial in ended if trial.state == TrialState.COMPLETE), key=lambda trial: trial.value or 0)
     assert (found.trial, found.valid_mrr) == (best.number, best.value)
     arguments = found.best.to_json()["scorer"]["arguments"]
-    assert arguments["dim"] == best.params["scorer.dim"] and found.best.epochs == 2
+    assert arguments["dim"] == best.params["scorer.dim"] and found.best.algorithm.epochs == 2
     assert arguments["init"] == pytest.approx(best.params["scorer.init"], rel=0.01)
     assert preset(f"{tmp_path / 't' / 'best.py'}:best").to_json() == found.best.to_json()
     report = (tmp_path / "t" / "report.md").read_text()
@@ -76,7 +77,7 @@ def test_the_best_of_some_trials(random_dataset: Dataset, tmp_path: Path) -> Non
 
 def test_the_figure_of_a_trial_is_that_of_its_run(random_dataset: Dataset, tmp_path: Path) -> None:
     found = tuned(random_dataset, tmp_path / "t", 1)
-    fit = Fit(found.best.new_scorer(50, 3), random_dataset, found.best)
+    fit = found.best.trainer(random_dataset)
     mrrs = [ranking.evaluate(fit.scorer, random_dataset, "valid").metrics().mrr for _ in fit]
     assert found.valid_mrr == pytest.approx(mrrs[-1])  # validated after its last epoch only
 
@@ -103,21 +104,21 @@ def test_trials_count_in_total(
     tuned(random_dataset, tmp_path / "t", 5)
     assert tried(tmp_path / "t") == tried(whole)
     assert (tmp_path / "t" / "best.py").read_text() == (whole / "best.py").read_text()
-    monkeypatch.setattr(tuning, "fitting", None)  # nothing is left to be tried
+    monkeypatch.setattr(tuning._Search, "attempt", None)  # nothing is left to be tried
     assert tuned(random_dataset, tmp_path / "t", 5).complete > 0
     assert len(trials(tmp_path / "t")) == 5
 
 
 def test_ctrl_c_and_on(random_dataset: Dataset, tmp_path: Path, whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    take, seen = Fit._take_step, count(1)
+    take, seen = Descent._take_step, count(1)
 
-    def stepping(fit: Fit, order: torch.Tensor) -> None:
+    def stepping(fit: Descent, order: torch.Tensor) -> None:
         take(fit, order)
         if next(seen) == 11:  # in the third trial: two steps an epoch, or one where whole questions are asked
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patched, pytest.raises(Interrupted):
-        patched.setattr(Fit, "_take_step", stepping)
+        patched.setattr(Descent, "_take_step", stepping)
         tuned(random_dataset, tmp_path / "t", 5)
     stopped = trials(tmp_path / "t")
     assert [trial.state for trial in stopped[-2:]] == [TrialState.FAIL, TrialState.WAITING]
@@ -149,14 +150,14 @@ def test_a_trial_that_diverges_is_counted(
         return 0.25
 
     monkeypatch.setattr(tuning._Search, "_mrr", mrr)
-    console = Console(stderr=True, width=300)
-    found = tune(random_dataset, "distmult", tmp_path / "t", trials=3, console=console)
+    progress = Noted()
+    found = tune(random_dataset, "distmult", tmp_path / "t", trials=3, progress=progress)
     assert (found.complete, found.pruned) == (2, 1)
     assert trials(tmp_path / "t")[1].user_attrs == {"error": "the loss is nan at step 3 of epoch 1"}
     assert "1 were given up, 1 of these with an error" in (tmp_path / "t" / "report.md").read_text()
     shown = capsys.readouterr()
-    assert shown.out == "" and "valid MRR 0.2500" in shown.err
-    assert "2 of 3, trial 1: the loss is nan at step 3" in shown.err
+    assert shown.out == shown.err == "" and "valid MRR 0.2500" in progress.notes[0]
+    assert "2 of 3, trial 1: the loss is nan at step 3" in progress.notes[1]
 
 
 def test_no_trial_came_to_its_end(random_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,7 +183,7 @@ def test_a_bad_trial_is_given_up_early(
             return self
 
     monkeypatch.setattr(tuning, "evaluate", lambda *arguments, **options: Ranked())
-    tune(random_dataset, "distmult", tmp_path / "t", trials=3, epochs=20, quiet=True)
+    tune(random_dataset, "distmult", tmp_path / "t", trials=3, epochs=20)
     good, also_good, bad = trials(tmp_path / "t")
     assert good.state == also_good.state == TrialState.COMPLETE and good.value == 0.8
     assert list(good.intermediate_values) == [5, 10, 15, 20]
@@ -208,9 +209,9 @@ def test_what_is_never_mixed(random_dataset: Dataset, tmp_path: Path, monkeypatc
     out = tmp_path / "t"
     tuned(random_dataset, out, 1)
     with pytest.raises(UserError, match=r"what is tuned has changed \(base\.scorer\.name distmult -> complex\)"):
-        tune(random_dataset, "complex", out, epochs=2, quiet=True)
-    with pytest.raises(UserError, match=r"\(base\.epochs 2 -> 3\)"):
-        tune(random_dataset, "distmult", out, epochs=3, quiet=True)
+        tune(random_dataset, "complex", out, epochs=2)
+    with pytest.raises(UserError, match=r"\(base\.algorithm\.arguments\.epochs 2 -> 3\)"):
+        tune(random_dataset, "distmult", out, epochs=3)
     with pytest.raises(UserError, match=r"\(base\.seed 0 -> 1\)"):
         tuned(random_dataset, out, 2, seed=1)
     with pytest.raises(UserError, match=r"\(facts "):
@@ -272,13 +273,13 @@ def gated(dataset: Dataset) -> Run:
 def combined(dataset: Dataset) -> Run:
     """Nor has it."""
     made = partial(scorer_class("combine"), parts=[partial(scorer_class("complex"), dim=4)])
-    return Run(made, procedure=Stacking(), epochs=1, hide="exact", parts=("models/complex",))
+    return Run(made, Stacking(("models/complex",)))
 
 
 def ranks_combined(dataset: Dataset) -> Run:
     """Nor this."""
     made = partial(scorer_class("rank_ensemble"), parts=[partial(scorer_class("complex"), dim=4)])
-    return replace(combined(dataset), scorer=made, procedure=RankWeighing())
+    return Run(made, RankWeighing(("models/complex",)))
 
 
 @pytest.mark.parametrize("model", SCORERS)
@@ -288,22 +289,22 @@ def test_every_space_gives_runs(model: str, random_dataset: Dataset) -> None:
     space = recipe(model).space
     settings = {"gated": gated, "combine": combined, "rank_ensemble": ranks_combined}.get(model) or default_run(model)
     base = settings(random_dataset)
-    search = tuning._Search(random_dataset, base, space, torch.device("cpu"), Console(), True)
+    search = tuning._Search(random_dataset, base, space, torch.device("cpu"), SILENT)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     drawn = [search.run(study.ask()) for _ in range(20)]
     assert len({str(run.to_json()) for run in drawn}) > 1 or not space.scorer  # a frequency is what it is
     for run in drawn[:3]:
         assert run.to_json()["scorer"]["name"] == model
         run.new_scorer(50, 3)
-        if run.optimizer:
-            run.new_optimizer(torch.nn.Linear(1, 1))
+        if isinstance(run.algorithm, GradientDescent):
+            run.algorithm.new_optimizer(torch.nn.Linear(1, 1))
 
 
 def test_a_part_that_keeps_its_name_keeps_its_arguments(random_dataset: Dataset) -> None:
     base = default_run("transe")(random_dataset)
-    search = tuning._Search(random_dataset, base, Space({}), torch.device("cpu"), Console(), True)
+    search = tuning._Search(random_dataset, base, Space({}), torch.device("cpu"), SILENT)
     trial = optuna.trial.FixedTrial({"optimizer": "adam", "optimizer.adam.lr": 0.0012345})
     run = search.run(trial)
     expected = base.to_json()
-    expected["optimizer"]["arguments"]["lr"] = 0.00123  # three digits
+    expected["algorithm"]["arguments"]["optimizer"]["arguments"]["lr"] = 0.00123  # three digits
     assert run.to_json() == expected

@@ -8,9 +8,8 @@ in experiments/results/bench_attention.json, and what is to be made of it in doc
 The data: data/README.md says where to get it; $KG_DATA is the folder that it lies in.
 """
 
-from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from torch.optim import Adagrad, Adam
 
@@ -27,9 +26,11 @@ from kg.models.frequency import Frequency
 from kg.models.neighbourhood import NeighbourhoodTransformer
 from kg.models.tucker import TuckER
 from kg.training.algorithms.counting import Counting
+from kg.training.gradient_descent import GradientDescent
 from kg.training.objectives import KvsAll, OneVsAll
 from kg.training.regularizers import N3
-from kg.training.run import Plateau, Run, WarmUp
+from kg.training.run import Run
+from kg.training.schedules import Plateau, WarmUp
 
 
 def neighbourhood() -> Run:
@@ -39,7 +40,7 @@ def neighbourhood() -> Run:
 
 def pair() -> Run:
     """With every edge between the two ends hidden, not those that are asked for alone."""
-    return replace(neighbourhood(), hide="pair")
+    return _transformer(64, 60, hide="pair", identity_dropout=0.05)
 
 
 def unmasked() -> Run:
@@ -98,46 +99,33 @@ def context_free() -> Run:
 def complex() -> Run:
     return Run(
         partial(ComplEx, dim=128, init=0.001),
-        partial(Adagrad, lr=0.1),
-        OneVsAll(),
-        N3(0.01),
-        epochs=100,
-        patience=5,
+        GradientDescent(partial(Adagrad, lr=0.1), OneVsAll(), N3(0.01), epochs=100, patience=5),
     )
 
 
 def tucker() -> Run:
     return Run(
         partial(TuckER, dim=64, entity_dropout=0.4, relation_dropout=0.2),
-        partial(Adam, lr=0.002),
-        OneVsAll(),
-        schedule=Plateau(),
-        epochs=100,
-        patience=5,
+        GradientDescent(partial(Adam, lr=0.002), OneVsAll(), schedule=Plateau(), epochs=100, patience=5),
     )
 
 
 def compgcn() -> Run:
     return Run(
         partial(CompGCN, dim=128, init=0.3, composition="sub", entity_dropout=0.3, hidden_dropout=0.2),
-        partial(Adam, lr=0.005),
-        OneVsAll(),
-        batch_size=521,
-        epochs=100,
-        patience=5,
-        hide="exact",
+        GradientDescent(partial(Adam, lr=0.005), OneVsAll(), batch_size=521, hide="exact", epochs=100, patience=5),
     )
 
 
 def frequency() -> Run:
-    return Run(partial(Frequency), procedure=Counting(), epochs=1, valid_every=1)
+    return Run(partial(Frequency), Counting())
 
 
 def _mixing(attention: "partial[Any]", **arguments: Any) -> Run:
     return _transformer(32, 30, attention=attention, **arguments)
 
 
-def _transformer(num_neighbours: int, epochs: int, **arguments: Any) -> Run:
+def _transformer(num_neighbours: int, epochs: int, hide: Literal["exact", "pair"] = "exact", **arguments: Any) -> Run:
     dropouts = {"entity_dropout": 0.4, "hidden_dropout": 0.3, "neighbour_dropout": 0.3}
     return Run(
         partial(
@@ -148,11 +136,13 @@ def _transformer(num_neighbours: int, epochs: int, **arguments: Any) -> Run:
             **dropouts,
             **arguments,
         ),
-        partial(Adam, lr=0.005),
-        KvsAll("bce", label_smoothing=0.1),
-        schedule=WarmUp(),
-        batch_size=64,
-        epochs=epochs,
-        valid_every=5,
-        hide="exact",
+        GradientDescent(
+            partial(Adam, lr=0.005),
+            KvsAll("bce", label_smoothing=0.1),
+            schedule=WarmUp(),
+            batch_size=64,
+            hide=hide,
+            epochs=epochs,
+            valid_every=5,
+        ),
     )

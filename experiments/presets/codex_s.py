@@ -29,9 +29,11 @@ from kg.models.transe import TransE
 from kg.models.tucker import TuckER
 from kg.training.algorithms.als import ALS
 from kg.training.algorithms.mining import Mining
+from kg.training.gradient_descent import GradientDescent
 from kg.training.objectives import OneVsAll, RelationPrediction
 from kg.training.regularizers import N3
-from kg.training.run import Plateau, Run
+from kg.training.run import Run
+from kg.training.schedules import Plateau
 
 FAST = OneVsAll(max_answers=8)
 
@@ -39,64 +41,50 @@ FAST = OneVsAll(max_answers=8)
 def rescal() -> Run:
     return Run(
         partial(RESCAL, dim=128, entity_dropout=0.5, relation_dropout=0.2),
-        partial(Adagrad, lr=0.05),
-        FAST,
-        schedule=Plateau(),
-        batch_size=256,
-        epochs=60,
-        patience=4,
-        precision="bf16",
+        GradientDescent(
+            partial(Adagrad, lr=0.05), FAST, schedule=Plateau(), batch_size=256, precision="bf16", epochs=60, patience=4
+        ),
     )
 
 
 def transe() -> Run:
     return Run(
         partial(TransE, dim=128),
-        partial(Adam, lr=0.003),
-        OneVsAll(),
-        schedule=Plateau(),
-        epochs=40,
-        patience=3,
+        GradientDescent(partial(Adam, lr=0.003), OneVsAll(), schedule=Plateau(), epochs=40, patience=3),
     )
 
 
 def distmult() -> Run:
     return Run(
         partial(DistMult, dim=512, init=0.001),
-        partial(Adagrad, lr=0.1),
-        FAST,
-        N3(0.01),
-        batch_size=256,
-        epochs=40,
-        patience=3,
-        precision="bf16",
+        GradientDescent(
+            partial(Adagrad, lr=0.1), FAST, N3(0.01), batch_size=256, precision="bf16", epochs=40, patience=3
+        ),
     )
 
 
 def complex() -> Run:
     return Run(
         partial(ComplEx, dim=512, init=0.001),
-        partial(Adagrad, lr=0.03),
-        FAST,
-        N3(0.01),
-        batch_size=256,
-        epochs=60,
-        patience=4,
-        precision="bf16",
+        GradientDescent(
+            partial(Adagrad, lr=0.03), FAST, N3(0.01), batch_size=256, precision="bf16", epochs=60, patience=4
+        ),
     )
 
 
 def complex_with_relation_prediction() -> Run:
     return Run(
         partial(ComplEx, dim=512, init=0.001),
-        partial(Adagrad, lr=0.03),
-        FAST,
-        N3(0.01),
-        RelationPrediction(0.125),
-        batch_size=256,
-        epochs=60,
-        patience=4,
-        precision="bf16",
+        GradientDescent(
+            partial(Adagrad, lr=0.03),
+            FAST,
+            N3(0.01),
+            auxiliary=RelationPrediction(0.125),
+            batch_size=256,
+            precision="bf16",
+            epochs=60,
+            patience=4,
+        ),
     )
 
 
@@ -113,14 +101,16 @@ def neighbourhood() -> Run:
             hidden_dropout=0.3,
             init=0.001,
         ),
-        partial(Adagrad, lr=0.03),
-        FAST,
-        N3(0.01),
-        batch_size=256,
-        epochs=60,
-        patience=4,
-        hide="exact",
-        precision="bf16",
+        GradientDescent(
+            partial(Adagrad, lr=0.03),
+            FAST,
+            N3(0.01),
+            batch_size=256,
+            hide="exact",
+            precision="bf16",
+            epochs=60,
+            patience=4,
+        ),
     )
 
 
@@ -139,28 +129,26 @@ def gated() -> Run:
     )
     return Run(
         partial(Gated, own=own, base=partial(ComplEx, dim=512, init=0.001), frozen=True, base_dropout=0.1),
-        partial(Adam, lr=0.003),
-        FAST,
-        batch_size=256,
-        epochs=15,
-        valid_every=1,
-        patience=6,
-        hide="exact",
-        precision="bf16",
-        base="out/codex-s-complex",
+        GradientDescent(
+            partial(Adam, lr=0.003),
+            FAST,
+            batch_size=256,
+            hide="exact",
+            precision="bf16",
+            base="out/codex-s-complex",
+            epochs=15,
+            valid_every=1,
+            patience=6,
+        ),
     )
 
 
 def tucker() -> Run:
     return Run(
         partial(TuckER, dim=256, relation_dim=64, entity_dropout=0.4, relation_dropout=0.3),
-        partial(Adam, lr=0.002),
-        FAST,
-        schedule=Plateau(),
-        batch_size=256,
-        epochs=80,
-        patience=4,
-        precision="bf16",
+        GradientDescent(
+            partial(Adam, lr=0.002), FAST, schedule=Plateau(), batch_size=256, precision="bf16", epochs=80, patience=4
+        ),
     )
 
 
@@ -186,23 +174,22 @@ def compgcn() -> Run:
 
 
 def rescal_als() -> Run:
-    return Run(partial(RESCAL, dim=100, tied=True), procedure=ALS(), epochs=30, patience=3)
+    return Run(partial(RESCAL, dim=100, tied=True), ALS(epochs=30, patience=3))
 
 
 def _with_adam(scorer: "partial[Scorer]") -> Run:
-    return Run(scorer, partial(Adam, lr=0.003), FAST, schedule=Plateau(), batch_size=256, epochs=30, patience=2)
+    return Run(
+        scorer,
+        GradientDescent(partial(Adam, lr=0.003), FAST, schedule=Plateau(), batch_size=256, epochs=30, patience=2),
+    )
 
 
 def _encoder(scorer: "partial[Scorer]", lr: float) -> Run:
-    return Run(scorer, partial(Adam, lr=lr), FAST, batch_size=1024, epochs=30, patience=2, hide="exact")
+    return Run(
+        scorer, GradientDescent(partial(Adam, lr=lr), FAST, batch_size=1024, hide="exact", epochs=30, patience=2)
+    )
 
 
 def rules() -> Run:
     """Three atoms bring nothing here, and take twenty times as long."""
-    return Run(
-        partial(RuleScorer),
-        procedure=Mining(max_length=2),
-        epochs=1,
-        valid_every=1,
-        hide="exact",
-    )
+    return Run(partial(RuleScorer), Mining(max_length=2))

@@ -23,9 +23,11 @@ from kg.models.rules import RuleScorer
 from kg.models.transe import TransE
 from kg.models.tucker import TuckER
 from kg.training.algorithms.mining import Mining
+from kg.training.gradient_descent import GradientDescent
 from kg.training.objectives import NegativeSampling, OneVsAll, RelationPrediction
 from kg.training.regularizers import N3
-from kg.training.run import Plateau, Run
+from kg.training.run import Run
+from kg.training.schedules import Plateau
 
 FAST = OneVsAll(max_answers=8)
 
@@ -33,47 +35,30 @@ FAST = OneVsAll(max_answers=8)
 def rescal() -> Run:
     return Run(
         partial(RESCAL, dim=128, entity_dropout=0.4, relation_dropout=0.15),
-        partial(Adam, lr=0.0007),
-        FAST,
-        schedule=Plateau(),
-        epochs=60,
-        patience=4,
-        precision="bf16",
+        GradientDescent(partial(Adam, lr=0.0007), FAST, schedule=Plateau(), precision="bf16", epochs=60, patience=4),
     )
 
 
 def transe() -> Run:
     return Run(
         partial(TransE, dim=128),
-        partial(Adam, lr=0.0003),
-        NegativeSampling(512),
-        schedule=Plateau(patience=5),
-        batch_size=128,
-        epochs=100,
+        GradientDescent(
+            partial(Adam, lr=0.0003), NegativeSampling(512), schedule=Plateau(patience=5), batch_size=128, epochs=100
+        ),
     )
 
 
 def distmult() -> Run:
     return Run(
         partial(DistMult, dim=256, init=0.001),
-        partial(Adagrad, lr=0.1),
-        FAST,
-        N3(0.05),
-        epochs=50,
-        patience=4,
-        precision="bf16",
+        GradientDescent(partial(Adagrad, lr=0.1), FAST, N3(0.05), precision="bf16", epochs=50, patience=4),
     )
 
 
 def complex() -> Run:
     return Run(
         partial(ComplEx, dim=128, init=0.001),
-        partial(Adagrad, lr=0.1),
-        FAST,
-        N3(0.05),
-        epochs=50,
-        patience=4,
-        precision="bf16",
+        GradientDescent(partial(Adagrad, lr=0.1), FAST, N3(0.05), precision="bf16", epochs=50, patience=4),
     )
 
 
@@ -90,56 +75,47 @@ def neighbourhood() -> Run:
             hidden_dropout=0.3,
             init=0.001,
         ),
-        partial(Adagrad, lr=0.1),
-        FAST,
-        N3(0.05),
-        epochs=40,
-        patience=3,
-        hide="pair",
-        precision="bf16",
+        GradientDescent(partial(Adagrad, lr=0.1), FAST, N3(0.05), hide="pair", precision="bf16", epochs=40, patience=3),
     )
 
 
 def complex_with_relation_prediction() -> Run:
     return Run(
         partial(ComplEx, dim=1000, init=0.001),
-        partial(Adagrad, lr=0.1),
-        FAST,
-        N3(0.05),
-        RelationPrediction(4.0),
-        batch_size=1000,
-        epochs=100,
-        precision="bf16",
+        GradientDescent(
+            partial(Adagrad, lr=0.1),
+            FAST,
+            N3(0.05),
+            auxiliary=RelationPrediction(4.0),
+            batch_size=1000,
+            precision="bf16",
+            epochs=100,
+        ),
     )
 
 
 def rotate() -> Run:
     return Run(
         partial(RotatE, dim=1000),
-        partial(Adam, lr=5e-5),
-        NegativeSampling(256, loss="logistic", margin=9.0),
-        batch_size=1024,
-        epochs=190,
+        GradientDescent(
+            partial(Adam, lr=5e-5), NegativeSampling(256, loss="logistic", margin=9.0), batch_size=1024, epochs=190
+        ),
     )
 
 
 def tucker() -> Run:
     return Run(
         partial(TuckER, dim=200, relation_dim=200, entity_dropout=0.3, relation_dropout=0.4, query_dropout=0.5),
-        partial(Adam, lr=0.0005),
-        OneVsAll(label_smoothing=0.1, max_answers=8),
-        batch_size=128,
-        epochs=200,
-        precision="bf16",
+        GradientDescent(
+            partial(Adam, lr=0.0005),
+            OneVsAll(label_smoothing=0.1, max_answers=8),
+            batch_size=128,
+            precision="bf16",
+            epochs=200,
+        ),
     )
 
 
 def rules() -> Run:
     """Three atoms bring nothing here, and take minutes."""
-    return Run(
-        partial(RuleScorer, aggregation="noisy_or"),
-        procedure=Mining(max_length=2, min_constant_support=3),
-        epochs=1,
-        valid_every=1,
-        hide="exact",
-    )
+    return Run(partial(RuleScorer, aggregation="noisy_or"), Mining(max_length=2, min_constant_support=3))

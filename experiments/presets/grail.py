@@ -13,8 +13,10 @@ from functools import partial
 from torch.optim import Adam
 
 from kg.models.neighbourhood import NeighbourhoodTransformer
+from kg.training.gradient_descent import GradientDescent
 from kg.training.objectives import OneVsAll
-from kg.training.run import Run, WarmUp
+from kg.training.run import Run
+from kg.training.schedules import WarmUp
 
 
 def fb237_v1() -> Run:
@@ -26,7 +28,7 @@ def fb237_v1() -> Run:
         neighbour_dropout=0.2,
         hidden_dropout=0.2,
     )
-    return Run(scorer, partial(Adam, lr=0.003), OneVsAll(), schedule=WarmUp(), epochs=40, hide="exact")
+    return Run(scorer, GradientDescent(partial(Adam, lr=0.003), OneVsAll(), schedule=WarmUp(), hide="exact", epochs=40))
 
 
 def wn18rr_v1() -> Run:
@@ -41,4 +43,9 @@ def wn18rr_v1() -> Run:
         hidden_dropout=0.1,
         output_dropout=0.1,
     )
-    return Run(scorer, partial(Adam, lr=0.003), OneVsAll(), schedule=WarmUp(), batch_size=256, epochs=30, hide="exact")
+    return Run(
+        scorer,
+        GradientDescent(
+            partial(Adam, lr=0.003), OneVsAll(), schedule=WarmUp(), batch_size=256, hide="exact", epochs=30
+        ),
+    )

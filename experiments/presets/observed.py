@@ -13,41 +13,37 @@ from kg.models.rules import RuleScorer
 from kg.models.similarity import AdamicAdar, CommonNeighbours, Katz, PageRank, PreferentialAttachment
 from kg.training.algorithms.counting import Counting
 from kg.training.algorithms.mining import Mining
-from kg.training.algorithms.path_regression import Logistic
-from kg.training.run import Procedure, Run
-
-
-def _one_pass(scorer: partial, procedure: Procedure) -> Run:
-    return Run(scorer, procedure=procedure, epochs=1, valid_every=1, hide="exact")
+from kg.training.algorithms.path_regression import PathRegression
+from kg.training.run import Run
 
 
 def common_neighbours() -> Run:
-    return _one_pass(partial(CommonNeighbours, known_weight=0.01), Counting())
+    return Run(partial(CommonNeighbours, known_weight=0.01), Counting())
 
 
 def adamic_adar() -> Run:
-    return _one_pass(partial(AdamicAdar, known_weight=0.01), Counting())
+    return Run(partial(AdamicAdar, known_weight=0.01), Counting())
 
 
 def katz() -> Run:
-    return _one_pass(partial(Katz, known_weight=0.01), Counting())
+    return Run(partial(Katz, known_weight=0.01), Counting())
 
 
 def pagerank() -> Run:
-    return _one_pass(partial(PageRank, known_weight=0.01), Counting())
+    return Run(partial(PageRank, known_weight=0.01), Counting())
 
 
 def preferential_attachment() -> Run:
-    return _one_pass(partial(PreferentialAttachment), Counting())
+    return Run(partial(PreferentialAttachment), Counting())
 
 
 def frequency() -> Run:
-    return _one_pass(partial(Frequency), Counting())
+    return Run(partial(Frequency), Counting())
 
 
 def path_ranking() -> Run:
-    return _one_pass(partial(PathRanking), Logistic())
+    return Run(partial(PathRanking), PathRegression())
 
 
 def rules() -> Run:
-    return _one_pass(partial(RuleScorer), Mining(max_length=2))
+    return Run(partial(RuleScorer), Mining(max_length=2))

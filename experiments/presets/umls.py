@@ -19,65 +19,45 @@ from kg.models.rules import RuleScorer
 from kg.models.transe import TransE
 from kg.training.algorithms.als import ALS
 from kg.training.algorithms.mining import Mining
+from kg.training.gradient_descent import GradientDescent
 from kg.training.objectives import OneVsAll
 from kg.training.regularizers import N3
-from kg.training.run import Plateau, Run
+from kg.training.run import Run
+from kg.training.schedules import Plateau
 
 
 def rescal() -> Run:
     return Run(
         partial(RESCAL, dim=64, entity_dropout=0.5),
-        partial(Adam, lr=0.001),
-        OneVsAll(),
-        schedule=Plateau(),
-        epochs=100,
-        patience=5,
+        GradientDescent(partial(Adam, lr=0.001), OneVsAll(), schedule=Plateau(), epochs=100, patience=5),
     )
 
 
 def transe() -> Run:
     return Run(
         partial(TransE, dim=128, norm=2),
-        partial(Adam, lr=0.003),
-        OneVsAll(),
-        schedule=Plateau(),
-        epochs=100,
-        patience=5,
+        GradientDescent(partial(Adam, lr=0.003), OneVsAll(), schedule=Plateau(), epochs=100, patience=5),
     )
 
 
 def distmult() -> Run:
     return Run(
         partial(DistMult, dim=128, init=0.001),
-        partial(Adagrad, lr=0.1),
-        OneVsAll(),
-        N3(0.01),
-        epochs=100,
-        patience=5,
+        GradientDescent(partial(Adagrad, lr=0.1), OneVsAll(), N3(0.01), epochs=100, patience=5),
     )
 
 
 def complex() -> Run:
     return Run(
         partial(ComplEx, dim=128, init=0.001),
-        partial(Adagrad, lr=0.1),
-        OneVsAll(),
-        N3(0.01),
-        epochs=100,
-        patience=5,
+        GradientDescent(partial(Adagrad, lr=0.1), OneVsAll(), N3(0.01), epochs=100, patience=5),
     )
 
 
 def rescal_als() -> Run:
-    return Run(partial(RESCAL, dim=100, tied=True), procedure=ALS(), epochs=30, patience=3)
+    return Run(partial(RESCAL, dim=100, tied=True), ALS(epochs=30, patience=3))
 
 
 def rules() -> Run:
     """Two atoms: three are half a million rules, and no better."""
-    return Run(
-        partial(RuleScorer),
-        procedure=Mining(max_length=2),
-        epochs=1,
-        valid_every=1,
-        hide="exact",
-    )
+    return Run(partial(RuleScorer), Mining(max_length=2))

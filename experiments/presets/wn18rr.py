@@ -24,9 +24,11 @@ from kg.models.rules import RuleScorer
 from kg.models.transe import TransE
 from kg.models.tucker import TuckER
 from kg.training.algorithms.mining import Mining
+from kg.training.gradient_descent import GradientDescent
 from kg.training.objectives import KvsAll, NegativeSampling, OneVsAll, RelationPrediction
 from kg.training.regularizers import N3
-from kg.training.run import Plateau, Run
+from kg.training.run import Run
+from kg.training.schedules import Plateau
 
 FAST = OneVsAll(max_answers=8)
 
@@ -34,47 +36,37 @@ FAST = OneVsAll(max_answers=8)
 def rescal() -> Run:
     return Run(
         partial(RESCAL, dim=128, relation_dropout=0.25),
-        partial(Adam, lr=0.00085),
-        KvsAll(label_smoothing=0.3),
-        schedule=Plateau(patience=8),
-        batch_size=128,
-        epochs=400,
-        precision="bf16",
+        GradientDescent(
+            partial(Adam, lr=0.00085),
+            KvsAll(label_smoothing=0.3),
+            schedule=Plateau(patience=8),
+            batch_size=128,
+            precision="bf16",
+            epochs=400,
+        ),
     )
 
 
 def transe() -> Run:
     return Run(
         partial(TransE, dim=512, entity_dropout=0.25),
-        partial(Adagrad, lr=0.25),
-        NegativeSampling(158),
-        schedule=Plateau(patience=5),
-        batch_size=128,
-        epochs=400,
+        GradientDescent(
+            partial(Adagrad, lr=0.25), NegativeSampling(158), schedule=Plateau(patience=5), batch_size=128, epochs=400
+        ),
     )
 
 
 def distmult() -> Run:
     return Run(
         partial(DistMult, dim=256, init=0.001),
-        partial(Adagrad, lr=0.1),
-        FAST,
-        N3(0.1),
-        epochs=40,
-        patience=3,
-        precision="bf16",
+        GradientDescent(partial(Adagrad, lr=0.1), FAST, N3(0.1), precision="bf16", epochs=40, patience=3),
     )
 
 
 def complex() -> Run:
     return Run(
         partial(ComplEx, dim=128, init=0.001),
-        partial(Adagrad, lr=0.1),
-        FAST,
-        N3(0.1),
-        epochs=50,
-        patience=3,
-        precision="bf16",
+        GradientDescent(partial(Adagrad, lr=0.1), FAST, N3(0.1), precision="bf16", epochs=50, patience=3),
     )
 
 
@@ -91,13 +83,7 @@ def neighbourhood() -> Run:
             hidden_dropout=0.3,
             init=0.001,
         ),
-        partial(Adagrad, lr=0.1),
-        FAST,
-        N3(0.1),
-        epochs=40,
-        patience=3,
-        hide="exact",
-        precision="bf16",
+        GradientDescent(partial(Adagrad, lr=0.1), FAST, N3(0.1), hide="exact", precision="bf16", epochs=40, patience=3),
     )
 
 
@@ -117,56 +103,58 @@ def gated() -> Run:
     )
     return Run(
         partial(Gated, own=own, base=partial(ComplEx, dim=128, init=0.001), frozen=True, base_dropout=0.3),
-        partial(Adam, lr=0.003),
-        FAST,
-        epochs=4,
-        valid_every=1,
-        patience=2,
-        hide="exact",
-        precision="bf16",
-        base="out/wn18rr-complex",
+        GradientDescent(
+            partial(Adam, lr=0.003),
+            FAST,
+            hide="exact",
+            precision="bf16",
+            base="out/wn18rr-complex",
+            epochs=4,
+            valid_every=1,
+            patience=2,
+        ),
     )
 
 
 def complex_with_relation_prediction() -> Run:
     return Run(
         partial(ComplEx, dim=256, init=0.001),
-        partial(Adagrad, lr=0.1),
-        FAST,
-        N3(0.1),
-        RelationPrediction(0.05),
-        epochs=35,
-        patience=3,
-        precision="bf16",
+        GradientDescent(
+            partial(Adagrad, lr=0.1),
+            FAST,
+            N3(0.1),
+            auxiliary=RelationPrediction(0.05),
+            precision="bf16",
+            epochs=35,
+            patience=3,
+        ),
     )
 
 
 def rotate() -> Run:
     return Run(
         partial(RotatE, dim=500),
-        partial(Adam, lr=5e-5),
-        NegativeSampling(1024, loss="logistic", margin=6.0, adversarial_temperature=0.5),
-        epochs=240,
+        GradientDescent(
+            partial(Adam, lr=5e-5),
+            NegativeSampling(1024, loss="logistic", margin=6.0, adversarial_temperature=0.5),
+            epochs=240,
+        ),
     )
 
 
 def tucker() -> Run:
     return Run(
         partial(TuckER, dim=200, relation_dim=30, entity_dropout=0.2, relation_dropout=0.2, query_dropout=0.3),
-        partial(Adam, lr=0.003),
-        OneVsAll(label_smoothing=0.1, max_answers=8),
-        batch_size=128,
-        epochs=200,
-        precision="bf16",
+        GradientDescent(
+            partial(Adam, lr=0.003),
+            OneVsAll(label_smoothing=0.1, max_answers=8),
+            batch_size=128,
+            precision="bf16",
+            epochs=200,
+        ),
     )
 
 
 def rules() -> Run:
     """Four atoms: a minute more than three, and better on valid."""
-    return Run(
-        partial(RuleScorer),
-        procedure=Mining(max_length=4, min_support=1),
-        epochs=1,
-        valid_every=1,
-        hide="exact",
-    )
+    return Run(partial(RuleScorer), Mining(max_length=4, min_support=1))

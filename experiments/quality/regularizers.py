@@ -21,7 +21,8 @@ from kg.evaluation.ranking import evaluate
 from kg.graph.dataset import Dataset
 from kg.graph.from_folder import dataset_from_folder
 from kg.models.complex import ComplEx
-from kg.training.gradient_descent import Fit
+from kg.training.algorithm import Trainer
+from kg.training.gradient_descent import GradientDescent
 from kg.training.objectives import OneVsAll
 from kg.training.regularizers import REGULARIZERS
 from kg.training.run import Run
@@ -37,18 +38,20 @@ WEIGHTS = {  # in steps of a factor of about 3, round what each norm's size asks
 }
 
 
-def trained(dataset: Dataset, norm: str | None, weight: float, arguments: argparse.Namespace, seed: int) -> Fit:
+def trained(dataset: Dataset, norm: str | None, weight: float, arguments: argparse.Namespace, seed: int) -> Trainer:
     """The fit after its last epoch, its best weights in the scorer."""
     run = Run(
         partial(ComplEx, dim=arguments.dim, init=0.001),
-        partial(Adagrad, lr=0.1),
-        OneVsAll(max_answers=8),
-        REGULARIZERS[norm](weight) if norm else None,  # type: ignore[call-arg]
-        batch_size=256,
-        epochs=arguments.epochs,
+        GradientDescent(
+            partial(Adagrad, lr=0.1),
+            OneVsAll(max_answers=8),
+            REGULARIZERS[norm](weight) if norm else None,
+            batch_size=256,
+            epochs=arguments.epochs,
+        ),
         seed=seed,
     )
-    fit = Fit(run.new_scorer(dataset.num_entities, dataset.num_relations), dataset, run)
+    fit = run.trainer(dataset)
     for epoch in fit:
         if epoch.number % run.valid_every == 0:
             fit.report(mrr(fit, dataset, "valid"))
@@ -56,7 +59,7 @@ def trained(dataset: Dataset, norm: str | None, weight: float, arguments: argpar
     return fit
 
 
-def mrr(fit: Fit, dataset: Dataset, part: str) -> float:
+def mrr(fit: Trainer, dataset: Dataset, part: str) -> float:
     return evaluate(fit.scorer, dataset, part, temperature=None).metrics().mrr
 
 

@@ -34,7 +34,6 @@ from kg.graph.from_folder import dataset_from_folder
 from kg.models.rescal import RESCAL
 from kg.training.algorithms.als import ALS
 from kg.training.run import Run
-from kg.training.train import fitting
 
 sys.path.append(str(Path(__file__).parents[1] / "harness"))
 import benchmarks
@@ -56,8 +55,8 @@ MEASURES = {"plain": lambda scores: scores, "per_pair": per_pair}
 
 def completed(dataset: Dataset, kept: Tensor, rank: int, ridge: float, seed: int) -> Tensor:
     """RESCAL's tensor (R, N, N), fitted to the facts that are kept."""
-    run = Run(partial(RESCAL, dim=rank, tied=True), epochs=SWEEPS, seed=seed, procedure=ALS(ridge, ridge))
-    fit = fitting(run.new_scorer(dataset.num_entities, dataset.num_relations), replace(dataset, train=kept), run)
+    run = Run(partial(RESCAL, dim=rank, tied=True), ALS(ridge, ridge, epochs=SWEEPS), seed=seed)
+    fit = run.trainer(replace(dataset, train=kept))
     for _ in fit:
         pass
     vectors, matrices = fit.scorer.table.whole().detach(), fit.scorer.weights.kept().detach()

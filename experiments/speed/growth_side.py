@@ -14,7 +14,7 @@ import torch
 from kg.evaluation.ranking import evaluate
 from kg.graph.dataset import Dataset
 from kg.models.complex import ComplEx
-from kg.training.gradient_descent import Fit
+from kg.training.algorithm import Trainer
 from kg.training.objectives import OneVsAll
 
 sys.path.append(str(Path(__file__).parents[1] / "harness"))
@@ -23,7 +23,7 @@ from sides import peak_mb
 from training_side import new_fit, queries_so_far, sampling
 
 
-def queries_per_second(fit: Fit, seconds: float) -> float:
+def queries_per_second(fit: Trainer, seconds: float) -> float:
     """From the end of the first step on: before it the whole graph is put in order, buffers and state are made."""
     marks: list[tuple[float, int]] = []
     over = Event()

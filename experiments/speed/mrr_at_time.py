@@ -31,6 +31,7 @@ from kg.graph.dataset import Dataset
 from kg.graph.from_folder import dataset_from_folder
 from kg.models.complex import ComplEx
 from kg.models.scorer import Queries
+from kg.training.gradient_descent import GradientDescent
 from kg.training.recipes import default_run
 
 sys.path.append(str(Path(__file__).parents[1] / "harness"))
@@ -94,8 +95,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     arguments = benchmarks.parsed(parser)
     dataset = dataset_from_folder(arguments.folder)
-    regularizer = default_run("complex")(dataset).regularizer
-    assert regularizer
+    algorithm = default_run("complex")(dataset).algorithm
+    assert isinstance(algorithm, GradientDescent) and algorithm.regularizer
+    regularizer = algorithm.regularizer
     rows: dict[str, list[dict[str, float]]] = {}
     with tempfile.TemporaryDirectory() as temporary:
         facts.save(dataset, file := Path(temporary) / "facts.npz")

@@ -1,4 +1,4 @@
-"""A side of mrr_at_time.py in kg's own interpreter: Fit, its weights kept after so many seconds of training.
+"""A side of mrr_at_time.py in kg's own interpreter: training, its weights kept after so many seconds of training.
 
 python mrr_side.py one_vs_all|k_vs_all fp32|bf16 FACTS.npz OUT DIM BATCH_SIZE SEED INIT N3 SECONDS...
 """

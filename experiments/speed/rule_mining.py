@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("--preset", required=True)
     parser.add_argument("--max-length", type=int)
     arguments = benchmarks.parsed(parser)
-    mining = preset(arguments.preset).procedure
+    mining = preset(arguments.preset).algorithm
     assert isinstance(mining, Mining)
     if arguments.max_length:
         mining = replace(mining, max_length=arguments.max_length)

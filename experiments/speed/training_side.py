@@ -1,4 +1,4 @@
-"""A side of training_speed.py or sampling_speed.py in kg's own interpreter: the bare products, or Fit.
+"""A side of training_speed.py or sampling_speed.py in kg's own interpreter: the bare products, or training.
 
 python training_side.py bare|fp32|bf16 FACTS.npz DIM BATCH_SIZE SEED
 python training_side.py own|pool FACTS.npz DIM BATCH_SIZE SEED NUM_NEGATIVES
@@ -16,10 +16,11 @@ import torch
 
 from kg.graph.dataset import Dataset
 from kg.models.complex import ComplEx
-from kg.training.gradient_descent import Epoch, Fit
-from kg.training.memory import keep_freed_memory
+from kg.training.algorithm import Epoch, Trainer
+from kg.training.gradient_descent import GradientDescent
 from kg.training.objectives import NegativeSampling, Objective, OneVsAll
 from kg.training.regularizers import N3
+from kg.training.resources import keep_freed_memory
 from kg.training.run import Run
 
 sys.path.append(str(Path(__file__).parents[1] / "harness"))
@@ -52,23 +53,25 @@ def new_fit(
     *,
     init: float = 0.1,
     n3: float = 0.0,
-) -> Fit:
+) -> Trainer:
     run = Run(
-        scorer=partial(ComplEx, dim=dim, init=init),
-        optimizer=partial(torch.optim.Adagrad, lr=0.1),
-        objective=objective,
-        regularizer=N3(n3) if n3 else None,
-        batch_size=batch_size,
-        epochs=1_000_000,
-        precision=precision,
+        partial(ComplEx, dim=dim, init=init),
+        GradientDescent(
+            partial(torch.optim.Adagrad, lr=0.1),
+            objective,
+            N3(n3) if n3 else None,
+            batch_size=batch_size,
+            precision=precision,
+            epochs=1_000_000,
+        ),
         seed=seed,
     )
     keep_freed_memory()  # as kg.training.train does
-    return Fit(run.new_scorer(dataset.num_entities, dataset.num_relations), dataset, run)
+    return run.trainer(dataset)
 
 
-def train_for(fit: Fit, epochs: Iterator[Epoch], seconds: float) -> float:
-    """Go on with a Fit for so long, to the end of the step under way; the seconds it took."""
+def train_for(fit: Trainer, epochs: Iterator[Epoch], seconds: float) -> float:
+    """Go on training for so long, to the end of the step under way; the seconds it took."""
     began = time.perf_counter()
     timer = Timer(seconds, fit.pause)
     timer.start()
@@ -78,12 +81,12 @@ def train_for(fit: Fit, epochs: Iterator[Epoch], seconds: float) -> float:
     return time.perf_counter() - began
 
 
-def queries_so_far(fit: Fit) -> int:
+def queries_so_far(fit: Trainer) -> int:
     return fit.epoch * fit.num_queries + fit.step * fit.run.batch_size
 
 
-def fit_steps(fit: Fit) -> Callable[[], int]:
-    """An epoch of Fit."""
+def fit_steps(fit: Trainer) -> Callable[[], int]:
+    """An epoch of training."""
     epochs = iter(fit)
     return lambda: next(epochs).queries
 

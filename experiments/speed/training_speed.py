@@ -3,7 +3,7 @@
     python experiments/speed/training_speed.py [FOLDER] [--peer-python .peers/bin/python] [--repetitions 10]
 
 In turn, each in a process of its own: the three products of a step (scores, and the gradients of queries and table)
-into buffers; kg's Fit in fp32; in bf16; PyKEEN's LCWATrainingLoop with cross-entropy and inverse triples. All with the
+into buffers; kg in fp32; in bf16; PyKEEN's LCWATrainingLoop with cross-entropy and inverse triples. All with the
 same facts (a random part of train, as many as make --steps), batch size, optimizer (Adagrad, fused) and scale of the
 first weights, none with a regularizer. A query is one row of scores over all entities: for kg (head, relation) of a
 fact or its inverse, for PyKEEN a distinct such pair. Results go to experiments/results/training_speed_<folder>.json.

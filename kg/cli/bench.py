@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 from kg.cli.command import MODELS, command
-from kg.cli.console import err, out, print_json, say
+from kg.cli.console import out, print_json, say, shown
 from kg.cli.options import HOW, MODEL, OUTPUT, Device, Json, Source, device_named, option
 from kg.cli.source import saving
 from kg.cli.tables import leaderboard_table
@@ -37,9 +37,9 @@ def bench(
 
     runs = read(*presets)
     device = device_named(device)
-    with saving("the same command goes on"):
+    with saving("the same command goes on"), shown(not json_) as progress:
         dataset = open_dataset(source)
-        results = benchmark.bench(dataset, runs, out_, seeds=seeds, device=device, console=err, quiet=json_)
+        results = benchmark.bench(dataset, runs, out_, seeds=seeds, device=device, progress=progress)
     if json_:
         print_json(results.to_json())
         return

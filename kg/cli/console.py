@@ -11,7 +11,7 @@ from rich.progress import BarColumn, TaskID, TextColumn
 from rich.progress import Progress as Bar
 from rich.text import Text
 
-from kg.progress import Progress
+from kg.progress import SILENT, Progress
 
 out = Console()
 err = Console(stderr=True)
@@ -88,6 +88,16 @@ def counts(done: int, total: int | None, seconds: float) -> str:
     minutes, left = divmod(left, 60)
     hours, minutes = divmod(minutes, 60)
     return f"{done:,} of {total:,}, {f'{hours}:{minutes:02}' if hours else minutes}:{left:02} left"
+
+
+@contextmanager
+def shown(is_shown: bool) -> Iterator[Progress]:
+    """A ConsoleProgress, or for a machine's eyes none."""
+    if is_shown:
+        with ConsoleProgress() as progress:
+            yield progress
+    else:
+        yield SILENT
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from rich.table import Table
 
 from kg.cli.command import MODELS, command
-from kg.cli.console import err, note, out, print_json, say
+from kg.cli.console import note, out, print_json, say, shown
 from kg.cli.options import Json, argument
 
 if TYPE_CHECKING:
@@ -72,13 +72,16 @@ def _trained(name: str, dataset: "Dataset", folder: Path) -> dict[str, float]:
     """Figures of a model newly trained into the folder."""
     from kg import bundle as bundles
     from kg.evaluation.ranking import evaluate
+    from kg.probability.fitting import calibrate
     from kg.training.recipes import default_run
     from kg.training.train import train
 
     if bundles.exists(folder):
         shutil.rmtree(folder)
     began = time.perf_counter()
-    bundle = train(dataset, default_run(name)(dataset), folder, console=err)
+    with shown(True) as progress:
+        bundle = train(dataset, default_run(name)(dataset), folder, progress=progress)
+        bundle = calibrate(bundle, progress=progress)
     seconds = time.perf_counter() - began
     test = evaluate(bundle.scorer, dataset, "test", temperature=bundle.temperature).metrics()
     return {

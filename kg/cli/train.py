@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from kg.cli.command import START, command
-from kg.cli.console import err, note, print_json, say
+from kg.cli.console import note, print_json, say, shown
 from kg.cli.options import (
     FACTS,
     HOW,
@@ -19,7 +19,7 @@ from kg.cli.options import (
     device_named,
     option,
 )
-from kg.cli.run_settings import RunSettings
+from kg.cli.run_settings import RunSettings, calibrated
 from kg.cli.source import saving
 
 
@@ -77,13 +77,13 @@ def train(
 
     asked = RunSettings(model, preset, parts, dim, epochs, batch_size, lr, seed, precision)
     device = device_named(device)
-    with saving(f"kg train {source} {model_out} --resume goes on"):
+    with saving(f"kg train {source} {model_out} --resume goes on"), shown(not json_) as progress:
         if resume:
-            bundle = training.resume(model_out, epochs=epochs, device=device, console=err, quiet=json_)
+            bundle = training.resume(model_out, epochs=epochs, device=device, progress=progress)
             asked.say_unused(bundle.run)
         else:
             training.check_vacant(model_out)  # this and the names before a store is read and split
-            settings, split_seed = asked.from_dataset(model_out, device, quiet=json_)
+            settings, split_seed = asked.from_dataset(model_out, device, progress)
             dataset = open_dataset(
                 source,
                 relations=relations,
@@ -96,7 +96,8 @@ def train(
             run = asked.varied(settings(dataset))
             if not json_:
                 note(f"{source}: {dataset.describe()}")
-            bundle = training.train(dataset, run, model_out, device=device, console=err, quiet=json_)
+            bundle = training.train(dataset, run, model_out, device=device, progress=progress)
+        bundle = calibrated(bundle, progress)
     figures = bundle.metrics["valid"]
     if json_:
         print_json({"model": str(model_out), "epochs": bundle.metrics["epochs"], "valid": figures})

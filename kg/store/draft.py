@@ -176,7 +176,7 @@ class Counted:
 def read_manifest(generation: Path) -> dict[str, Any]:
     """A store generation's manifest. UserError if it is damaged or of another format."""
     manifest = generations.read_manifest(generation)
-    if manifest.get("format") != FORMAT:
+    if manifest.get("format") != FORMAT and (generation / "rdf").is_dir():
         raise UserError(
             f"{generation} is a store of format {manifest.get('format')}: this version reads format {FORMAT}"
         )

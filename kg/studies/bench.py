@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 
 from kg import bundle as bundles
 from kg.bundle import Bundle
@@ -18,9 +17,11 @@ from kg.errors import UserError, extra
 from kg.evaluation.ranking import evaluate
 from kg.files import write_lines, write_text
 from kg.graph.dataset import PARTS, Dataset
+from kg.probability.fitting import calibrate
+from kg.progress import SILENT, Progress
 from kg.studies.provenance import check_same
 from kg.training.run import Run
-from kg.training.train import fitting, resume, train
+from kg.training.train import resume, train
 
 _RESULTS = "results.json"
 Row = dict[str, Any]
@@ -63,8 +64,7 @@ def bench(
     *,
     seeds: int = 3,
     device: torch.device | str = "cpu",
-    console: Console | None = None,
-    quiet: bool = False,
+    progress: Progress = SILENT,
 ) -> Results:
     """Train and measure each preset with the seeds 0 ... seeds - 1, each in out/<preset>-<seed>.
 
@@ -77,15 +77,14 @@ def bench(
         raise UserError(f"seeds must be at least 1: got {seeds}")
     if not len(dataset.test):
         raise UserError("there are no test facts: nothing to compare the presets by")
-    folder, console = Path(out), console or Console(stderr=True)
+    folder = Path(out)
     results = _opened(folder, dataset, presets)
     left = [(name, seed) for seed in range(seeds) for name in presets if not _has(results, name, seed)]
     for turn, (name, seed) in enumerate(left, 1):
-        if not quiet:
-            console.print(f"{turn} of {len(left)}: {name}, seed {seed}", highlight=False, markup=False)
+        progress.note(f"{turn} of {len(left)}: {name}, seed {seed}")
         run = replace(presets[name], seed=seed)
         try:
-            row = _measured(folder / f"{name}-{seed}", dataset, run, torch.device(device), console, quiet)
+            row = _measured(folder / f"{name}-{seed}", dataset, run, torch.device(device), progress)
         except UserError as error:
             raise UserError(f"{name}, seed {seed}: {error}") from error
         results.rows.append({"preset": name, "seed": seed, **row})
@@ -124,22 +123,22 @@ def _save(folder: Path, results: Results) -> None:
     write_lines(folder / _RESULTS, [json.dumps(results.to_json(), indent=1, ensure_ascii=False)])
 
 
-def _measured(
-    folder: Path, dataset: Dataset, run: Run, device: torch.device, console: Console, quiet: bool
-) -> dict[str, Any]:
+def _measured(folder: Path, dataset: Dataset, run: Run, device: torch.device, progress: Progress) -> dict[str, Any]:
     peak_is_known = _reset_peak_memory(device)
     if bundles.exists(folder):
         check_same(str(folder), Bundle.load(folder).run, run.to_json())
-        trained = resume(folder, device=device, console=console, quiet=quiet)
+        trained = resume(folder, device=device, progress=progress)
     else:
-        trained = train(dataset, run, folder, device=device, console=console, quiet=quiet)
+        trained = train(dataset, run, folder, device=device, progress=progress)
+    if trained.calibration is None:
+        trained = calibrate(trained, progress=progress)
     peak = _peak_memory_mb(device) if peak_is_known else None
     dataset.graph(), dataset.known(*PARTS)  # built once for all models: no part of an answer's time
     began = time.perf_counter()
     test = evaluate(trained.scorer, dataset, "test", temperature=trained.temperature).metrics().to_json()
     answered = time.perf_counter() - began
     history = trained.metrics["history"]
-    num_queries = fitting(trained.scorer, dataset, run, device).num_queries
+    num_queries = run.algorithm.trainer(trained.scorer, dataset, run.seed, device).num_queries
     return {
         "run": trained.run,
         "valid": trained.metrics["valid"] and _overall(trained.metrics["valid"]),

@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from kg.errors import UserError
+from kg.training.algorithm import TrainingAlgorithm
 from kg.training.run import Run
 
 
@@ -54,18 +55,26 @@ def written(run: Run, name: str, about: str) -> str:
     lines = [f"from {home} import {', '.join(sorted(names))}" for home, names in sorted(imports.items())]
     theirs, ours = ([line for line in lines if line.startswith("from kg.") == own] for own in (False, True))
     top = "\n\n".join("\n".join(block) for block in (["from functools import partial"], theirs, ours) if block)
-    arguments = "".join(f"        {key}={_code(value)},\n" for key, value in _given(run).items())
-    return f'''"""{about}."""\n\n{top}\n\n\ndef {name}() -> Run:\n    return Run(\n{arguments}    )\n'''
+    return f'''"""{about}."""\n\n{top}\n\n\ndef {name}() -> Run:\n    return {_laid_out(run, "    ")}\n'''
 
 
 def _given(value: Any) -> dict[str, Any]:
     """The fields of a dataclass that are not what they are without a word."""
     found = {}
-    for each in fields(value):
+    for each in sorted(fields(value), key=lambda each: bool(each.kw_only)):
         default = each.default if each.default_factory is MISSING else each.default_factory()
         if getattr(value, each.name) != default:
             found[each.name] = getattr(value, each.name)
     return found
+
+
+def _laid_out(value: Any, indent: str) -> str:
+    """Of a run or its algorithm: an argument a line."""
+    if not isinstance(value, Run | TrainingAlgorithm) or not _given(value):
+        return _code(value)
+    inner = f"{indent}    "
+    lines = "".join(f"{inner}{key}={_laid_out(each, inner)},\n" for key, each in _given(value).items())
+    return f"{type(value).__name__}(\n{lines}{indent})"
 
 
 def _code(value: Any) -> str:

@@ -9,19 +9,19 @@ from typing import Any
 
 import numpy as np
 import torch
-from rich.console import Console
 
 from kg.errors import UserError, extra
 from kg.evaluation.ranking import evaluate
 from kg.files import write_text
 from kg.graph.dataset import Dataset
+from kg.progress import SILENT, Progress
 from kg.studies.presets import written
 from kg.studies.provenance import check_same
-from kg.training.memory import keep_freed_memory
 from kg.training.recipes import default_run, recipe
 from kg.training.recipes.space import Choice, Options, Range, Space
+from kg.training.resources import keep_freed_memory, threads_for
 from kg.training.run import Run
-from kg.training.train import Interrupted, fitting, threads_for
+from kg.training.train import Interrupted
 
 with extra("tune"):
     import optuna
@@ -65,8 +65,7 @@ def tune(
     epochs: int | None = None,
     seed: int = 0,
     device: torch.device | str = "cpu",
-    console: Console | None = None,
-    quiet: bool = False,
+    progress: Progress = SILENT,
 ) -> Tuned:
     """Look for the settings of a model with the best MRR on valid; test facts are never looked at.
 
@@ -81,12 +80,12 @@ def tune(
     valid facts, or no trial came to its end.
     """
     base = replace(default_run(model)(dataset), seed=seed)
-    base = base if epochs is None else replace(base, epochs=epochs)
+    base = base if epochs is None else replace(base, algorithm=base.algorithm.with_epochs(epochs))
     if trials < 1:
         raise UserError(f"trials must be at least 1: got {trials}")
     if not len(dataset.valid):
         raise UserError("there are no valid facts: nothing to choose settings by")
-    search = _Search(dataset, base, recipe(model).space, torch.device(device), console or Console(stderr=True), quiet)
+    search = _Search(dataset, base, recipe(model).space, torch.device(device), progress)
     folder = Path(out)
     began = time.monotonic()
     keep_freed_memory()
@@ -114,7 +113,7 @@ def _study(folder: Path, begun: dict[str, Any], base: Run) -> Iterator[optuna.St
     except DatabaseError as error:
         raise UserError(f"{folder / _STUDY} cannot be read: {error.orig}") from error
     try:
-        pruner = optuna.pruners.MedianPruner(_BEFORE_PRUNING, n_warmup_steps=2 * base.valid_every)
+        pruner = optuna.pruners.MedianPruner(_BEFORE_PRUNING, n_warmup_steps=2 * base.algorithm.valid_every)
         study = optuna.create_study(
             storage=storage, study_name="tune", direction="maximize", pruner=pruner, load_if_exists=True
         )
@@ -146,8 +145,7 @@ class _Search:
     base: Run
     space: Space
     device: torch.device
-    console: Console
-    quiet: bool
+    progress: Progress
 
     def begun(self) -> dict[str, Any]:
         return {"facts": self.dataset.digest(), "base": self.base.to_json(), "space": asdict(self.space)}
@@ -168,47 +166,48 @@ class _Search:
         except KeyboardInterrupt:
             _try_again(study, trial)
             raise Interrupted from None
-        if not self.quiet:
-            told = study.trials[trial.number]
-            line = f"{turn} of {turns}, trial {trial.number}: {_outcome(told)}"
-            self.console.print(line, highlight=False, markup=False, soft_wrap=True)
+        self.progress.note(f"{turn} of {turns}, trial {trial.number}: {_outcome(study.trials[trial.number])}")
 
     def run(self, trial: BaseTrial) -> Run:
-        """The default Run with what the trial suggests in its place."""
+        """The default Run with what the trial suggests in its place, of the settings that its algorithm has."""
         found = self.base.to_json()
         found["scorer"] = {
             "name": found["scorer"]["name"],
             "arguments": found["scorer"]["arguments"] | _suggested(trial, "scorer", self.space.scorer),
         }
-        if not self.base.procedure:  # which has no use for the rest
-            parts = (self.space.optimizer, self.space.objective, self.space.regularizer)
-            for part, options in zip(("optimizer", "objective", "regularizer"), parts, strict=True):
-                if options:
-                    found[part] = _part(trial, part, options, found[part])
-            if self.space.batch_size:
-                found["batch_size"] = _value(trial, "batch_size", self.space.batch_size)
+        settings = dict(found["algorithm"]["arguments"])
+        options = {
+            "optimizer": self.space.optimizer,
+            "objective": self.space.objective,
+            "regularizer": self.space.regularizer,
+        }
+        for name, choices in options.items():
+            if name in settings and choices:
+                settings[name] = _chosen(trial, name, choices, settings[name])
+        if "batch_size" in settings and self.space.batch_size:
+            settings["batch_size"] = _value(trial, "batch_size", self.space.batch_size)
+        found["algorithm"] = {"name": found["algorithm"]["name"], "arguments": settings}
         return Run.from_json(found)
 
     def _mrr(self, trial: Trial, run: Run) -> float:
         """The best MRR on valid; TrialPruned where it stays below what others had by then."""
-        fit = fitting(
-            run.new_scorer(self.dataset.num_entities, self.dataset.num_relations), self.dataset, run, self.device
-        )
-        with threads_for(self.dataset, run), self.console.status("", spinner="line") as status:
-            for epoch in fit:
-                if not epoch.complete or (epoch.number % run.valid_every and epoch.number < run.epochs):
+        algorithm = run.algorithm
+        with threads_for(self.dataset.num_entities * algorithm.batch_size):
+            trainer = run.trainer(self.dataset, self.device)
+            trainer.progress = self.progress
+            for epoch in trainer:
+                if not epoch.complete or (epoch.number % algorithm.valid_every and epoch.number < algorithm.epochs):
                     continue
-                mrr = evaluate(fit.scorer, self.dataset, "valid", temperature=None).metrics().mrr
-                fit.report(mrr)
+                mrr = evaluate(trainer.scorer, self.dataset, "valid", temperature=None).metrics().mrr
+                trainer.report(mrr)
                 trial.report(mrr, epoch.number)
-                status.update(f"epoch {epoch.number} of {run.epochs}: valid MRR {mrr:.4f}")
-                if epoch.number < run.epochs and trial.should_prune():
+                if epoch.number < algorithm.epochs and trial.should_prune():
                     raise optuna.TrialPruned
-        assert fit.best_mrr is not None, "the last epoch is validated"
-        return fit.best_mrr
+        assert trainer.best_mrr is not None, "the last epoch is validated"
+        return trainer.best_mrr
 
 
-def _part(trial: BaseTrial, part: str, options: Options, before: dict[str, Any] | None) -> Any:
+def _chosen(trial: BaseTrial, part: str, options: Options, before: dict[str, Any] | None) -> Any:
     """{name, arguments} as a Run stores it, or None."""
     name = _value(trial, part, Choice(tuple(options)))
     if name == "none":

@@ -1,137 +1,167 @@
-"""Fit: the training loop, as something to iterate over."""
+"""Gradient descent: its settings, and the training loop as something to iterate over."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
-from typing import Any, ClassVar, final
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, ClassVar, Literal, Protocol, final, runtime_checkable
 
 import numpy as np
 import torch
 from jaxtyping import Int
-from torch import Tensor
+from torch import Tensor, nn
 
-from kg.errors import UserError
-from kg.evaluation.ranking import Ranking, evaluate
+from kg.errors import UserError, check_choice
 from kg.graph.dataset import Dataset
 from kg.graph.graph import Graph
 from kg.graph.known import KnownAnswers, spans
 from kg.models.scorer import Queries, Scorer
-from kg.training.objectives import Batch
-from kg.training.run import Plateau, Run, WarmUp
+from kg.training.algorithm import Epoch, Iterative, Trainer, check_arguments, check_at_least_one
+from kg.training.objectives import (
+    AUXILIARIES,
+    OBJECTIVES,
+    Batch,
+    MaskedEntity,
+    Objective,
+    OneVsAll,
+    RelationPrediction,
+)
+from kg.training.regularizers import REGULARIZERS, Regularizer
+from kg.training.schedules import SCHEDULES, Plateau, WarmUp
+from kg.training.warm_start import start_as
 
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "adagrad": torch.optim.Adagrad,
+}
 _CHECK_EVERY = 50  # steps between looks at the loss on a GPU, where each look waits for the device
 
 
+@final
 @dataclass(frozen=True)
-class Epoch:
-    """number counts from 1; loss is the mean over the steps taken; queries those answered. Not complete: paused."""
+class GradientDescent(Iterative):
+    """Descends the objective's gradient with the optimizer: `replace(descent, batch_size=256)` is a variant.
 
-    number: int
-    loss: float
-    queries: int
-    complete: bool
-
-
-class Fitting(ABC):
-    """A training under way, as something to iterate over: `for epoch in fitting`, after which the caller may save or
-    report.
-
-    report(valid_mrr) keeps the best weights and ends the iteration when the run's patience is spent. pause() (from a
-    signal handler or another thread) ends the step, and the iteration gives an Epoch that is not complete; going on
-    with the iteration continues it. state_dict() is all that a resume needs beside the Run and the dataset.
-
-    is_cross_fitted: whether valid facts were trained on, and valid_ranking tells of each what the others say.
+    optimizer: its class with its arguments, as in partial(Adam, lr=.001). auxiliary: a loss that is added to the
+    objective. schedule: None keeps the learning rate.
+    batch_size: rows of scores a step, taken in so many `pieces`, one after the other, whose gradients add up: the same
+    step in less memory (but for what is drawn at random, and ConvE's batch normalisation).
+    hide: what a scorer that looks at the graph must not see of the facts it is asked for: the 'exact' edges, or every
+    edge between the 'pair'. None shows all, which only scorers that never look may be given.
+    precision: 'bf16' multiplies matrices in bfloat16 (autocast); weights, sums and ranks stay float32.
+    base: the folder of a trained model of the same facts, whose weights the scorer's own `base` starts with (Gated).
     """
 
-    is_cross_fitted: ClassVar[bool] = False
-    num_queries: int  # an epoch
-    num_steps: int  # an epoch
+    optimizer: "partial[Any]"
+    objective: Objective = field(default_factory=OneVsAll)
+    regularizer: Regularizer | None = None
+    auxiliary: RelationPrediction | MaskedEntity | None = None
+    schedule: Plateau | WarmUp | None = None
+    batch_size: int = 512
+    pieces: int = 1
+    hide: Literal["exact", "pair"] | None = None
+    precision: Literal["fp32", "bf16"] = "fp32"
+    base: str | None = None
 
-    def __init__(self, scorer: Scorer, dataset: Dataset, run: Run, device: torch.device | str = "cpu") -> None:
-        self.run = run
-        self.device = torch.device(device)
-        self.scorer = scorer.to(self.device)
-        self.epoch = 0  # epochs completed
-        self.step = 0  # steps taken in the epoch under way
-        self.best_mrr: float | None = None
-        self.best_epoch = 0
-        self._best_weights: dict[str, Tensor] = {}
-        self._without_gain = 0  # validations since the best
-        self._paused = False
+    tables: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "optimizer": OPTIMIZERS,
+        "objective": OBJECTIVES,
+        "regularizer": REGULARIZERS,
+        "auxiliary": AUXILIARIES,
+        "schedule": SCHEDULES,
+    }
 
-    @abstractmethod
-    def __iter__(self) -> Iterator[Epoch]: ...
-
-    @abstractmethod
-    def loss(self) -> float:
-        """The mean loss over the steps of the present (or just completed) epoch."""
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_at_least_one(self, "batch_size", "pieces")
+        check_choice("hide", self.hide, (None, "exact", "pair"))
+        check_choice("precision", self.precision, ("fp32", "bf16"))
+        check_arguments(self.optimizer, "params")
 
     @property
-    def finished(self) -> bool:
-        return self.epoch >= self.run.epochs or self._without_gain >= self.run.patience
+    def has_planned_steps(self) -> bool:
+        return isinstance(self.schedule, WarmUp)
 
-    def valid_ranking(self, dataset: Dataset, temperature: float | None) -> Ranking:
-        """Ranks of the valid facts, with the weights that the scorer has now: see `evaluate`."""
-        return evaluate(self.scorer, dataset, "valid", temperature=temperature)
+    @property
+    def is_calibrated(self) -> bool:
+        return self.objective.is_full_softmax and not self.auxiliary
 
-    def pause(self) -> None:
-        """Give a partial Epoch after the step under way."""
-        self._paused = True
+    def check_scorer(self, made: "partial[Any]") -> None:
+        """A scorer that looks at the graph must not see the answers there."""
+        if not getattr(made.func, "reads_graph", False):
+            return
+        name = made.func.__name__
+        if self.hide is None:
+            raise UserError(f"{name} looks at the graph, where the answers stand: hide must be exact or pair")
+        if isinstance(self.auxiliary, RelationPrediction) and self.hide != "pair":
+            raise UserError(f"{name} would read the relation off the edges between the two ends: hide must be pair")
 
-    def report(self, valid_mrr: float) -> None:
-        """The MRR on valid after the last epoch."""
-        if self.best_mrr is None or valid_mrr > self.best_mrr:
-            self.best_mrr, self.best_epoch, self._without_gain = valid_mrr, self.epoch, 0
-            self._best_weights = {name: value.clone() for name, value in self.scorer.state_dict().items()}
-        else:
-            self._without_gain += 1
+    def start(self, scorer: Scorer, dataset: Dataset) -> None:
+        """Give the scorer's base the weights of a trained model."""
+        if self.base:
+            if not isinstance(scorer, _OnABase):
+                raise UserError(f"{type(scorer).__name__} has no base that could start as {self.base}")
+            start_as(scorer.base, "base", dataset, self.base)
+        elif isinstance(scorer, _OnABase) and scorer.frozen:
+            raise UserError("a frozen base must have been trained before: give its folder, base=...")
 
-    def best_weights(self) -> dict[str, Tensor]:
-        """The weights with the best MRR reported, the present ones where none was."""
-        return self._best_weights or self.scorer.state_dict()
+    def trainer(self, scorer: Scorer, dataset: Dataset, seed: int, device: torch.device | str = "cpu") -> "Descent":
+        if not any(parameter.requires_grad for parameter in scorer.parameters()):
+            raise UserError(f"{type(scorer).__name__} has no weights that gradient descent could train")
+        return Descent(scorer, dataset, self, seed, device)
 
-    def state_dict(self) -> dict[str, Any]:
-        """Tensors and plain numbers."""
-        return {
-            "scorer": self.scorer.state_dict(),
-            "best_weights": self._best_weights,
-            **{name: getattr(self, name) for name in _COUNTERS},
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.scorer.load_state_dict(state["scorer"])
-        self._best_weights = {name: value.to(self.device) for name, value in state["best_weights"].items()}
-        for name in _COUNTERS:
-            setattr(self, name, state[name])
+    def new_optimizer(self, scorer: nn.Module) -> torch.optim.Optimizer:
+        """The optimizer over the scorer's parameters: fused, where the device has that kernel."""
+        on_cpu = all(parameter.is_cpu for parameter in scorer.parameters())
+        fused = on_cpu or self.optimizer.func is not torch.optim.Adagrad
+        try:
+            made: torch.optim.Optimizer = self.optimizer(scorer.parameters(), fused=fused)
+        except ValueError as error:
+            raise UserError(f"{self.optimizer.func.__name__}: {error}") from error
+        return made
 
 
-_COUNTERS = ("epoch", "step", "best_mrr", "best_epoch", "_without_gain")
+@runtime_checkable
+class _OnABase(Protocol):
+    """A scorer on top of another."""
+
+    base: Scorer
+    frozen: bool
 
 
 @final
-class Fit(Fitting):
-    """Trains a scorer on a dataset by gradient descent, as a Run says. report() also slows the rate on a plateau.
+class Descent(Trainer):
+    """Trains a scorer on a dataset by gradient descent. report() also slows the rate on a plateau.
 
-    Batches and dropout are a function of (seed, epoch, step), so state_dict() needs no random state and a resumed fit
+    Batches and dropout are a function of (seed, epoch, step), so state_dict() needs no random state and a resumed one
     takes bitwise the same steps (on the CPU, with the same number of threads and the same version of PyTorch).
 
     Raises UserError with the step and the setting to change when a loss is not finite.
     """
 
-    def __init__(self, scorer: Scorer, dataset: Dataset, run: Run, device: torch.device | str = "cpu") -> None:
-        super().__init__(scorer, dataset, run, device)
-        self.optimizer = run.new_optimizer(scorer)
+    algorithm: GradientDescent
+
+    def __init__(
+        self,
+        scorer: Scorer,
+        dataset: Dataset,
+        algorithm: GradientDescent,
+        seed: int,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        super().__init__(scorer, algorithm, seed, device)
+        self.optimizer = algorithm.new_optimizer(scorer)
         self._schedule: torch.optim.lr_scheduler.ReduceLROnPlateau | None = None
-        if isinstance(run.schedule, Plateau):
+        if isinstance(algorithm.schedule, Plateau):
             self._schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(
-                self.optimizer, mode="max", factor=run.schedule.factor, patience=run.schedule.patience
+                self.optimizer, mode="max", factor=algorithm.schedule.factor, patience=algorithm.schedule.patience
             )
         self._graph = dataset.graph().to(self.device)
         self._known = dataset.known("train").to(self.device)
-        self._rows = _rows(self._known, run.objective.max_answers)
+        self._rows = _rows(self._known, algorithm.objective.max_answers)
         self.num_queries = len(self._rows.start)
-        self.num_steps = -(-self.num_queries // run.batch_size)
+        self.num_steps = -(-self.num_queries // algorithm.batch_size)
         self._losses = torch.zeros(self.num_steps, device=self.device)
 
     def report(self, valid_mrr: float) -> None:
@@ -155,7 +185,7 @@ class Fit(Fitting):
             self._check_losses(self.step)
             if self.step < self.num_steps:
                 self._paused = False
-                yield Epoch(self.epoch + 1, self.loss(), self.step * self.run.batch_size, complete=False)
+                yield Epoch(self.epoch + 1, self.loss(), self.step * self.algorithm.batch_size, complete=False)
                 continue
             self._check_weights()
             self.step = 0
@@ -167,18 +197,18 @@ class Fit(Fitting):
         return torch.randperm(self.num_queries, generator=generator, device=self.device)
 
     def _generator(self, epoch: int, step: int) -> torch.Generator:
-        mixed = np.random.SeedSequence((self.run.seed, epoch, step + 1)).generate_state(1, np.uint64)[0]
+        mixed = np.random.SeedSequence((self.seed, epoch, step + 1)).generate_state(1, np.uint64)[0]
         return torch.Generator(self.device).manual_seed(int(mixed) & (2**63 - 1))
 
     def _take_step(self, order: Int[Tensor, " Q"]) -> None:
-        run = self.run
+        settings = self.algorithm
         generator = self._generator(self.epoch, self.step)
-        chosen = order[self.step * run.batch_size : (self.step + 1) * run.batch_size]
-        if isinstance(run.schedule, WarmUp):
-            self._set_learning_rate(run.schedule)
+        chosen = order[self.step * settings.batch_size : (self.step + 1) * settings.batch_size]
+        if isinstance(settings.schedule, WarmUp):
+            self._set_learning_rate(settings.schedule)
         self.optimizer.zero_grad()
         graph = self._visible(chosen)
-        pieces, whole = min(run.pieces, len(chosen)), self._rows.count[chosen]
+        pieces, whole = min(settings.pieces, len(chosen)), self._rows.count[chosen]
         total = torch.zeros((), device=self.device)
         for piece, count in zip(chosen.tensor_split(pieces), whole.tensor_split(pieces), strict=True):
             batch = self._batch(piece, graph, generator)
@@ -187,34 +217,34 @@ class Fit(Fitting):
             total += loss.detach()
         self.optimizer.step()
         self._losses[self.step] = total
-        self.step += 1
+        self._step_taken()
         if self.device.type == "cpu" or self.step % _CHECK_EVERY == 0:
             self._check_losses(self.step)
 
     def _loss(self, batch: Batch, rows: float, facts: Tensor) -> Tensor:
         """A piece's part in the loss of its batch: its shares in the batch's rows and facts weigh its means."""
-        run = self.run
+        settings = self.algorithm
         with self._precision():
-            loss = run.objective(self.scorer, batch) * (rows if run.objective.max_answers is None else facts)
-            if run.auxiliary:
-                loss = loss + run.auxiliary(self.scorer, batch) * facts
-        if run.regularizer:
-            loss = loss + run.regularizer(self.scorer.factors(batch.facts(), batch.tail)) * facts
+            loss = settings.objective(self.scorer, batch) * (rows if settings.objective.max_answers is None else facts)
+            if settings.auxiliary:
+                loss = loss + settings.auxiliary(self.scorer, batch) * facts
+        if settings.regularizer:
+            loss = loss + settings.regularizer(self.scorer.factors(batch.facts(), batch.tail)) * facts
         return loss
 
     def _set_learning_rate(self, schedule: WarmUp) -> None:
-        progress = (self.epoch + (self.step + 1) / self.num_steps) / self.run.epochs
+        progress = (self.epoch + (self.step + 1) / self.num_steps) / self.algorithm.epochs
         for group in self.optimizer.param_groups:
             group["lr"] = self.optimizer.defaults["lr"] * schedule.factor(progress)
 
     def _visible(self, chosen: Int[Tensor, " B"]) -> Graph:
         """The edges that the answers to these rows are not among."""
-        if not self.run.hide:
+        if not self.algorithm.hide:
             return self._graph
         asked = self._batch(chosen, self._graph, None)
         facts = asked.facts()
         hrt = torch.stack([facts.head, facts.relation, asked.tail], 1)
-        return self._graph.hide(hrt, pairs=self.run.hide == "pair")
+        return self._graph.hide(hrt, pairs=self.algorithm.hide == "pair")
 
     def _batch(self, chosen: Int[Tensor, " B"], graph: Graph, generator: torch.Generator | None) -> Batch:
         known, rows = self._known, self._rows
@@ -223,7 +253,7 @@ class Fit(Fitting):
         return Batch(Queries(question // width, question % width, graph, generator), row, known.tails[place], known)
 
     def _precision(self) -> Any:
-        if self.run.precision == "bf16":
+        if self.algorithm.precision == "bf16":
             return torch.autocast(self.device.type, torch.bfloat16)
         return nullcontext()
 
@@ -240,8 +270,8 @@ class Fit(Fitting):
             raise self._diverged("the weights are not finite", self.step)
 
     def _diverged(self, what: str, step: int) -> UserError:
-        place = f"step {step} of epoch {self.epoch + 1}"
-        return UserError(f"{what} at {place}: lower the learning rate (--lr, now {self.optimizer.defaults['lr']:g})")
+        place, rate = f"step {step} of epoch {self.epoch + 1}", self.optimizer.defaults["lr"]
+        return UserError(f"{what} at {place}: lower the learning rate (lr, now {rate:g})", "lr")
 
     def state_dict(self) -> dict[str, Any]:
         return {

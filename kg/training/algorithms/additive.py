@@ -1,7 +1,8 @@
 """Additive: the paths of ARE are found first, then all its weights are fitted together."""
 
-from dataclasses import dataclass
-from typing import final
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, final
 
 import torch
 
@@ -9,37 +10,68 @@ from kg.errors import UserError
 from kg.graph.dataset import Dataset
 from kg.models.are import ARE
 from kg.models.scorer import Scorer
-from kg.training.algorithms.path_regression import Logistic
-from kg.training.gradient_descent import Fit, Fitting
-from kg.training.run import Procedure, Run
+from kg.training.algorithm import Trainer, TrainingAlgorithm
+from kg.training.algorithms.path_regression import PathRegression
+from kg.training.gradient_descent import GradientDescent
 
 
 @final
 @dataclass(frozen=True)
-class Additive(Procedure):
-    """Paths and the weights to begin with from the regressions of Logistic; then the run's optimizer and objective.
+class Additive(TrainingAlgorithm):
+    """Paths and the weights to begin with from the regressions of PathRegression; then gradient descent.
 
     The walks of a batch go through the graph without its facts, so that a fact never supports itself.
     """
 
+    descent: GradientDescent
     num_facts: int = 500
     strength: float = 100.0
 
+    tables: ClassVar[Mapping[str, Mapping[str, Any]]] = {"descent": {"gradient_descent": GradientDescent}}
+
     def __post_init__(self) -> None:
-        Logistic(self.num_facts, self.strength)  # which says what cannot be
+        PathRegression(self.num_facts, self.strength)  # which says what cannot be
 
-    def fit(self, scorer: Scorer, dataset: Dataset, run: Run, device: torch.device | str) -> Fitting:
-        """UserError for anything but ARE, and without an optimizer. A scorer that has its paths keeps them."""
-        if not isinstance(scorer, ARE):
-            raise UserError(f"additive fits ARE, not {type(scorer).__name__}")
-        if run.optimizer is None:
-            raise UserError("additive descends a gradient after its paths are found: the run needs an optimizer")
-        if bool((scorer.paths < 0).all()):
-            self._start(scorer, dataset)
-        return Fit(scorer, dataset, run, device)
+    @property
+    def epochs(self) -> int:
+        return self.descent.epochs
 
-    def _start(self, scorer: ARE, dataset: Dataset) -> None:
-        graph, found = dataset.graph(), Logistic(self.num_facts, self.strength)
+    @property
+    def valid_every(self) -> int:
+        return self.descent.valid_every
+
+    @property
+    def patience(self) -> int:
+        return self.descent.patience
+
+    @property
+    def has_planned_steps(self) -> bool:
+        return self.descent.has_planned_steps
+
+    @property
+    def batch_size(self) -> int:
+        return self.descent.batch_size
+
+    def with_epochs(self, epochs: int) -> "Additive":
+        return replace(self, descent=replace(self.descent, epochs=epochs))
+
+    def check_scorer(self, made: Any) -> None:
+        self.descent.check_scorer(made)
+
+    def start(self, scorer: Scorer, dataset: Dataset) -> None:
+        """Find the paths. UserError for anything but ARE."""
+        graph, found = dataset.graph(), PathRegression(self.num_facts, self.strength)
+        checked = _checked(scorer)
         for relation in range(graph.num_relations):
-            for fitted in found.regressions(graph, relation, *scorer.path_shape):
-                scorer.learn(fitted.relation, fitted.paths, fitted.weight)
+            for fitted in found.regressions(graph, relation, *checked.path_shape):
+                checked.learn(fitted.relation, fitted.paths, fitted.weight)
+
+    def trainer(self, scorer: Scorer, dataset: Dataset, seed: int, device: torch.device | str = "cpu") -> Trainer:
+        """UserError for anything but ARE."""
+        return self.descent.trainer(_checked(scorer), dataset, seed, device)
+
+
+def _checked(scorer: Scorer) -> ARE:
+    if not isinstance(scorer, ARE):
+        raise UserError(f"additive fits ARE, not {type(scorer).__name__}")
+    return scorer

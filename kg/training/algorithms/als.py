@@ -15,22 +15,21 @@ from kg.graph.dataset import Dataset
 from kg.graph.graph import Graph, distinct, with_inverses
 from kg.models.rescal import RESCAL
 from kg.models.scorer import Scorer
-from kg.training.gradient_descent import Epoch, Fitting
-from kg.training.run import Procedure, Run
+from kg.training.algorithm import Epoch, Iterative, Trainer
 
 _ITERATIONS = 30  # of the subspace at the start; its vectors need not be exact
 
 
 @final
 @dataclass(frozen=True)
-class ALS(Procedure):
+class ALS(Iterative):
     """Least squares over all N x N x R entries, 1 for training facts, 0 elsewhere (Nickel, Tresp and Kriegel, 2011):
 
         sum_k ||X_k - A R_k A^T||^2 + entity_weight ||A||^2 + relation_weight sum_k ||R_k||^2
 
     A are the vectors and R_k the matrices of RESCAL(tied=True). An epoch is a sweep of two steps, and neither can raise
     the loss: a new A, then the best R for it. It starts from the leading eigenvectors of sum_k X_k + X_k^T, found from
-    the run's seed. A sweep costs O(facts dim^2 + relations dim^3) and never makes an N x N matrix. The weights are good
+    the seed. A sweep costs O(facts dim^2 + relations dim^3) and never makes an N x N matrix. The weights are good
     on the valid part of umls; Nickel et al.'s own code uses 10 for both.
     """
 
@@ -38,36 +37,37 @@ class ALS(Procedure):
     relation_weight: float = 10.0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name in ("entity_weight", "relation_weight"):
             if not 0 < getattr(self, name) < math.inf:
                 raise UserError(f"{name} must be above 0 and finite: got {getattr(self, name)}")
 
-    def fit(self, scorer: Scorer, dataset: Dataset, run: Run, device: torch.device | str) -> Fitting:
-        """UserError for anything but RESCAL(tied=True), for dropout, and for parts of a run that descend a gradient."""
+    def trainer(self, scorer: Scorer, dataset: Dataset, seed: int, device: torch.device | str = "cpu") -> "Sweeps":
+        """UserError for anything but RESCAL(tied=True), and for dropout."""
         if not isinstance(scorer, RESCAL) or not scorer.weights.tie:
             raise UserError("alternating least squares fits RESCAL with tied=True alone")
         if scorer.entity_dropout or scorer.weights.dropout:
             raise UserError("alternating least squares has no use for dropout: its weights are the regularisation")
-        self.check_unused(run)
         if scorer.table.size > dataset.num_entities:
             raise UserError(
                 f"dim {scorer.table.size} is more than the {dataset.num_entities} entities, "
                 "whose number is enough for an exact fit"
             )
-        return Sweeps(scorer, dataset, run, device, self)
+        return Sweeps(scorer, dataset, self, seed, device)
 
 
 @final
-class Sweeps(Fitting):
+class Sweeps(Trainer):
     """Alternates the two updates on a RESCAL scorer. Between steps its float32 weights are all there is to know.
 
     loss: as ALS says, over the number of training facts: a model that is 0 everywhere has 1.
     """
 
-    def __init__(self, scorer: RESCAL, dataset: Dataset, run: Run, device: torch.device | str, procedure: ALS) -> None:
-        super().__init__(scorer, dataset, run, device)
+    algorithm: ALS
+
+    def __init__(self, scorer: RESCAL, dataset: Dataset, algorithm: ALS, seed: int, device: torch.device | str) -> None:
+        super().__init__(scorer, algorithm, seed, device)
         self._table, self._weights = scorer.table, scorer.weights
-        self._procedure = procedure
         self._graph = dataset.graph().to(self.device)
         self._slices = Slices.from_triples(dataset.train.to(self.device), dataset.num_entities, dataset.num_relations)
         self._loss = math.nan
@@ -80,8 +80,8 @@ class Sweeps(Fitting):
 
     def __iter__(self) -> Iterator[Epoch]:
         if not self.epoch and not self.step:
-            start = leading_eigenvectors(self._graph, self._table.size, self.run.seed)
-            self._keep(start, fitted_relations(self._slices, start, self._procedure.relation_weight))
+            start = leading_eigenvectors(self._graph, self._table.size, self.seed)
+            self._keep(start, fitted_relations(self._slices, start, self.algorithm.relation_weight))
         while not self.finished:
             while self.step < self.num_steps and not self._paused:
                 self._take_step()
@@ -96,15 +96,15 @@ class Sweeps(Fitting):
     def _take_step(self) -> None:
         vectors, matrices = (x.detach().double() for x in (self._table.whole(), self._weights.kept()))
         if self.step == 0:
-            vectors = moved_entities(self._slices, vectors, matrices, self._procedure.entity_weight)
+            vectors = moved_entities(self._slices, vectors, matrices, self.algorithm.entity_weight)
         else:
-            matrices = fitted_relations(self._slices, vectors, self._procedure.relation_weight)
+            matrices = fitted_relations(self._slices, vectors, self.algorithm.relation_weight)
         self._keep(vectors, matrices)
-        penalty = self._procedure.entity_weight * vectors.square().sum()
-        penalty += self._procedure.relation_weight * matrices.square().sum()
+        penalty = self.algorithm.entity_weight * vectors.square().sum()
+        penalty += self.algorithm.relation_weight * matrices.square().sum()
         error = squared_error(self._slices, vectors, matrices)
         self._loss = float(error + penalty) / max(1, self._slices.num_facts)
-        self.step += 1
+        self._step_taken()
 
     def _keep(self, vectors: Float[Tensor, "N D"], matrices: Float[Tensor, "R D D"]) -> None:
         self._table.assign(vectors)

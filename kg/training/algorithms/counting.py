@@ -12,38 +12,39 @@ from kg.models.frequency import Frequency
 from kg.models.naive_bayes import NaiveBayes
 from kg.models.scorer import Queries, Scorer
 from kg.models.similarity import Similarity
-from kg.training.gradient_descent import Epoch, Fitting
-from kg.training.run import Procedure, Run
+from kg.training.algorithm import Epoch, Trainer, TrainingAlgorithm
 
 _SOME = 256  # facts: their mean loss stands to some 5 %
 
 
 @final
 @dataclass(frozen=True)
-class Counting(Procedure):
+class Counting(TrainingAlgorithm):
     """One pass over the training facts, both directions; a second one would find the same."""
 
-    def fit(self, scorer: Scorer, dataset: Dataset, run: Run, device: torch.device | str) -> Fitting:
-        """UserError for what is not made of counts, and for parts of a run that descend a gradient."""
+    def trainer(self, scorer: Scorer, dataset: Dataset, seed: int, device: torch.device | str = "cpu") -> "Pass":
+        """UserError for what is not made of counts."""
         if not isinstance(scorer, Frequency | NaiveBayes | Similarity):
             raise UserError(f"counting fits Frequency, NaiveBayes and Similarity, not {type(scorer).__name__}")
-        self.check_unused(run)
-        if run.hide == "pair":
-            raise UserError("counting leaves out a fact's own edge alone: hide must be exact")
-        return Pass(scorer, dataset, run, device)
+        return Pass(scorer, dataset, self, seed, device)
 
 
 @final
-class Pass(Fitting):
+class Pass(Trainer):
     """Counts. loss: mean of -log softmax(scores) of the training facts' answers, none of them hidden, in nats.
 
     Where scores depend on the head it is that of some facts, drawn by the seed: all would take longer than to rank.
     """
 
     def __init__(
-        self, scorer: Frequency | NaiveBayes | Similarity, dataset: Dataset, run: Run, device: torch.device | str
+        self,
+        scorer: Frequency | NaiveBayes | Similarity,
+        dataset: Dataset,
+        algorithm: Counting,
+        seed: int,
+        device: torch.device | str,
     ) -> None:
-        super().__init__(scorer, dataset, run, device)
+        super().__init__(scorer, algorithm, seed, device)
         self._counted = scorer
         self._graph = dataset.graph().to(self.device)
         self.num_queries = self._graph.num_edges
@@ -57,7 +58,7 @@ class Pass(Fitting):
         return -float(scores.log_softmax(1)[self._graph.relation, self._graph.tail].mean())
 
     def _loss_of_some(self) -> float:
-        order = torch.randperm(self._graph.num_edges, generator=torch.Generator().manual_seed(self.run.seed))
+        order = torch.randperm(self._graph.num_edges, generator=torch.Generator().manual_seed(self.seed))
         head, relation, tail = (
             x[order[:_SOME].to(x.device)] for x in (self._graph.head(), self._graph.relation, self._graph.tail)
         )

@@ -13,15 +13,14 @@ from kg.models.rules import RuleScorer
 from kg.models.scorer import Queries, Scorer
 from kg.rules.mining import MOST_ATOMS, Progress, mine
 from kg.rules.rule import Rules
-from kg.training.gradient_descent import Epoch, Fitting
-from kg.training.run import Procedure, Run
+from kg.training.algorithm import Epoch, Trainer, TrainingAlgorithm
 
 _SAMPLE = 500  # facts
 
 
 @final
 @dataclass(frozen=True)
-class Mining(Procedure):
+class Mining(TrainingAlgorithm):
     """Rules of the training facts: see `mine`, whose arguments these are."""
 
     max_length: int = 3
@@ -53,31 +52,29 @@ class Mining(Procedure):
             progress,
         )
 
-    def fit(self, scorer: Scorer, dataset: Dataset, run: Run, device: torch.device | str) -> Fitting:
-        """UserError for what does not answer by rules, and for parts of a run that descend a gradient."""
+    def trainer(self, scorer: Scorer, dataset: Dataset, seed: int, device: torch.device | str = "cpu") -> "Mine":
+        """UserError for what does not answer by rules."""
         if not isinstance(scorer, RuleScorer):
             raise UserError(f"mining is for RuleScorer, not {type(scorer).__name__}")
-        self.check_unused(run)
-        if run.hide == "pair":
-            raise UserError("of a fact, mining leaves its own edge alone out of account: hide must be exact")
-        return Mine(scorer, dataset, run, device, self)
+        return Mine(scorer, dataset, self, seed, device)
 
 
 @final
-class Mine(Fitting):
-    """One pass; a second one would find the same. Its steps are pieces of the mining.
+class Mine(Trainer):
+    """One pass; a second one would find the same.
 
     Half a mining is none: pause() waits for its end. (A second Ctrl-C ends it, after the pieces under way, unsaved.)
 
     loss: the share of the ends of 500 training facts, drawn by the seed, that no rule with a body gives as an answer.
     """
 
+    algorithm: Mining
+
     def __init__(
-        self, scorer: RuleScorer, dataset: Dataset, run: Run, device: torch.device | str, mining: Mining
+        self, scorer: RuleScorer, dataset: Dataset, algorithm: Mining, seed: int, device: torch.device | str
     ) -> None:
-        super().__init__(scorer, dataset, run, device)
+        super().__init__(scorer, algorithm, seed, device)
         self._answering = scorer
-        self._mining = mining
         self._graph = dataset.graph()
         self._facts = dataset.train
         self._loss = 1.0
@@ -89,17 +86,16 @@ class Mine(Fitting):
 
     def __iter__(self) -> Iterator[Epoch]:
         while not self.finished:
-            self._answering.learn(self._mining.rules(self._graph, self._note))
+            self._answering.learn(self.algorithm.rules(self._graph, self._note))
             self._loss = self._unexplained()
-            self.step, self.num_steps = 0, 1
             self.epoch += 1
             yield Epoch(self.epoch, self._loss, self.num_queries, complete=True)
 
     def _note(self, done: int, known: int) -> None:
-        self.step, self.num_steps = done, known
+        self.progress.at("mining", done, known)
 
     def _unexplained(self) -> float:
-        drawn = torch.randperm(len(self._facts), generator=torch.Generator().manual_seed(self.run.seed))[:_SAMPLE]
+        drawn = torch.randperm(len(self._facts), generator=torch.Generator().manual_seed(self.seed))[:_SAMPLE]
         head, relation, tail = with_inverses(self._facts[drawn], self._graph.num_relations).unbind(1)
         given = self._answering.encode(Queries(head, relation, self._graph)).given
         explained = int((given.entity == tail[given.row]).sum())

@@ -15,8 +15,7 @@ from kg.graph.graph import Graph
 from kg.models.path_ranking import PathRanking
 from kg.models.scorer import Scorer
 from kg.rules.path_features import Examples, examples, path_types, walkable
-from kg.training.gradient_descent import Epoch, Fitting
-from kg.training.run import Procedure, Run
+from kg.training.algorithm import Epoch, Trainer, TrainingAlgorithm
 
 
 class Weighed(NamedTuple):
@@ -31,7 +30,7 @@ class Weighed(NamedTuple):
 
 @final
 @dataclass(frozen=True)
-class Logistic(Procedure):
+class PathRegression(TrainingAlgorithm):
     """Path types of every directed relation, and a logistic regression over the probabilities of their walks:
 
         minimise sum_i -log sigmoid(y_i (bias + w . x_i)) + strength / 2 ||s w||^2
@@ -49,14 +48,11 @@ class Logistic(Procedure):
         if not 0 < self.strength < math.inf:
             raise UserError(f"strength must be above 0 and finite: got {self.strength}")
 
-    def fit(self, scorer: Scorer, dataset: Dataset, run: Run, device: torch.device | str) -> Fitting:
-        """UserError for anything but PathRanking, and for parts of a run that descend a gradient."""
+    def trainer(self, scorer: Scorer, dataset: Dataset, seed: int, device: torch.device | str = "cpu") -> "Regressions":
+        """UserError for anything but PathRanking."""
         if not isinstance(scorer, PathRanking):
-            raise UserError(f"logistic fits PathRanking, not {type(scorer).__name__}")
-        self.check_unused(run)
-        if run.hide == "pair":
-            raise UserError("of a fact, logistic leaves its own edge alone out of account: hide must be exact")
-        return Regressions(scorer, dataset, run, device, self)
+            raise UserError(f"path regression fits PathRanking, not {type(scorer).__name__}")
+        return Regressions(scorer, dataset, self, seed, device)
 
     def regressions(self, graph: Graph, relation: int, num_paths: int, max_length: int) -> Iterator[Weighed]:
         """Of both directions of a relation, if it has facts."""
@@ -71,15 +67,21 @@ class Logistic(Procedure):
 
 
 @final
-class Regressions(Fitting):
+class Regressions(Trainer):
     """One pass, a step a relation. loss: mean of -log sigmoid over the examples, each relation counting alike."""
 
+    algorithm: PathRegression
+
     def __init__(
-        self, scorer: PathRanking, dataset: Dataset, run: Run, device: torch.device | str, settings: Logistic
+        self,
+        scorer: PathRanking,
+        dataset: Dataset,
+        algorithm: PathRegression,
+        seed: int,
+        device: torch.device | str,
     ) -> None:
-        super().__init__(scorer, dataset, run, device)
+        super().__init__(scorer, algorithm, seed, device)
         self._ranking = scorer
-        self._settings = settings
         self._graph = dataset.graph()
         self._loss = math.log(2)
         self.num_queries = 2 * len(dataset.train)
@@ -90,12 +92,13 @@ class Regressions(Fitting):
 
     def __iter__(self) -> Iterator[Epoch]:
         while not self.finished:
-            losses = []
+            losses: list[float] = []
             for relation in range(self.num_steps):
-                for fitted in self._settings.regressions(self._graph, relation, *self._ranking.path_shape):
+                for fitted in self.algorithm.regressions(self._graph, relation, *self._ranking.path_shape):
                     self._ranking.learn(fitted.relation, fitted.paths, fitted.weight, fitted.bias)
                     losses.append(fitted.loss)
-                self.step, self._loss = relation + 1, float(np.mean(losses))
+                self._loss = float(np.mean(losses))
+                self._step_taken()
             self.step = 0
             self.epoch += 1
             yield Epoch(self.epoch, self._loss, self.num_queries, complete=True)
@@ -109,7 +112,7 @@ def some_facts(graph: Graph, relation: int, most: int) -> Int[np.ndarray, "F 2"]
 
 
 def regression(seen: Examples, strength: float) -> tuple[Float[np.ndarray, " K"], float, float]:
-    """The weights and the bias that minimise what Logistic says; and the mean loss without the penalty."""
+    """The weights and the bias that minimise what PathRegression says; and the mean loss without the penalty."""
     from sklearn.linear_model import LogisticRegression  # takes a second or two
 
     used = seen.weight > 0

@@ -5,21 +5,23 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import torch
-from rich.console import Console
-
 from kg import bundle
+from kg.bundle import Bundle
 from kg.errors import UserError
 from kg.graph.dataset import Dataset
 from kg.models import SCORERS, from_description, scorer_class
-from kg.training.ensembles.fitting import Weighing
+from kg.progress import SILENT, Progress
+from kg.training.ensembles.fitting import EnsembleFitting
 from kg.training.ensembles.rank_weights import RankWeighing
 from kg.training.ensembles.stacking import Stacking
 from kg.training.recipes import default_run
 from kg.training.run import Run
-from kg.training.train import resume, train, trained_on
+from kg.training.warm_start import trained_on
 
-COMBINING: dict[str, Weighing] = {"combine": Stacking(), "rank_ensemble": RankWeighing()}
+COMBINING: dict[str, Callable[[tuple[str, ...]], EnsembleFitting]] = {
+    "combine": Stacking,
+    "rank_ensemble": RankWeighing,
+}
 
 
 def combination(
@@ -27,16 +29,16 @@ def combination(
     out: Path | str,
     model: str = "combine",
     *,
+    train: Callable[[Dataset, Run, Path], Bundle],
     seed: int = 0,
-    device: torch.device | str = "cpu",
-    console: Console | None = None,
-    quiet: bool = False,
+    progress: Progress = SILENT,
 ) -> Callable[[Dataset], Run]:
     """From a dataset to the Run of a model, one of COMBINING, with these parts: folders of trained models, or names.
 
-    A model that is only named is trained with its default settings into a folder beside `out`, <out>-<name>; or gone on
-    with there, or taken as it is where it was finished. UserError where a part is neither, now; and where a folder
-    holds another model or one of other facts, before anything is trained. (A folder called complex is ./complex.)
+    A model that is only named is trained with its default settings into a folder beside `out`, <out>-<name>, by
+    `train`, which goes on with what was begun there; one that was finished is taken as it is. UserError where a part is
+    neither, now; and where a folder holds another model or one of other facts, before anything is trained. (A folder
+    called complex is ./complex.)
     """
     named = {part: default_run(part) for part in parts if not part or part in SCORERS or not bundle.exists(part)}
 
@@ -48,22 +50,10 @@ def combination(
                 raise UserError(f"{folders[part]} holds a model {name}, not {part}: move it, or name it as the part")
             if part in found and found[part].metrics["finished"]:
                 continue
-            if not quiet:
-                (console or Console(stderr=True)).print(f"{part}: trained first, in {folders[part]}", soft_wrap=True)
-            if part in found:
-                found[part] = resume(folders[part], device=device, console=console, quiet=quiet)
-            else:
-                run = replace(settings(dataset), seed=seed)
-                found[part] = train(dataset, run, folders[part], device=device, console=console, quiet=quiet)
+            progress.note(f"{part}: trained first, in {folders[part]}")
+            found[part] = train(dataset, replace(settings(dataset), seed=seed), folders[part])
         scorers = [from_description(found[part].run["scorer"]) for part in parts]
-        return Run(
-            partial(scorer_class(model), parts=scorers),
-            procedure=COMBINING[model],
-            epochs=1,
-            valid_every=1,
-            hide="exact",
-            seed=seed,
-            parts=tuple(str(folders[part]) for part in parts),
-        )
+        algorithm = COMBINING[model](tuple(str(folders[part]) for part in parts))
+        return Run(partial(scorer_class(model), parts=scorers), algorithm, seed)
 
     return made

@@ -17,8 +17,8 @@ from kg.graph.graph import with_inverses
 from kg.models.ensemble import Ensemble
 from kg.models.scorer import Queries, Scorer
 from kg.newton import minimised
-from kg.training.gradient_descent import Epoch, Fitting
-from kg.training.run import Procedure, Run
+from kg.training.algorithm import Epoch, Trainer, TrainingAlgorithm
+from kg.training.warm_start import start_as
 
 _BATCH = 128  # questions scored at once
 _ROWS = 1024  # questions whose rivals are held in float64 at once
@@ -113,39 +113,57 @@ def weighted(x: Float[Tensor, "*shape F"], weights: Float[Tensor, " F"]) -> Floa
 
 
 @dataclass(frozen=True)
-class Weighing(Procedure, ABC):
+class EnsembleFitting(TrainingAlgorithm, ABC):
     """Fits the weights of an ensemble on the valid facts; known answers of train and valid are nobody's rivals.
 
+    parts: the folders of the trained models that it is made of, of the same facts.
     candidates: rivals kept of each part's best a question; as many are drawn from the others and stand for them all.
     """
 
+    parts: tuple[str, ...]
     candidates: int = 128
-    is_calibrated: ClassVar[bool] = True
     ensemble: ClassVar[type[Ensemble]]  # what it fits
 
     def __post_init__(self) -> None:
         if self.candidates < 1:
             raise UserError(f"candidates must be at least 1: got {self.candidates}")
 
+    @property
+    def is_calibrated(self) -> bool:
+        return True
+
     @final
-    def fit(self, scorer: Scorer, dataset: Dataset, run: Run, device: torch.device | str) -> Fitting:
-        """UserError for another scorer than it fits, without valid facts, and for what descends a gradient."""
-        name = type(self).__name__
-        if not isinstance(scorer, self.ensemble):
-            raise UserError(f"{name} fits the weights of {self.ensemble.__name__}, not of {type(scorer).__name__}")
-        self.check_unused(run)
+    def start(self, scorer: Scorer, dataset: Dataset) -> None:
+        """Give the parts the weights of the trained models."""
+        parts = list(self._checked(scorer).scorers())
+        if len(parts) != len(self.parts):
+            has = f"{type(scorer).__name__} has {len(parts)} parts"
+            raise UserError(f"{has} that must have been trained before: parts names {len(self.parts)} folders")
+        for part, model in zip(parts, self.parts, strict=True):
+            start_as(part, "part", dataset, model)
+
+    @final
+    def trainer(self, scorer: Scorer, dataset: Dataset, seed: int, device: torch.device | str = "cpu") -> "Gathering":
+        """UserError for another scorer than it fits, and without valid facts."""
+        checked = self._checked(scorer)
         if not len(dataset.valid):
-            raise UserError(f"{name} fits its weights on valid facts, and there are none")
-        return self.weighed(scorer, dataset, run, device)
+            raise UserError(f"{type(self).__name__} fits its weights on valid facts, and there are none")
+        return self.gathering(checked, dataset, seed, device)
+
+    def _checked(self, scorer: Scorer) -> Ensemble:
+        if not isinstance(scorer, self.ensemble):
+            name = type(self).__name__
+            raise UserError(f"{name} fits the weights of {self.ensemble.__name__}, not of {type(scorer).__name__}")
+        return scorer
 
     @abstractmethod
-    def weighed(self, scorer: Any, dataset: Dataset, run: Run, device: torch.device | str) -> "Gathering":
-        """The training."""
+    def gathering(self, scorer: Any, dataset: Dataset, seed: int, device: torch.device | str) -> "Gathering":
+        """The training of what it fits."""
 
 
-class Gathering(Fitting, ABC):
+class Gathering(Trainer, ABC):
     """A step scores a batch of questions, once; the end of the epoch fits the weights: the final ones by all valid
-    facts, and for the figures that are reported those of each half, drawn by the run's seed, by the other half.
+    facts, and for the figures that are reported those of each half, drawn by the seed, by the other half.
 
     Memory: (P + 1) candidates * F numbers a question. loss: the mean of -log softmax of the valid answers, each half
     of the facts by the weights of the other, in nats. What a paused epoch has scored is not stored: a resumed one
@@ -155,10 +173,15 @@ class Gathering(Fitting, ABC):
     is_cross_fitted: ClassVar[bool] = True
 
     def __init__(
-        self, scorer: Ensemble, dataset: Dataset, run: Run, device: torch.device | str, candidates: int
+        self,
+        scorer: Ensemble,
+        dataset: Dataset,
+        algorithm: EnsembleFitting,
+        seed: int,
+        device: torch.device | str,
     ) -> None:
-        super().__init__(scorer, dataset, run, device)
-        self._ensemble, self._width = scorer, min(candidates, dataset.num_entities)
+        super().__init__(scorer, algorithm, seed, device)
+        self._ensemble, self._width = scorer, min(algorithm.candidates, dataset.num_entities)
         self._graph = dataset.graph().to(self.device)
         self._known = dataset.known("train", "valid").to(self.device)
         directed = with_inverses(dataset.valid, dataset.num_relations)
@@ -203,7 +226,7 @@ class Gathering(Fitting, ABC):
     def _begin(self) -> None:
         num_parts = len(self._ensemble.parts)
         rows, columns, size = len(self._keys), (num_parts + 1) * self._width, num_parts * self._ensemble.num_features
-        self._generator = torch.Generator().manual_seed(self.run.seed)
+        self._generator = torch.Generator().manual_seed(self.seed)
         self._half = torch.randperm(len(self._order) // 2, generator=self._generator).repeat(2)[self._order] % 2
         self._rivals = torch.zeros(rows, columns, size)
         self._weight = torch.zeros(rows, columns)
@@ -235,7 +258,7 @@ class Gathering(Fitting, ABC):
         columns = [column for feature in said for column in feature]
         self._rivals[rows] = torch.stack([column.gather(1, rivals) for column in columns], 2).cpu()
         self._answers[here] = torch.stack([column[asked, answer] for column in columns], 1).cpu()
-        self.step += 1
+        self._step_taken()
 
     def state_dict(self) -> dict[str, Any]:
         return {**super().state_dict(), "ranks": self._ranks, "losses": self._losses}

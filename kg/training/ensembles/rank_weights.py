@@ -11,8 +11,7 @@ from torch import Tensor
 
 from kg.graph.dataset import Dataset
 from kg.models.rank_ensemble import RankEnsemble
-from kg.training.ensembles.fitting import Evidence, Gathering, Weighing, fitted, ranked, weighted
-from kg.training.run import Run
+from kg.training.ensembles.fitting import EnsembleFitting, Evidence, Gathering, fitted, ranked, weighted
 
 _FINEST = 20  # steps from a share of 0 to one of 1
 _MOST = 100  # mixtures that are tried
@@ -21,7 +20,7 @@ _BLUNTEST = 0.01  # a sharpness of 0 or below would not keep the order
 
 @final
 @dataclass(frozen=True)
-class RankWeighing(Weighing):
+class RankWeighing(EnsembleFitting):
     """Of the `mixtures` of all parts that with the best filtered MRR on valid, and the sharpness with the least
     cross-entropy there. Each half of the valid facts is ranked with weights that the other half gave: these are the
     figures reported, as of kg.training.ensembles.stacking.
@@ -29,8 +28,8 @@ class RankWeighing(Weighing):
 
     ensemble: ClassVar[type[RankEnsemble]] = RankEnsemble
 
-    def weighed(self, scorer: RankEnsemble, dataset: Dataset, run: Run, device: torch.device | str) -> "RankWeighed":
-        return RankWeighed(scorer, dataset, run, device, self.candidates)
+    def gathering(self, scorer: RankEnsemble, dataset: Dataset, seed: int, device: torch.device | str) -> "RankWeighed":
+        return RankWeighed(scorer, dataset, self, seed, device)
 
 
 def mixtures(num_parts: int) -> Float[Tensor, "G P"]:

@@ -9,15 +9,14 @@ from torch import Tensor
 
 from kg.graph.dataset import Dataset
 from kg.models.combined import Combined
-from kg.training.ensembles.fitting import Evidence, Gathering, Weighing, fitted, ranked
-from kg.training.run import Run
+from kg.training.ensembles.fitting import EnsembleFitting, Evidence, Gathering, fitted, ranked
 
 _STRENGTHS = (100.0, 10.0, 1.0, 0.1)  # of the pull towards the weights of all relations, from firm to loose
 
 
 @final
 @dataclass(frozen=True)
-class Stacking(Weighing):
+class Stacking(EnsembleFitting):
     """A multinomial logit a directed relation r, over the filtered candidates c of each valid fact (h, r, t):
 
         minimise sum_t -log softmax_c(w_r . x_c)[t] + strength / 2 ||w_r - w||^2
@@ -26,7 +25,7 @@ class Stacking(Weighing):
     fit over all relations together. So an answer competes with its rivals, where plain logistic regression (Dong et
     al., 2014) would tell true from false over all questions. Known answers of train and valid are nobody's rivals.
 
-    Each half of the valid facts, drawn by the run's seed, is ranked with weights that the other half gave: the strength
+    Each half of the valid facts, drawn by the seed, is ranked with weights that the other half gave: the strength
     is that of 0.1, 1, 10 and 100 with the best MRR, and these ranks are the figures that are reported, since those of
     the final weights would be measured on the facts they were fitted on. (That choice saw all of valid, as did the
     parts' choice of an epoch.)
@@ -34,8 +33,8 @@ class Stacking(Weighing):
 
     ensemble: ClassVar[type[Combined]] = Combined
 
-    def weighed(self, scorer: Combined, dataset: Dataset, run: Run, device: torch.device | str) -> "Stacked":
-        return Stacked(scorer, dataset, run, device, self.candidates)
+    def gathering(self, scorer: Combined, dataset: Dataset, seed: int, device: torch.device | str) -> "Stacked":
+        return Stacked(scorer, dataset, self, seed, device)
 
 
 def of_relations(

@@ -7,25 +7,27 @@ from torch.optim import Adam
 from kg.graph.dataset import Dataset
 from kg.models import scorer_class
 from kg.training.algorithms.additive import Additive
+from kg.training.gradient_descent import GradientDescent
 from kg.training.objectives import OneVsAll
 from kg.training.recipes.recipe import Recipe, is_small
-from kg.training.recipes.space import AGAINST_ALL, COMMON, Choice, Space
-from kg.training.run import Plateau, Run
+from kg.training.recipes.space import COMMON, Choice, Space
+from kg.training.run import Run
+from kg.training.schedules import Plateau
 
 
 def _default(dataset: Dataset) -> Run:
-    return Run(
-        partial(scorer_class("are"), dim=64 if is_small(dataset) else 128, entity_dropout=0.5),
+    descent = GradientDescent(
         partial(Adam, lr=0.001),
         OneVsAll(max_answers=8),
         schedule=Plateau(),
         batch_size=max(32, min(256, len(dataset.train) // 80)),  # of up to 8 facts a row
+        hide="exact",
         epochs=50,
         patience=5,
-        hide="exact",
-        procedure=Additive(),
     )
+    made = partial(scorer_class("are"), dim=64 if is_small(dataset) else 128, entity_dropout=0.5)
+    return Run(made, Additive(descent))
 
 
-_SPACE = Space({**COMMON, "dim": Choice((32, 64, 128)), "num_paths": Choice((8, 16, 32))}, objective=AGAINST_ALL)
+_SPACE = Space({**COMMON, "dim": Choice((32, 64, 128)), "num_paths": Choice((8, 16, 32))})
 RECIPES = {"are": Recipe(_SPACE, _default)}

@@ -6,6 +6,7 @@ from torch.optim import Adagrad
 
 from kg.graph.dataset import Dataset
 from kg.models import scorer_class
+from kg.training.gradient_descent import GradientDescent
 from kg.training.recipes.recipe import Recipe, is_small, nuclear_weight, one_vs_all
 from kg.training.recipes.space import AGAINST_ALL, BATCH, COMMON, NUCLEAR, Space
 from kg.training.regularizers import N3
@@ -13,14 +14,14 @@ from kg.training.run import Run
 
 
 def _default(model: str, dataset: Dataset) -> Run:
-    return Run(
-        partial(scorer_class(model), dim=128, init=0.001),
+    descent = GradientDescent(
         partial(Adagrad, lr=0.1),
         one_vs_all(dataset),
         N3(nuclear_weight(dataset)),
         epochs=100 if is_small(dataset) else 50,
         patience=5,
     )
+    return Run(partial(scorer_class(model), dim=128, init=0.001), descent)
 
 
 _SPACE = Space(COMMON, objective=AGAINST_ALL, regularizer=NUCLEAR, batch_size=BATCH)

@@ -11,13 +11,12 @@ from kg.training.run import Run
 
 
 def _counted(model: str, _: Dataset) -> Run:
-    return Run(partial(scorer_class(model)), procedure=Counting(), epochs=1, valid_every=1, hide="exact")
+    return Run(partial(scorer_class(model)), Counting())
 
 
 def _similarity(model: str, dataset: Dataset) -> Run:
     """Where heads have few facts, similarity to their known answers must say more."""
-    made = partial(scorer_class(model), known_weight=1.0 if is_sparse(dataset) else 0.01)
-    return Run(made, procedure=Counting(), epochs=1, valid_every=1, hide="exact")
+    return Run(partial(scorer_class(model), known_weight=1.0 if is_sparse(dataset) else 0.01), Counting())
 
 
 RECIPES = {

@@ -7,9 +7,11 @@ from torch.optim import Adam
 
 from kg.graph.dataset import Dataset
 from kg.models import scorer_class
+from kg.training.gradient_descent import GradientDescent
 from kg.training.recipes.recipe import Recipe, is_small, one_vs_all
 from kg.training.recipes.space import AGAINST_ALL, BATCH, COMMON, DROPOUT, INIT, NUCLEAR, SAMPLED, Choice, Space
-from kg.training.run import Plateau, Run
+from kg.training.run import Run
+from kg.training.schedules import Plateau
 
 
 def _recipe(model: str, lr: float, small: int, large: int, arguments: dict[str, Any], space: Space) -> Recipe:
@@ -18,11 +20,7 @@ def _recipe(model: str, lr: float, small: int, large: int, arguments: dict[str, 
     def default(dataset: Dataset) -> Run:
         return Run(
             partial(scorer_class(model), dim=small if is_small(dataset) else large, **arguments),
-            partial(Adam, lr=lr),
-            one_vs_all(dataset),
-            schedule=Plateau(),
-            epochs=100,
-            patience=5,
+            GradientDescent(partial(Adam, lr=lr), one_vs_all(dataset), schedule=Plateau(), epochs=100, patience=5),
         )
 
     return Recipe(space, default)

@@ -9,6 +9,7 @@ from torch.optim import Adam
 
 from kg.graph.dataset import Dataset
 from kg.models import scorer_class
+from kg.training.gradient_descent import GradientDescent
 from kg.training.recipes.recipe import Recipe, is_small, one_vs_all
 from kg.training.recipes.space import COMMON, DROPOUT, Choice, Space
 from kg.training.run import Run
@@ -16,15 +17,15 @@ from kg.training.run import Run
 
 def _default(model: str, lr: float, arguments: dict[str, Any], dataset: Dataset) -> Run:
     dropout = {"entity_dropout": 0.3, "hidden_dropout": 0.2}
-    return Run(
-        partial(scorer_class(model), dim=128, init=0.3, **dropout, **arguments),
+    descent = GradientDescent(
         partial(Adam, lr=lr),
         one_vs_all(dataset),
         batch_size=max(32, min(1024 if is_small(dataset) else 4096, len(dataset.train) // 10)),  # of 2 * train
+        hide="exact",
         epochs=100,
         patience=5,
-        hide="exact",
     )
+    return Run(partial(scorer_class(model), dim=128, init=0.3, **dropout, **arguments), descent)
 
 
 RECIPES = {

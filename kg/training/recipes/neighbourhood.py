@@ -8,11 +8,13 @@ from torch.optim import Adagrad, Adam
 
 from kg.graph.dataset import Dataset
 from kg.models import scorer_class
+from kg.training.gradient_descent import GradientDescent
 from kg.training.objectives import KvsAll, OneVsAll
 from kg.training.recipes.recipe import Recipe, is_small, is_sparse, nuclear_weight
 from kg.training.recipes.space import COMMON, DROPOUT, Choice, Space
 from kg.training.regularizers import N3
-from kg.training.run import Run, WarmUp
+from kg.training.run import Run
+from kg.training.schedules import WarmUp
 
 _FEW = 1_000  # entities: below it all answers of a question can be weighed at once, again and again
 
@@ -23,38 +25,39 @@ def _default(dataset: Dataset) -> Run:
 
 def _of_few() -> Run:
     dropouts = {"entity_dropout": 0.4, "hidden_dropout": 0.3, "neighbour_dropout": 0.3, "identity_dropout": 0.05}
-    return Run(
-        partial(scorer_class("neighbourhood"), token_dropout=0.2, output_dropout=0.5, **dropouts),
+    descent = GradientDescent(
         partial(Adam, lr=0.005),
         KvsAll("bce", label_smoothing=0.1),
         schedule=WarmUp(),
         batch_size=64,
-        epochs=60,
         hide="exact",
+        epochs=60,
     )
+    return Run(partial(scorer_class("neighbourhood"), token_dropout=0.2, output_dropout=0.5, **dropouts), descent)
 
 
 def _of_many(dataset: Dataset) -> Run:
     neighbour_dropout = 0.7 if is_sparse(dataset) else 0.3
     dropouts = {"token_dropout": 0.8, "neighbour_dropout": neighbour_dropout, "hidden_dropout": 0.3}
-    return Run(
-        partial(
-            scorer_class("neighbourhood"),
-            dim=512 if is_small(dataset) else 128,
-            width=32,
-            num_neighbours=32,
-            readout="votes",
-            init=0.001,
-            **dropouts,
-        ),
+    made = partial(
+        scorer_class("neighbourhood"),
+        dim=512 if is_small(dataset) else 128,
+        width=32,
+        num_neighbours=32,
+        readout="votes",
+        init=0.001,
+        **dropouts,
+    )
+    descent = GradientDescent(
         partial(Adagrad, lr=0.03 if is_small(dataset) else 0.1),
         OneVsAll(max_answers=8),
         N3(nuclear_weight(dataset)),
         batch_size=max(32, min(256 if is_small(dataset) else 512, len(dataset.train) // 80)),  # of up to 8 facts a row
+        hide="exact",
         epochs=60 if is_small(dataset) else 50,
         patience=5,
-        hide="exact",
     )
+    return Run(made, descent)
 
 
 _SPACE = Space(

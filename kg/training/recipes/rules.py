@@ -5,7 +5,7 @@ from functools import partial
 from kg.graph.dataset import Dataset
 from kg.models import scorer_class
 from kg.training.algorithms.mining import Mining
-from kg.training.algorithms.path_regression import Logistic
+from kg.training.algorithms.path_regression import PathRegression
 from kg.training.recipes.recipe import Recipe, is_small, is_sparse
 from kg.training.recipes.space import Choice, Space
 from kg.training.run import Run
@@ -15,11 +15,11 @@ def _rules(dataset: Dataset) -> Run:
     """In dense graphs three atoms are very many rules, and bring nothing on valid; in large ones twice is by chance."""
     often = 2 if is_small(dataset) or is_sparse(dataset) else 3
     mining = Mining(max_length=3 if is_sparse(dataset) else 2, min_constant_support=often)
-    return Run(partial(scorer_class("rules")), procedure=mining, epochs=1, valid_every=1, hide="exact")
+    return Run(partial(scorer_class("rules")), mining)
 
 
 def _path_ranking(_: Dataset) -> Run:
-    return Run(partial(scorer_class("path_ranking")), procedure=Logistic(), epochs=1, valid_every=1, hide="exact")
+    return Run(partial(scorer_class("path_ranking")), PathRegression())
 
 
 RECIPES = {
