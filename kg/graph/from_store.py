@@ -84,10 +84,10 @@ def schema_from_store(store: Store) -> Schema:
         range=_objects(store, RDFS + "range"),
         types=types,
         subclass_of=_objects(store, RDFS + "subClassOf"),
-        inverse=_both_ways(store, OWL + "inverseOf"),
-        disjoint=_both_ways(store, OWL + "disjointWith"),
-        symmetric=_of_type(types, OWL + "SymmetricProperty"),
-        functional=_of_type(types, OWL + "FunctionalProperty"),
+        inverse=both_ways(store, OWL + "inverseOf"),
+        disjoint=both_ways(store, OWL + "disjointWith"),
+        symmetric=of_type(types, OWL + "SymmetricProperty"),
+        functional=of_type(types, OWL + "FunctionalProperty"),
     )
 
 
@@ -162,7 +162,7 @@ def _graph_terms(store: Store, graphs: Collection[str], schema: Schema) -> tuple
 # What the store says of its words
 
 
-def _both_ways(store: Store, predicate: str) -> dict[str, tuple[str, ...]]:
+def both_ways(store: Store, predicate: str) -> dict[str, tuple[str, ...]]:
     found: dict[str, set[str]] = defaultdict(set)
     for left, rights in _objects(store, predicate).items():
         for right in rights:
@@ -178,5 +178,5 @@ def _objects(store: Store, predicate: str) -> dict[str, tuple[str, ...]]:
     return {term: tuple(sorted(objects)) for term, objects in found.items()}
 
 
-def _of_type(types: Mapping[str, tuple[str, ...]], wanted: str) -> tuple[str, ...]:
+def of_type(types: Mapping[str, tuple[str, ...]], wanted: str) -> tuple[str, ...]:
     return tuple(sorted(term for term, classes in types.items() if wanted in classes))

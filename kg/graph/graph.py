@@ -73,6 +73,38 @@ class Graph:
         torch.cumsum(torch.bincount(head, minlength=num_entities), 0, out=offsets[1:])
         return cls(num_entities, num_relations, offsets, relation.contiguous(), tail.contiguous())
 
+    def changed(self, added: Int[Tensor, "A 3"], removed: Int[Tensor, "D 3"]) -> "Graph":
+        """With triples that it lacks, and without some that it has. O(E + A log E): what stays is not sorted again."""
+        num, num_entities = self.num_relations, self.num_entities
+
+        def keys(head: Tensor, relation: Tensor, tail: Tensor) -> Tensor:
+            return (head * (2 * num) + relation) * num_entities + tail
+
+        came, gone = (distinct(with_inverses(each, num), num) for each in (added, removed))
+        own = keys(self.head(), self.relation, self.tail)
+        stays = torch.ones_like(own, dtype=torch.bool)
+        stays[torch.searchsorted(own, keys(*gone.T))] = False
+        place = torch.searchsorted(own[stays], keys(*came.T)) + torch.arange(len(came), device=own.device)
+        is_new = torch.zeros(int(stays.sum()) + len(came), dtype=torch.bool, device=own.device)
+        is_new[place] = True
+        columns = []
+        for old, new in ((self.relation, came[:, 1]), (self.tail, came[:, 2])):
+            column = old.new_empty(len(is_new))
+            column[is_new], column[~is_new] = new, old[stays]
+            columns.append(column)
+        degree = torch.bincount(came[:, 0], minlength=num_entities) - torch.bincount(gone[:, 0], minlength=num_entities)
+        degree += self.degree()
+        offsets = torch.cat([degree.new_zeros(1), degree.cumsum(0)])
+        return Graph(num_entities, num, offsets, *columns)
+
+    def renumbered(self, ids: Int[Tensor, " N"], num_entities: int) -> "Graph":
+        """With these ids for its entities, whose order stays; -1 for those that go, which have no edge. O(E + N)."""
+        stays = ids >= 0
+        degree = ids.new_zeros(num_entities)
+        degree[ids[stays]] = self.degree()[stays]
+        offsets = torch.cat([degree.new_zeros(1), degree.cumsum(0)])
+        return Graph(num_entities, self.num_relations, offsets, self.relation, ids[self.tail])
+
     @property
     def num_edges(self) -> int:
         """Edges with their inverses: twice the number of facts."""

@@ -32,7 +32,10 @@ class Vocabulary:
     def extended(self, entities: Sequence[str]) -> "Vocabulary":
         """These entities appended after the known ones; those already known are skipped, and no id changes."""
         fresh = dict.fromkeys(e for e in entities if e not in self.entity_ids)
-        return Vocabulary(self.entities + tuple(fresh), self.relations)
+        made = Vocabulary((), self.relations)
+        made.entities = self.entities + tuple(fresh)
+        made.entity_ids = self.entity_ids | {term: i for i, term in enumerate(fresh, len(self.entities))}
+        return made
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Vocabulary) and self.entities == other.entities and self.relations == other.relations

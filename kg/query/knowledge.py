@@ -1,17 +1,19 @@
 """Knowledge: the facts of one moment, in terms and as integers."""
 
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import final
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 from kg.bundle import Bundle
 from kg.errors import UserError
+from kg.graph.changes import changed_facts, changed_schema
 from kg.graph.from_store import entity_facts, schema_from_store
 from kg.graph.graph import Graph
 from kg.graph.known import KnownAnswers
@@ -19,7 +21,40 @@ from kg.graph.names import Names
 from kg.graph.schema import Schema
 from kg.graph.vocabulary import Vocabulary
 from kg.query.consistency import Consistency
+from kg.store.facts import Difference, Mark
 from kg.store.store import Store
+
+_MOST = 0.1  # of the facts: where more of them changed, all are read anew, which is as fast
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a refresh found: how many facts and entities came and went, among those that the model can make use of.
+
+    schema: whether what the graph says of its words may be different. read_anew: whether all was read: the store could
+    not tell what changed (see Store.since), much did, or the model learnt from owl:someValuesFrom restrictions.
+    """
+
+    generation: int | None
+    facts_added: int = 0
+    facts_removed: int = 0
+    entities_added: int = 0
+    entities_removed: int = 0
+    schema: bool = False
+    read_anew: bool = False
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class _Reading:
+    """How a store was read: for which model, how far, its terms by their ids there, and the ids of those entities that
+    only the store has, in order."""
+
+    bundle: Bundle
+    path: Path
+    mark: Mark
+    terms: list[str]
+    others: Int[np.ndarray, " E"]
 
 
 @final
@@ -40,6 +75,7 @@ class Knowledge:
     data: str = ""
     generation: int | None = None
     facts_left_out: int = 0
+    _reading: _Reading | None = None
 
     @classmethod
     def of_facts(
@@ -79,18 +115,108 @@ class Knowledge:
                 f"{store.path}: no fact of a relation that {bundle.path} was trained with; it has <{first}> ..., the "
                 f"model {bundle.dataset.vocabulary.relations[0]} ..."
             )
-        vocabulary = bundle.dataset.vocabulary.extended([terms[i] for i in np.unique(chosen[:, [0, 2]]).tolist()])
+        own = bundle.dataset.vocabulary
+        seen = np.unique(chosen[:, [0, 2]]).tolist()
+        others = np.array([i for i in seen if terms[i] not in own.entity_ids], dtype=np.int64)
+        vocabulary = own.extended([terms[i] for i in others.tolist()])
         entity_of = np.array([vocabulary.entity_ids.get(term, -1) for term in terms], dtype=np.int64)
         hrt = np.stack([entity_of[chosen[:, 0]], relation_of[chosen[:, 1]], entity_of[chosen[:, 2]]], 1)
-        return cls.of_facts(
+        known = cls.of_facts(
             vocabulary,
             torch.from_numpy(hrt).to(bundle.scorer.device),
             schema_from_store(store),
-            f"the store {store.path}, generation {store.generation}",
+            _read_from(store),
             store.path.resolve().name,
             store.generation,
             len(rows) - len(chosen),
         )
+        return replace(known, _reading=_Reading(bundle, store.path, store.mark, terms, others))
+
+    def refresh(self) -> tuple["Knowledge", Change]:
+        """What the store that this was read from holds now, and what changed; the same where nothing did, or this is
+        the model's own copy.
+
+        Equal to what of_store would read, in time that goes with what changed, beside copies of what stays: the rows of
+        changed facts are merged into the sorted ones, and of labels and schema that is read again which may have
+        changed. What is derived from all facts, as observed types, is derived anew when it is first asked for.
+        UserError where the store does not open any more.
+        """
+        if self._reading is None:
+            return self, Change(self.generation)
+        with Store(self._reading.path) as store:
+            if store.mark.sha256 == self._reading.mark.sha256:
+                return self, Change(self.generation)
+            since = store.since(self._reading.mark)
+            changed = 0 if since is None else len(since.added) + len(since.removed)
+            if (
+                since is None
+                or changed > _MOST * self.graph.num_edges / 2
+                or (changed and self._reading.bundle.dataset.restrictions)
+            ):
+                return self._read_anew(store, self._reading)
+            return self._changed(store, since, self._reading)
+
+    def _read_anew(self, store: Store, reading: _Reading) -> tuple["Knowledge", Change]:
+        known = Knowledge.of_store(reading.bundle, store)
+        ids = [known.vocabulary.entity_ids.get(term, -1) for term in self.vocabulary.entities]
+        now = torch.tensor(ids, device=self.device)
+        hrt = torch.stack([now[self.facts[:, 0]], self.facts[:, 1], now[self.facts[:, 2]]], 1)
+        hrt = hrt[(hrt >= 0).all(1)]
+        stay = int(known.known.contains(*hrt.T.contiguous()).sum())
+        same = int((now >= 0).sum())
+        facts = len(known.facts) - stay, len(self.facts) - stay
+        entities = known.num_entities - same, self.num_entities - same
+        return known, Change(known.generation, *facts, *entities, schema=True, read_anew=True)
+
+    def _changed(self, store: Store, since: Difference, reading: _Reading) -> tuple["Knowledge", Change]:
+        own = reading.bundle.dataset.vocabulary
+        terms = [*reading.terms, *since.terms] if since.terms else reading.terms
+        found = changed_facts(store, since, terms, reading.bundle.dataset.graphs)
+        added, removed = (facts[_known(facts[:, 1], terms, own.relation_ids)] for facts in found)
+        left_out = self.facts_left_out + len(found[0]) - len(added) - len(found[1]) + len(removed)
+        came = [i for i in np.unique(added[:, [0, 2]]).tolist() if terms[i] not in self.vocabulary.entity_ids]
+        # Entities keep the order of their ids in the store: whatever ids they get here, edges stay sorted.
+        others = np.union1d(reading.others, np.array(came, np.int64))
+        graph, num, vocabulary = self.graph, len(own.entities), self.vocabulary
+        if came:
+            vocabulary = own.extended([terms[i] for i in others.tolist()])
+            place = torch.from_numpy(num + np.searchsorted(others, reading.others))
+            graph = graph.renumbered(torch.cat([torch.arange(num), place]).to(self.device), num + len(others))
+        hrt = [torch.from_numpy(_numbered(each, terms, vocabulary)).to(self.device) for each in (added, removed)]
+        graph = graph.changed(hrt[0], hrt[1])
+        if left_out and not graph.num_edges:  # which is an error, and is worded there
+            return self._read_anew(store, reading)
+        stays = graph.degree() > 0
+        stays[:num] = True
+        if not bool(stays.all()):
+            others = others[stays[num:].cpu().numpy()]
+            vocabulary = own.extended([terms[i] for i in others.tolist()])
+            graph = graph.renumbered(torch.where(stays, stays.cumsum(0) - 1, -1), num + len(others))
+        known = Knowledge(
+            vocabulary,
+            graph,
+            KnownAnswers.from_graph(graph),
+            changed_schema(self.schema, store, since, terms),
+            _read_from(store),
+            self.data,
+            store.generation,
+            left_out,
+            _Reading(reading.bundle, reading.path, store.mark, terms, others),
+        )
+        before, now = reading.others, others
+        fresh, gone = ([terms[i] for i in np.setdiff1d(*two).tolist()] for two in ((now, before), (before, now)))
+        self._lend_names(known, fresh, gone, since.labelled)
+        sizes = len(added), len(removed), len(fresh), len(gone)
+        return known, Change(store.generation, *sizes, schema=known.schema is not self.schema)
+
+    def _lend_names(
+        self, later: "Knowledge", fresh: Iterable[str], gone: Iterable[str], labelled: Collection[str] | None
+    ) -> None:
+        """The names of entities, where they have been grouped already, are not grouped anew for a few that changed."""
+        if "entity_names" in self.__dict__ and labelled is not None:
+            both = self.vocabulary.entity_ids.keys() & labelled & later.vocabulary.entity_ids.keys()
+            names = self.entity_names.changed(later.schema, both.union(gone), both.union(fresh))
+            later.__dict__["entity_names"] = names
 
     @property
     def num_relations(self) -> int:
@@ -140,3 +266,18 @@ class Knowledge:
     def consistency(self) -> Consistency:
         """What the schema says against facts."""
         return Consistency(self.vocabulary, self.schema, self.known)
+
+
+def _read_from(store: Store) -> str:
+    return f"the store {store.path}, generation {store.generation}"
+
+
+def _known(ids: Int[np.ndarray, " T"], terms: list[str], names: Collection[str]) -> Bool[np.ndarray, " T"]:
+    return np.array([terms[i] in names for i in ids.tolist()], dtype=bool)
+
+
+def _numbered(facts: Int[np.ndarray, "T 3"], terms: list[str], names: Vocabulary) -> Int[np.ndarray, "T 3"]:
+    """By the ids of a vocabulary, for those of the store."""
+    entities, relations = names.entity_ids, names.relation_ids
+    rows = [(entities[terms[h]], relations[terms[r]], entities[terms[t]]) for h, r, t in facts.tolist()]
+    return np.array(rows, dtype=np.int64).reshape(-1, 3)

@@ -17,7 +17,7 @@ from kg.models.scorer import Queries
 from kg.progress import SILENT, Progress
 from kg.query.candidates.candidate import Candidate, Candidates
 from kg.query.explain.evidence import Evidence, explain
-from kg.query.knowledge import Knowledge
+from kg.query.knowledge import Change, Knowledge
 from kg.query.pattern import Pattern
 from kg.query.plausibility import Plausibility
 from kg.query.uncertainty import Uncertainty, dropout_uncertainty, ensemble_uncertainty
@@ -59,6 +59,13 @@ class Predictor:
     @property
     def knowledge(self) -> Knowledge:
         return self.plausibility.knowledge
+
+    def refresh(self) -> Change:
+        """Answer from now on with what the store holds now: see Knowledge.refresh. What changed."""
+        knowledge, change = self.knowledge.refresh()
+        if knowledge is not self.knowledge:
+            self.plausibility = Plausibility(self.bundle, knowledge)
+        return change
 
     def label(self, term: str) -> str:
         return self.knowledge.label(term)

@@ -2,6 +2,7 @@
 
 rdf/            Oxigraph's database: all of RDF
 facts/ terms/   the facts between entities as integers (facts.py)
+labels/         which terms may have another label than a generation before (facts.py)
 manifest.json   counts, prefixes, and the sha256 of every file
 """
 

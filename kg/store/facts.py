@@ -3,14 +3,17 @@
     facts/+3.npy   the facts that generation 3 added: int64 rows of subject, predicate, object, graph
     facts/-5.npy   the facts that generation 5 removed
     terms/3.txt    the terms that generation 3 added, one a line; a term's id is its line number over all files
+    labels/3.txt   the terms that generation 3 gave a label or took one from, or tried to, one a line
 
 An id is never reused and never changes. A term is an IRI without its brackets, or `_:label` for a blank node. Facts
 whose object is a literal or a triple term have no row: they live in the database only. A generation may have both
-files: it removed first, then added.
+files: it removed first, then added. Labels have a file for each of the last generations, but for one that changed more
+of them than are worth a list.
 """
 
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import final
@@ -21,13 +24,41 @@ from pyoxigraph import BlankNode, DefaultGraph, NamedNode, Quad, Triple
 
 from kg import generations
 from kg.errors import UserError
+from kg.namespaces import PREDICTIONS
+from kg.store.labels import PREDICATES
 
 DEFAULT_GRAPH = -1  # in a row's fourth column, where other graphs have the id of their name
 MERGE_ABOVE = 16  # files of a kind: more cost an open each, and one merge is a copy of the lot
+MOST_LABELS = 10_000  # of a generation that are listed
 MAX_TERMS = 2**31  # two ids share one 64-bit sorting key
 
 Rows = npt.NDArray[np.int64]  # (F, 4): subject, predicate, object, graph
 Mask = npt.NDArray[np.bool_]  # (F,)
+
+_LABELLING = frozenset(PREDICATES)
+_PREDICTIONS = NamedNode(PREDICTIONS)  # whose labels are nobody's
+
+
+@dataclass(frozen=True)
+class Mark:
+    """How far a reader has read a store: the generation, its manifest's sha256, and those of its facts and terms."""
+
+    generation: int
+    sha256: str
+    files: Mapping[str, str]
+
+
+@dataclass(frozen=True, eq=False)
+class Difference:
+    """What came to a store's facts between entities since a Mark, and what went, as rows of ids; none stands twice.
+
+    terms: those of the ids that follow on the ids of then. labelled: terms whose labels may have changed; None: any.
+    """
+
+    added: Rows
+    removed: Rows
+    terms: list[str]
+    labelled: frozenset[str] | None
 
 
 @final
@@ -37,6 +68,7 @@ class Facts:
     def __init__(self, directory: Path | None) -> None:
         self.fact_files = _files(directory / "facts") if directory else []
         self.term_files = _files(directory / "terms") if directory else []
+        self.label_files = _files(directory / "labels") if directory and (directory / "labels").is_dir() else []
         self._signed = [(path.name[0], np.load(path, mmap_mode="r")) for path in self.fact_files]
         self._terms = [np.memmap(path, np.uint8, "r") for path in self.term_files]
 
@@ -51,7 +83,33 @@ class Facts:
 
     def terms(self) -> list[str]:
         """id -> term."""
-        return [term for file in self._terms for term in file.tobytes().decode().split("\n")[:-1]]
+        return [term for file in self._terms for term in _lines(file)]
+
+    def since(self, seen: Collection[str]) -> tuple[Rows, Rows, list[str]]:
+        """(added, removed, terms): what all files but those seen, `facts/+3.npy` or `terms/3.txt`, come to. None of
+        those seen may be missing here. O(their rows)."""
+        files = sorted(zip(self.fact_files, self._signed, strict=True), key=lambda each: _when(each[0]))
+        changes = [(sign == "+", rows) for path, (sign, rows) in files if f"facts/{path.name}" not in seen]
+        fresh = zip(self.term_files, self._terms, strict=True)
+        terms = [term for path, file in fresh if f"terms/{path.name}" not in seen for term in _lines(file)]
+        if not changes:
+            return np.empty((0, 4), np.int64), np.empty((0, 4), np.int64), terms
+        rows = np.concatenate([rows for _, rows in changes])
+        adds = np.concatenate([np.full(len(rows), added) for added, rows in changes])
+        group = _groups(rows)
+        order = np.argsort(group, kind="stable")
+        begins = np.flatnonzero(np.append(True, np.diff(group[order]) != 0))
+        first, last = order[begins], order[np.append(begins[1:], len(order)) - 1]
+        # What is removed first was there before, and what is added last is there now.
+        return rows[first[adds[first] & adds[last]]], rows[first[~adds[first] & ~adds[last]]], terms
+
+    def labelled_since(self, generation: int, now: int) -> frozenset[str] | None:
+        """The terms whose labels may have changed; None where that is not told for each generation since."""
+        files = {int(path.stem): path for path in self.label_files}
+        if not files.keys() >= set(range(generation + 1, now + 1)):
+            return None
+        since = (files[number].read_text("utf-8") for number in range(generation + 1, now + 1))
+        return frozenset(term for text in since for term in text.split("\n")[:-1])
 
 
 @final
@@ -64,6 +122,7 @@ class FactsDraft:
         self._ids = {term: id for id, term in enumerate(self._known)}
         self._rows = array("q")
         self._cleared: list[int] = []
+        self._labelled: dict[str, None] | None = {}  # None: more than are known
         self.triple_terms = False  # whether a fact about a fact went by (RDF 1.2)
 
     def noted(self, quads: Iterable[Quad]) -> Iterator[Quad]:
@@ -87,10 +146,14 @@ class FactsDraft:
                     rows.append(ids.setdefault(name, len(ids)))
             elif kind is Triple:
                 self.triple_terms = True
+            elif predicate.value in _LABELLING and graph != _PREDICTIONS and self._labelled is not None:
+                self._labelled[subject.value if type(subject) is NamedNode else f"_:{subject.value}"] = None
             yield quad
 
     def clear(self, graph: str) -> None:
         """All that this graph holds is taken away before anything that was noted is added."""
+        if graph != PREDICTIONS:
+            self._labelled = None  # it may hold any
         if graph in self._ids:
             self._cleared.append(self._ids[graph])
 
@@ -106,6 +169,7 @@ class FactsDraft:
         nothing.
         """
         self._write_terms(directory / "terms", number)
+        self._write_labels(directory / "labels", number)
         folder = directory / "facts"
         folder.mkdir()
         before = self._before.rows()
@@ -147,6 +211,13 @@ class FactsDraft:
             if text.count("\n") != len(fresh):
                 raise UserError("a term with a line break in it cannot be stored")
             (folder / f"{number}.txt").write_bytes(text.encode())
+
+    def _write_labels(self, folder: Path, number: int) -> None:
+        folder.mkdir()
+        for path in self._before.label_files[1 - MERGE_ABOVE :]:
+            generations.carry(path, folder / path.name)
+        if self._labelled is not None and len(self._labelled) <= MOST_LABELS:
+            (folder / f"{number}.txt").write_bytes("".join(f"{term}\n" for term in self._labelled).encode())
 
 
 def counts(rows: Rows) -> dict[str, int]:
@@ -215,4 +286,13 @@ def _occurrence(group: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
 
 def _files(folder: Path) -> list[Path]:
     """The folder's files, oldest generation first."""
-    return sorted(folder.iterdir(), key=lambda path: int(path.stem.lstrip("+-")))
+    return sorted(folder.iterdir(), key=_when)
+
+
+def _when(path: Path) -> tuple[int, bool]:
+    """In what order a generation's files count: it removed first, then added."""
+    return int(path.stem.lstrip("+-")), path.name.startswith("+")
+
+
+def _lines(file: npt.NDArray[np.uint8]) -> list[str]:
+    return file.tobytes().decode().split("\n")[:-1]

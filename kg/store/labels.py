@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 
 from kg.namespaces import RDFS, SKOS
 
-_PREDICATES = (RDFS + "label", SKOS + "prefLabel")
+PREDICATES = (RDFS + "label", SKOS + "prefLabel")
 
 Texts = Callable[[str], Iterable[tuple[str, str, str | None]]]  # predicate -> (term, text, language) of its facts
 
@@ -12,7 +12,7 @@ Texts = Callable[[str], Iterable[tuple[str, str, str | None]]]  # predicate -> (
 def labels(texts: Texts) -> dict[str, str]:
     """term -> its label: rdfs:label before skos:prefLabel, English first, then without a language, then the least."""
     best: dict[str, tuple[int, int, str]] = {}
-    for rank, predicate in enumerate(_PREDICATES):
+    for rank, predicate in enumerate(PREDICATES):
         for subject, value, language in texts(predicate):
             preference = rank, _language_rank(language), value
             best[subject] = min(best.get(subject, preference), preference)

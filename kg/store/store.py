@@ -15,7 +15,7 @@ from kg.namespaces import KG, PREDICTIONS, RDF
 from kg.progress import SILENT, Progress
 from kg.store import draft, guard, interop, sandbox, sparql
 from kg.store.draft import StoreDraft
-from kg.store.facts import Facts, Rows
+from kg.store.facts import Difference, Facts, Mark, Rows
 from kg.store.labels import labels
 from kg.store.sparql import Answer, Results
 from kg.store.syntaxes import syntax_of
@@ -236,24 +236,24 @@ class Store:
             counts["predictions"] = draft.held(self.database, _PREDICTIONS, _REIFIES)
         return counts
 
-    def entity_pairs(self, predicate: Pattern) -> Iterator[tuple[str, str]]:
+    def entity_pairs(self, predicate: Pattern, subject: Pattern = None) -> Iterator[tuple[str, str]]:
         """(subject, object) as terms() writes them, of the facts between entities with this predicate, in any graph but
         that of predictions.
         """
-        for quad in self._stated(predicate):
+        for quad in self._stated(predicate, subject):
             if isinstance(quad.object, (ox.NamedNode, ox.BlankNode)):
                 yield term_text(quad.subject), term_text(quad.object)
 
-    def texts(self, predicate: Pattern) -> Iterator[tuple[str, str, str | None]]:
+    def texts(self, predicate: Pattern, subject: Pattern = None) -> Iterator[tuple[str, str, str | None]]:
         """(subject as terms() writes it, text, language or None) of the facts with this predicate and a literal, in any
         graph but that of predictions.
         """
-        for quad in self._stated(predicate):
+        for quad in self._stated(predicate, subject):
             if isinstance(quad.object, ox.Literal):
                 yield term_text(quad.subject), quad.object.value, quad.object.language
 
-    def _stated(self, predicate: Pattern) -> Iterator[ox.Quad]:
-        return (quad for quad in self.match(predicate=predicate) if quad.graph_name != _PREDICTIONS)
+    def _stated(self, predicate: Pattern, subject: Pattern) -> Iterator[ox.Quad]:
+        return (quad for quad in self.match(subject, predicate) if quad.graph_name != _PREDICTIONS)
 
     def term(self, text: str) -> ox.NamedNode | ox.BlankNode:
         """The term a person wrote: an IRI (in <> or not), `prefix:name` with a prefix of this store, or `_:label`.
@@ -340,6 +340,27 @@ class Store:
         self._verify("terms/")
         return self._facts.terms()
 
+    @property
+    def mark(self) -> Mark:
+        """What `since` needs to know of this generation later."""
+        files = {
+            name: sha256 for name, sha256 in self.manifest["files"].items() if name.startswith(("facts/", "terms/"))
+        }
+        return Mark(self.generation, generations.manifest_sha256(self.manifest), files)
+
+    def since(self, mark: Mark) -> Difference | None:
+        """What changed since facts() and terms() were read; None where it can't be told: files have been merged since,
+        or this is another store. O(what changed)."""
+        files = self.mark.files
+        if any(files.get(name) != sha256 for name, sha256 in mark.files.items()):
+            return None
+        if self.generation <= mark.generation and self.mark.sha256 != mark.sha256:
+            return None
+        for name in files.keys() - mark.files.keys():
+            self._verify(name)
+        added, removed, terms = self._facts.since(mark.files)
+        return Difference(added, removed, terms, self._facts.labelled_since(mark.generation, self.generation))
+
     def _verify(self, part: str) -> None:
         # One flipped byte here would be another fact, in silence: 0.1 s a million facts to know.
         if self._reader and self._reader.path.exists():  # a generation that someone removed is still mapped
@@ -377,6 +398,11 @@ class Store:
 def term_text(term: ox.NamedNode | ox.BlankNode | ox.Triple) -> str:
     """An entity as terms() writes it."""
     return term.value if isinstance(term, ox.NamedNode) else str(term)
+
+
+def node(text: str) -> ox.NamedNode | ox.BlankNode:
+    """The entity that term_text wrote so. ValueError where none is."""
+    return ox.BlankNode(text[2:]) if text.startswith("_:") else ox.NamedNode(text)
 
 
 def _quad(fact: ox.Quad | ox.Triple) -> ox.Quad:

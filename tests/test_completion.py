@@ -1,0 +1,51 @@
+"""A completion: by names, into a file, with the run that found it."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from kg.bundle import Bundle
+from kg.errors import UserError
+from kg.graph.dataset import Dataset
+from kg.models.distmult import DistMult
+from kg.query.candidates.completion import Completion, complete_into
+from kg.query.candidates.files import read_with_origin
+from kg.query.knowledge import Knowledge
+from kg.query.predictor import Predictor
+
+
+@pytest.fixture
+def asked(random_dataset: Dataset) -> Predictor:
+    torch.manual_seed(0)
+    scorer = DistMult(random_dataset.num_entities, random_dataset.num_relations, dim=4).eval()
+    bundle = Bundle(Path("model"), scorer, random_dataset, {}, 1.0, {}, {}, {"files": {}})
+    return Predictor(bundle, Knowledge.of_model(bundle))
+
+
+def test_the_best_thousand_unless_asked_otherwise() -> None:
+    assert Completion().top == 1000 and Completion(per_relation=3).top is None
+    with pytest.raises(UserError, match="top and per_relation: .* choose one"):
+        Completion(top=3, per_relation=3)
+    wanted = Completion(relations=["r1"], per_relation=2)
+    assert wanted.to_json() == {"relations": ["r1"], "per_relation": 2, "min_probability": 0.0, "types": "observed"}
+
+
+def test_what_is_written_is_what_is_found(asked: Predictor, tmp_path: Path) -> None:
+    wanted = Completion(["r1"], top=5, types="off")
+    for name, counts in (("best.tsv", True), ("best.trig", False)):
+        found = complete_into(asked, wanted, tmp_path / name, evidence=counts)
+        assert found == asked.complete(5, relations=["r1"], types="off") and len(found) == 5
+        read, origin = read_with_origin(tmp_path / name)
+        assert read.items == found.items
+        assert origin is None or origin.settings == wanted.to_json()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["best.trig", "best.tsv"]
+
+
+def test_what_cannot_be_written_is_not_looked_for(
+    asked: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Predictor, "complete", None)
+    for out, said in (("best.doc", "says no way to write candidates"), ("nowhere/best.tsv", "no directory")):
+        with pytest.raises(UserError, match=said):
+            complete_into(asked, Completion(), tmp_path / out)
