@@ -25,7 +25,7 @@ def asked(random_dataset: Dataset) -> Predictor:
 
 def test_the_best_thousand_unless_asked_otherwise() -> None:
     assert Completion().top == 1000 and Completion(per_relation=3).top is None
-    with pytest.raises(UserError, match="top and per_relation: .* choose one"):
+    with pytest.raises(UserError, match="choose one"):
         Completion(top=3, per_relation=3)
     wanted = Completion(relations=["r1"], per_relation=2)
     assert wanted.to_json() == {"relations": ["r1"], "per_relation": 2, "min_probability": 0.0, "types": "observed"}
