@@ -2,7 +2,6 @@
 
 import random
 import re
-import sys
 from functools import partial
 from pathlib import Path
 from pkgutil import resolve_name
@@ -11,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import torch
+from templates import module_of
 from torch import Tensor, nn
 from torch.optim import Adam
 
@@ -245,37 +245,6 @@ def test_autocast_costs_the_rounding_of_inputs_and_no_more(name: str) -> None:
 
 # A mechanism of one's own
 
-MEAN = '''
-"""The mean of all values, whoever asks."""
-
-from dataclasses import dataclass
-from typing import final
-
-import torch
-from jaxtyping import Bool, Float
-from torch import Tensor
-
-
-@final
-@dataclass(frozen=True)
-class Mean:
-    """The mean of the valid values; zero where there is none (average attention; Zhang et al., 2018). O(N D)."""
-
-    num_heads: int
-    head_dim: int
-
-    def __call__(
-        self,
-        q: Float[Tensor, "B H M D"],
-        k: Float[Tensor, "B H N D"],
-        v: Float[Tensor, "B H N D"],
-        mask: Bool[Tensor, "B N"],
-        generator: torch.Generator | None = None,
-    ) -> Float[Tensor, "B H M D"]:
-        count = mask.sum(1).clamp(min=1)[:, None, None, None]
-        mean = v.masked_fill(~mask[:, None, :, None], 0).sum(2, keepdim=True) / count
-        return mean.to(v.dtype).expand(q.shape)
-'''
 CONTRACT = (
     test_the_docstring_tells_cost_and_source,
     test_outputs_and_gradients_are_finite,
@@ -294,10 +263,8 @@ CONTRACT = (
 def test_a_new_mechanism_is_one_file_and_one_entry(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, random_dataset: Dataset
 ) -> None:
-    (tmp_path / "mean_attention.py").write_text(MEAN)
-    monkeypatch.syspath_prepend(tmp_path)
+    module_of("attention", "mean_attention", tmp_path, monkeypatch)
     monkeypatch.setitem(ATTENTIONS, "mean", "mean_attention:Mean")
-    monkeypatch.delitem(sys.modules, "mean_attention", raising=False)
     for promise in CONTRACT:
         promise("mean")
     test_rows_without_keys("mean", [0, 5, 0])

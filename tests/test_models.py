@@ -1,7 +1,6 @@
 """One contract over all scorers, then each one's formula on paper."""
 
 import math
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,6 +12,7 @@ import pytest
 import torch
 from paper import COUNTED, SIMILARITIES, fill, score
 from runs import varied
+from templates import module_of
 from torch import Tensor
 from torch.optim import Adam
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -444,44 +444,6 @@ def test_an_unknown_model_is_an_error() -> None:
         scorer_class("rascal")
 
 
-MOVED_PRODUCT = '''
-"""A product with the head's numbers moved on by one."""
-
-from typing import final
-
-from jaxtyping import Float, Int
-from torch import Tensor
-
-from kg.models.scorer import DotScorer, Queries, QueryVectors
-from kg.models.tables import RelationWeights
-
-
-@final
-class MovedProduct(DotScorer):
-    """score(h, r, t) = sum_k h_(k - 1) w_rk t_k. encode: (B,), (B,) -> (B, dim)."""
-
-    def __init__(
-        self,
-        num_entities: int,
-        num_relations: int,
-        dim: int = 8,
-        entity_dropout: float = 0.0,
-        relation_dropout: float = 0.0,
-        init: float = 0.1,
-    ) -> None:
-        super().__init__(num_entities, num_relations, dim, entity_dropout)
-        self.factor = RelationWeights(num_relations, dim, dropout=relation_dropout)
-        self.table.draw(init)
-        self.factor.draw(init)
-
-    def encode(self, queries: Queries) -> QueryVectors:
-        factor = self.factor.rows(queries.relation, queries.generator)
-        return QueryVectors(self.heads(queries).roll(1, 1) * factor, queries.graph)
-
-    def factors(self, queries: Queries, tail: Int[Tensor, " B"]) -> tuple[Float[Tensor, "B _"], ...]:
-        head, last = self.pair(queries.head, tail, queries.graph)
-        return head, self.factor.rows(queries.relation), last
-'''
 CONTRACT = (
     test_every_way_to_name_candidates_gives_the_same_scores,
     test_a_part_of_the_questions_gets_a_part_of_the_scores,
@@ -501,10 +463,8 @@ CONTRACT = (
 def test_a_new_scorer_is_one_file_and_one_entry(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, random_dataset: Dataset
 ) -> None:
-    (tmp_path / "moved_product.py").write_text(MOVED_PRODUCT)
-    monkeypatch.syspath_prepend(tmp_path)
+    module_of("scorer", "moved_product", tmp_path, monkeypatch)
     monkeypatch.setitem(SCORERS, "moved_product", "moved_product:MovedProduct")
-    monkeypatch.delitem(sys.modules, "moved_product", raising=False)
     for promise in CONTRACT:
         promise(Made("moved_product", {}))
     test_a_constant_scorer_ranks_in_the_middle(Made("moved_product", {}), random_dataset)

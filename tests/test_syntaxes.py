@@ -1,21 +1,17 @@
 """Which syntax a file is in; and that a new one is a class and a line in SYNTAXES."""
 
-from collections.abc import Callable, Iterable
-from io import BufferedIOBase
 from pathlib import Path
-from typing import final
 
 import pytest
 from fact_files import COMPRESS, FACT, A, B, P, error
-from pyoxigraph import Literal, NamedNode, Quad
+from pyoxigraph import Literal, Quad
+from templates import module_of
 
 from kg.errors import UserError
-from kg.store.content import Block
 from kg.store.quarantine import Quarantine
 from kg.store.reading import read
 from kg.store.store import Store
 from kg.store.syntaxes import SYNTAXES, syntax_of
-from kg.store.syntaxes.syntax import LineSyntax
 from kg.store.writing import write
 
 
@@ -39,37 +35,10 @@ def test_an_unknown_suffix(path: str) -> None:
         syntax_of(path, "doc")
 
 
-@final
-class Arrows(LineSyntax):
-    """`subject --predicate--> object`."""
-
-    name = "arrows"
-    suffixes = (".arrows",)
-    literals = False
-    triple_terms = False
-
-    def parser(self, base: str | None) -> Callable[[Block], list[Quad]]:
-        return arrows
-
-    def write(self, quads: Iterable[Quad], stream: BufferedIOBase, prefixes: dict[str, str] | None) -> None:
-        for quad in quads:
-            stream.write(f"{quad.subject.value} --{quad.predicate.value}--> {quad.object.value}\n".encode())
-
-
-def arrows(block: Block) -> list[Quad]:
-    quads = []
-    for line in block.data.decode().splitlines():
-        subject, arrow, object_ = line.split(" ") if line.count(" ") == 2 else ("", "", "")
-        if not arrow:
-            raise block.refused("expected subject --predicate--> object", 0)
-        predicate = arrow.removeprefix("--").removesuffix("-->")
-        quads.append(Quad(NamedNode(subject), NamedNode(predicate), NamedNode(object_)))
-    return quads
-
-
 @pytest.mark.parametrize("suffix", ["", *COMPRESS])
 def test_a_new_syntax(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str) -> None:
-    monkeypatch.setitem(SYNTAXES, "arrows", Arrows())
+    module = module_of("syntax", "arrows", tmp_path, monkeypatch)
+    monkeypatch.setitem(SYNTAXES, "arrows", module.Arrows())
     path = tmp_path / f"facts.ARROWS{suffix}"
     assert write([FACT, Quad(A, P, Literal("x")), Quad(B, P, A)], path) == 2
     assert list(read(path)) == list(read(path, syntax="arrows")) == [FACT, Quad(B, P, A)]
