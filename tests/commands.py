@@ -6,11 +6,13 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from kg.cli.app import app
 
 ROOT = Path(__file__).parents[1]
+COMMANDS = get_command(app).commands  # type: ignore[attr-defined]  # as `kg --help` lists them
 EX = "http://example.org/"
 PREFIXES = """
 @prefix ex: <http://example.org/> .

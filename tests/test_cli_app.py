@@ -7,15 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from commands import ROOT, done, process, refused, run
-from typer.main import get_command
+from commands import COMMANDS, ROOT, done, process, refused, run
 
 import kg
-from kg.cli.app import app
-from kg.cli.command import with_option
-from kg.errors import UserError
-
-COMMANDS = get_command(app).commands  # type: ignore[attr-defined]
 
 
 def test_users_errors(country_store: Path, country_model: Path, tmp_path: Path) -> None:
@@ -105,11 +99,3 @@ def test_a_reader_that_has_gone(country_store: Path) -> None:
         assert started.stdout is not None and started.stderr is not None
         started.stdout.close()
         assert started.wait(timeout=300) == 1 and started.stderr.read() == b""
-
-
-def test_an_error_names_the_option_for_the_setting() -> None:
-    command = COMMANDS["train"]
-    line = "batch_size must be at least 1: got 0"
-    assert with_option(UserError(line, "batch_size"), command) == "--batch-size must be at least 1: got 0"
-    assert with_option(UserError(line), command) == line
-    assert with_option(UserError("source is wrong", "source"), command) == "source is wrong"  # no option

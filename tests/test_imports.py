@@ -189,7 +189,6 @@ TESTED_BY = {
     "__main__": "cli_app",
     "cli_bench": "cli_studies",
     "cli_calibrate": "cli_train",
-    "cli_command": "cli_app",
     "cli_options": "cli_app",
     "cli_publish": "publish",
     "cli_run_settings": "cli_train",
