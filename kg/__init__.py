@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from kg.errors import UserError
 
 if TYPE_CHECKING:
+    from kg.api import evaluate, load, train
     from kg.bundle import Bundle
     from kg.graph.dataset import Dataset
     from kg.graph.graph import Graph
@@ -28,6 +29,9 @@ _HOMES = {
     "ScoredStore": "kg.query.sparql.scored",
     "Store": "kg.store.store",
     "Vocabulary": "kg.graph.vocabulary",
+    "evaluate": "kg.api",
+    "load": "kg.api",
+    "train": "kg.api",
 }
 
 __all__ = [
@@ -41,6 +45,9 @@ __all__ = [
     "Store",
     "UserError",
     "Vocabulary",
+    "evaluate",
+    "load",
+    "train",
 ]
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 from kg.cli.command import MODELS, command
-from kg.cli.console import out, print_json, say, shown
+from kg.cli.console import ConsoleProgress, out, print_json, say
 from kg.cli.options import HOW, MODEL, OUTPUT, Device, Json, Source, device_named, option
 from kg.cli.source import saving
 from kg.cli.tables import leaderboard_table
@@ -37,7 +37,7 @@ def bench(
 
     runs = read(*presets)
     device = device_named(device)
-    with saving("the same command goes on"), shown(not json_) as progress:
+    with saving("the same command goes on"), ConsoleProgress() as progress:
         dataset = open_dataset(source)
         results = benchmark.bench(dataset, runs, out_, seeds=seeds, device=device, progress=progress)
     if json_:

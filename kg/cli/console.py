@@ -2,8 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, final
 
 from rich.console import Console
@@ -11,7 +10,7 @@ from rich.progress import BarColumn, TaskID, TextColumn
 from rich.progress import Progress as Bar
 from rich.text import Text
 
-from kg.progress import SILENT, Progress
+from kg.progress import Progress
 
 out = Console()
 err = Console(stderr=True)
@@ -88,19 +87,3 @@ def counts(done: int, total: int | None, seconds: float) -> str:
     minutes, left = divmod(left, 60)
     hours, minutes = divmod(minutes, 60)
     return f"{done:,} of {total:,}, {f'{hours}:{minutes:02}' if hours else minutes}:{left:02} left"
-
-
-@contextmanager
-def shown(is_shown: bool) -> Iterator[Progress]:
-    """A ConsoleProgress, or for a machine's eyes none."""
-    if is_shown:
-        with ConsoleProgress() as progress:
-            yield progress
-    else:
-        yield SILENT
-
-
-@contextmanager
-def count_bar(what: str) -> Iterator[Callable[[int, int], None]]:
-    with ConsoleProgress() as progress:
-        yield lambda done, total: progress.at(what, done, total)

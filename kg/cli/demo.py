@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from rich.table import Table
 
 from kg.cli.command import MODELS, command
-from kg.cli.console import note, out, print_json, say, shown
+from kg.cli.console import ConsoleProgress, note, out, print_json, say
 from kg.cli.options import Json, argument
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def _trained(name: str, dataset: "Dataset", folder: Path) -> dict[str, float]:
     if bundles.exists(folder):
         shutil.rmtree(folder)
     began = time.perf_counter()
-    with shown(True) as progress:
+    with ConsoleProgress() as progress:
         bundle = train(dataset, default_run(name)(dataset), folder, progress=progress)
         bundle = calibrate(bundle, progress=progress)
     seconds = time.perf_counter() - began

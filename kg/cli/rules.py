@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 from kg.cli.command import ANSWERS, command
-from kg.cli.console import count_bar, note, out, print_json
+from kg.cli.console import ConsoleProgress, note, out, print_json
 from kg.cli.options import ANSWERS as WHICH
 from kg.cli.options import HOW, OUTPUT, Json, Source, option
 from kg.cli.tables import rules_table

@@ -1,7 +1,7 @@
-"""What the options of `kg train` make of a Run, and how a model is trained and calibrated."""
+"""What the options of `kg train` make of a Run."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -11,7 +11,6 @@ from kg.errors import UserError
 from kg.progress import Progress
 
 if TYPE_CHECKING:
-    from kg.bundle import Bundle
     from kg.graph.dataset import Dataset
     from kg.training.run import Run
 
@@ -46,6 +45,7 @@ class RunSettings:
         return lambda dataset: run, run.seed if self.seed is None else self.seed
 
     def _combination(self, model_out: Path, device: str, progress: Progress) -> "Callable[[Dataset], Run]":
+        from kg.api import trained
         from kg.training.ensembles.combination import COMBINING, combination
 
         if self.parts is None or self.model not in COMBINING:
@@ -53,39 +53,25 @@ class RunSettings:
             raise UserError(f"{each} and --parts go together: the parts are what it combines")
         for name in ("dim", "epochs", "batch_size", "lr", "precision"):
             if getattr(self, name) is not None:
-                raise UserError(f"--{name.replace('_', '-')}: a combination has no use for it")
-
-        def train_part(dataset: "Dataset", run: "Run", folder: Path) -> "Bundle":
-            return trained(dataset, run, folder, device, progress)
-
-        parts, seed = self.parts.split(","), self.seed or 0
-        return combination(parts, model_out, self.model, train=train_part, seed=seed, progress=progress)
+                raise UserError(f"{name}: a combination has no such setting", name)
+        train = partial(trained, device=device, progress=progress)
+        return combination(
+            self.parts.split(","), model_out, self.model, train=train, seed=self.seed or 0, progress=progress
+        )
 
     def varied(self, run: "Run") -> "Run":
-        """The run with what the user named in its place. UserError for what its algorithm has no use for."""
-        if self.seed is not None:
-            run = replace(run, seed=self.seed)
-        if self.dim is not None:
-            if self.dim < 1:
-                raise UserError(f"--dim must be at least 1: got {self.dim}")
-            run = replace(run, scorer=partial(run.scorer, dim=self.dim))
-        from kg.training.gradient_descent import GradientDescent
+        """The run with what the user named in its place. UserError for what it has no use for."""
+        from kg.training.variation import varied
 
-        algorithm = run.algorithm
-        if self.epochs is not None:
-            algorithm = algorithm.with_epochs(self.epochs)
-        settings: dict[str, Any] = {name: getattr(self, name) for name in ("lr", "batch_size", "precision")}
-        settings = {name: value for name, value in settings.items() if value is not None}
-        if not settings:
-            return replace(run, algorithm=algorithm)
-        if not isinstance(algorithm, GradientDescent):
-            option = next(iter(settings)).replace("_", "-")
-            raise UserError(f"--{option}: {type(algorithm).__name__} has no use for it")
-        if (lr := settings.pop("lr", None)) is not None:
-            if lr <= 0:
-                raise UserError(f"--lr must be above 0: got {lr:g}")
-            settings["optimizer"] = partial(algorithm.optimizer, lr=lr)
-        return replace(run, algorithm=replace(algorithm, **settings))
+        return varied(
+            run,
+            dim=self.dim,
+            epochs=self.epochs,
+            lr=self.lr,
+            batch_size=self.batch_size,
+            precision=self.precision,
+            seed=self.seed,
+        )
 
     def say_unused(self, run: dict[str, Any]) -> None:
         """A resumed model keeps its own settings: say where the command line asks for others."""
@@ -99,20 +85,3 @@ class RunSettings:
                 flag = name.replace("_", "-")
                 goes_on = f"goes on with {own[name]}" if name in own else "keeps its own settings"
                 note(f"--{flag} {value} was not used: the model {goes_on}")
-
-
-def trained(dataset: "Dataset", run: "Run", folder: Path, device: str, progress: Progress) -> "Bundle":
-    """A new model, or what the folder holds trained to its end; with its probabilities."""
-    from kg import bundle
-    from kg.training.train import resume, train
-
-    if bundle.exists(folder):
-        return calibrated(resume(folder, device=device, progress=progress), progress)
-    return calibrated(train(dataset, run, folder, device=device, progress=progress), progress)
-
-
-def calibrated(bundle: "Bundle", progress: Progress) -> "Bundle":
-    """With its probabilities, fitted now where they were not before."""
-    from kg.probability.fitting import calibrate
-
-    return bundle if bundle.calibration else calibrate(bundle, progress=progress)

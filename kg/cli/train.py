@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from kg.cli.command import START, command
-from kg.cli.console import note, print_json, say, shown
+from kg.cli.console import ConsoleProgress, note, print_json, say
 from kg.cli.options import (
     FACTS,
     HOW,
@@ -19,7 +19,7 @@ from kg.cli.options import (
     device_named,
     option,
 )
-from kg.cli.run_settings import RunSettings, calibrated
+from kg.cli.run_settings import RunSettings
 from kg.cli.source import saving
 
 
@@ -77,7 +77,7 @@ def train(
 
     asked = RunSettings(model, preset, parts, dim, epochs, batch_size, lr, seed, precision)
     device = device_named(device)
-    with saving(f"kg train {source} {model_out} --resume goes on"), shown(not json_) as progress:
+    with saving(f"kg train {source} {model_out} --resume goes on"), ConsoleProgress() as progress:
         if resume:
             bundle = training.resume(model_out, epochs=epochs, device=device, progress=progress)
             asked.say_unused(bundle.run)
@@ -94,10 +94,12 @@ def train(
                 restrictions=restrictions,
             )
             run = asked.varied(settings(dataset))
-            if not json_:
-                note(f"{source}: {dataset.describe()}")
+            note(f"{source}: {dataset.describe()}")
             bundle = training.train(dataset, run, model_out, device=device, progress=progress)
-        bundle = calibrated(bundle, progress)
+        if not bundle.calibration:
+            from kg.probability.fitting import calibrate  # what follows the training does not delay its beginning
+
+            bundle = calibrate(bundle, progress=progress)
     figures = bundle.metrics["valid"]
     if json_:
         print_json({"model": str(model_out), "epochs": bundle.metrics["epochs"], "valid": figures})

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 from kg.cli.command import MODELS, command
-from kg.cli.console import print_json, say, shown
+from kg.cli.console import ConsoleProgress, print_json, say
 from kg.cli.options import HOW, MODEL, Device, Epochs, Json, Seed, Source, argument, device_named, option
 from kg.cli.source import saving
 
@@ -36,7 +36,7 @@ def tune(
     from kg.studies.tune import tune as tuned
 
     device = device_named(device)
-    with saving("the same command goes on"), shown(not json_) as progress:
+    with saving("the same command goes on"), ConsoleProgress() as progress:
         found = tuned(
             open_dataset(source),  # as `kg bench` and `kg train` split it
             model,

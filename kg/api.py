@@ -1,0 +1,114 @@
+"""The whole path in one call each: load files into a store, train on it, measure the model.
+
+    kg.load("world.ttl", "world.kg")
+    kg.train("world.kg", "model", dim=64)
+    kg.evaluate("model").metrics.mrr
+"""
+
+from collections.abc import Collection, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from kg import bundle as bundles
+from kg.bundle import Bundle
+from kg.errors import UserError
+from kg.graph.dataset import Dataset
+from kg.graph.sources import open_dataset
+from kg.probability import assessment
+from kg.probability.assessment import Assessment
+from kg.probability.fitting import calibrate
+from kg.progress import SILENT, Progress
+from kg.store.store import Loaded, Store
+from kg.training import train as training
+from kg.training.ensembles.combination import COMBINING, combination
+from kg.training.recipes import default_run
+from kg.training.run import Run
+from kg.training.variation import varied
+
+
+def load(
+    files: Path | str | Sequence[Path | str],
+    store: Path | str,
+    *,
+    graph: str | None = None,
+    base: str | None = None,
+    syntax: str | None = None,
+    quarantine: Path | str | None = None,
+    progress: Progress = SILENT,
+) -> Loaded:
+    """Adds the facts of files to the store at this path, all of them or none; it is made if there is none. See
+    Store.load.
+    """
+    with Store(store, create=True) as opened:
+        return opened.load(files, graph, base, syntax=syntax, quarantine=quarantine, progress=progress)
+
+
+def train(
+    source: Path | str,
+    out: Path | str,
+    model: str = "complex",
+    *,
+    parts: Sequence[str] = (),
+    dim: int | None = None,
+    epochs: int | None = None,
+    lr: float | None = None,
+    batch_size: int | None = None,
+    precision: Literal["fp32", "bf16"] | None = None,
+    seed: int = 0,
+    relations: Collection[str] | None = None,
+    graphs: Collection[str] | None = None,
+    valid: float | None = None,
+    test: float | None = None,
+    restrictions: bool = False,
+    device: torch.device | str = "cpu",
+    progress: Progress = SILENT,
+) -> Bundle:
+    """Trains a model on a store, or on a folder of train, valid and test files, with its default settings but for those
+    that are given; calibrates it, and saves it in the folder `out`.
+
+    relations, graphs, valid, test, restrictions: what of a store is learnt from and how much of it held out, see
+    open_dataset. parts: of a model that combines trained ones, their folders, or names of models to train first.
+    """
+    training.check_vacant(out)  # this and the names before a store is read and split
+    if bool(parts) != (model in COMBINING):
+        raise UserError(f"parts are what {' and '.join(COMBINING)} combine, and no other model: got {model}", "parts")
+    if parts:
+        made = combination(parts, out, model, train=partial(trained, device=device, progress=progress), seed=seed)
+    else:
+        made = default_run(model)
+    dataset = open_dataset(
+        source, relations=relations, graphs=graphs, valid=valid, test=test, seed=seed, restrictions=restrictions
+    )
+    run = varied(
+        made(dataset), dim=dim, epochs=epochs, lr=lr, batch_size=batch_size, precision=precision, seed=seed
+    )
+    return trained(dataset, run, Path(out), device=device, progress=progress)
+
+
+def trained(
+    dataset: Dataset, run: Run, folder: Path, *, device: torch.device | str = "cpu", progress: Progress = SILENT
+) -> Bundle:
+    """A new model in this folder, or the one that was begun there trained to its end; with its probabilities."""
+    if bundles.exists(folder):
+        found = training.resume(folder, device=device, progress=progress)
+    else:
+        found = training.train(dataset, run, folder, device=device, progress=progress)
+    return found if found.calibration else calibrate(found, progress=progress)
+
+
+def evaluate(
+    model: Path | str,
+    split: Literal["valid", "test"] = "test",
+    *,
+    threshold: float = 0.5,
+    negatives: Path | None = None,
+    device: torch.device | str = "cpu",
+    progress: Progress = SILENT,
+) -> Assessment:
+    """How good a trained model is: the ranks of facts held out of training, and its probabilities. See
+    kg.probability.assessment.evaluate.
+    """
+    return assessment.evaluate(Bundle.load(model, device), split, threshold, negatives, progress)
