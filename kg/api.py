@@ -1,8 +1,8 @@
 """The whole path in one call each: load files into a store, train on it, measure the model.
 
-    kg.load("world.ttl", "world.kg")
-    kg.train("world.kg", "model", dim=64)
-    kg.evaluate("model").metrics.mrr
+kg.load("world.ttl", "world.kg")
+kg.train("world.kg", "model", dim=64)
+kg.evaluate("model").metrics.mrr
 """
 
 from collections.abc import Collection, Sequence
@@ -82,9 +82,7 @@ def train(
     dataset = open_dataset(
         source, relations=relations, graphs=graphs, valid=valid, test=test, seed=seed, restrictions=restrictions
     )
-    run = varied(
-        made(dataset), dim=dim, epochs=epochs, lr=lr, batch_size=batch_size, precision=precision, seed=seed
-    )
+    run = varied(made(dataset), dim=dim, epochs=epochs, lr=lr, batch_size=batch_size, precision=precision, seed=seed)
     return trained(dataset, run, Path(out), device=device, progress=progress)
 
 

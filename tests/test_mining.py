@@ -13,6 +13,7 @@ from kg.errors import UserError
 from kg.graph.dataset import Dataset
 from kg.graph.graph import Graph
 from kg.models.distmult import DistMult
+from kg.progress import Progress
 from kg.rules import mining
 from kg.rules.mining import mine
 from kg.rules.rule import SMOOTHING, Rules
@@ -203,7 +204,12 @@ def test_time_is_up(random_dataset: Dataset, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_progress_is_told(random_dataset: Dataset) -> None:
     told: list[tuple[int, int]] = []
-    mine(random_dataset.graph(), 2, progress=lambda done, known: told.append((done, known)))
+
+    class Listener(Progress):
+        def at(self, what: str, done: int, total: int | None = None, figures: object = None) -> None:
+            told.append((done, total))
+
+    mine(random_dataset.graph(), 2, progress=Listener())
     assert [done for done, _ in told] == list(range(1, len(told) + 1)) and told[-1] == (len(told), len(told))
 
 

@@ -46,13 +46,13 @@ def rules(
 
     mining = Mining(max_length, min_support, min_support, min_confidence, time_limit)
     if top < 1:
-        raise UserError(f"--top must be at least 1: got {top}")
+        raise UserError(f"top must be at least 1: got {top}", "top")
     if out_ is not None and not out_.parent.is_dir():  # said before the mining, not after it
         raise UserError(f"{out_}: no directory {out_.parent}")
     dataset = open_dataset(source)
     words = Names(dataset.vocabulary.relations, dataset.schema, "relation")
     wanted = None if relations is None else [dataset.vocabulary.relation_ids[words.term(name)] for name in relations]
-    with count_bar("mining") as progress:
+    with ConsoleProgress() as progress:
         mined = mining.rules(dataset.graph(), progress)
     names = RuleNames(dataset.vocabulary, dataset.schema)
     best = list(islice(ranked(mined, names, wanted), top))

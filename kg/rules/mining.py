@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Bool, Int
 
 from kg.graph.graph import Graph
+from kg.progress import SILENT, Progress
 from kg.rules.constants import constant_rules, features_of, pca_sizes
 from kg.rules.rule import SMOOTHING, Rules, confidence
 from kg.walks.compiled import compiled
@@ -23,7 +24,6 @@ BODY_BUDGET = 1_000_000  # edges looked at to measure one body
 _BODIES = 64  # measured at once
 _FEATURES = 4096  # whose rules are mined at once
 
-Progress = Callable[[int, int], None]  # (pieces of work done, pieces known of)
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
@@ -35,7 +35,7 @@ def mine(
     min_constant_support: int = 2,
     min_confidence: float = 0.001,
     seconds: float | None = None,
-    progress: Progress | None = None,
+    progress: Progress = SILENT,
 ) -> Rules:
     """Closed rules of up to max_length atoms and rules with constants, as `Rules` says; the same ones each time.
 
@@ -75,7 +75,7 @@ def mine(
 class _Work:
     """Pieces of work over one graph, on some threads, until the time is up."""
 
-    def __init__(self, edges: Edges, seconds: float | None, progress: Progress | None) -> None:
+    def __init__(self, edges: Edges, seconds: float | None, progress: Progress) -> None:
         self.edges = edges
         self._deadline = None if seconds is None else time.monotonic() + seconds
         self._progress = progress
@@ -93,8 +93,7 @@ class _Work:
         with ThreadPoolExecutor(torch.get_num_threads()) as pool:
             for result in pool.map(unless_late, listed):
                 self._done += 1
-                if self._progress:
-                    self._progress(self._done, self._known)
+                self._progress.at("mining", self._done, self._known)
                 if result is not None:
                     yield result
 

@@ -11,7 +11,8 @@ from kg.graph.dataset import Dataset
 from kg.graph.graph import Graph, with_inverses
 from kg.models.rules import RuleScorer
 from kg.models.scorer import Queries, Scorer
-from kg.rules.mining import MOST_ATOMS, Progress, mine
+from kg.progress import SILENT, Progress
+from kg.rules.mining import MOST_ATOMS, mine
 from kg.rules.rule import Rules
 from kg.training.algorithm import Epoch, Trainer, TrainingAlgorithm
 
@@ -40,7 +41,7 @@ class Mining(TrainingAlgorithm):
         if self.seconds is not None and not self.seconds > 0:
             raise UserError(f"seconds must be above 0: got {self.seconds}")
 
-    def rules(self, graph: Graph, progress: Progress | None = None) -> Rules:
+    def rules(self, graph: Graph, progress: Progress = SILENT) -> Rules:
         """What is mined."""
         return mine(
             graph,
@@ -86,13 +87,10 @@ class Mine(Trainer):
 
     def __iter__(self) -> Iterator[Epoch]:
         while not self.finished:
-            self._answering.learn(self.algorithm.rules(self._graph, self._note))
+            self._answering.learn(self.algorithm.rules(self._graph, self.progress))
             self._loss = self._unexplained()
             self.epoch += 1
             yield Epoch(self.epoch, self._loss, self.num_queries, complete=True)
-
-    def _note(self, done: int, known: int) -> None:
-        self.progress.at("mining", done, known)
 
     def _unexplained(self) -> float:
         drawn = torch.randperm(len(self._facts), generator=torch.Generator().manual_seed(self.seed))[:_SAMPLE]

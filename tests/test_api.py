@@ -1,0 +1,50 @@
+"""The whole path in Python, in one call each."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from commands import EX
+
+import kg
+
+
+@pytest.fixture(scope="module")
+def store(country_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("api") / "graph.kg"
+    loaded = kg.load(country_store.parent / "graph.ttl", path)
+    assert loaded.read == loaded.added == 170
+    return path
+
+
+def test_load_train_evaluate(store: Path, tmp_path: Path) -> None:
+    bundle = kg.train(store, tmp_path / "m", "distmult", dim=4, epochs=2, lr=0.01, relations=["borders"], seed=1)
+    assert bundle.run["scorer"]["name"] == "distmult" and bundle.run["scorer"]["arguments"]["dim"] == 4
+    assert bundle.metrics["epochs"] == 2
+    assert bundle.calibration is not None and bundle.dataset.vocabulary.relations == [EX + "borders"]
+    found = kg.evaluate(tmp_path / "m", "valid")
+    assert found.metrics.mrr == pytest.approx(bundle.metrics["valid"]["mrr"]) and found.probability is not None
+
+
+def test_as_the_command_does(country_model: Path, country_store: Path, tmp_path: Path) -> None:
+    bundle = kg.train(country_store, tmp_path / "m", dim=16, epochs=10, seed=3)
+    command = kg.Bundle.load(country_model)
+    assert bundle.run == command.run and bundle.calibration == command.calibration
+    ours, theirs = bundle.scorer.state_dict(), command.scorer.state_dict()
+    assert ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_parts(store: Path, tmp_path: Path) -> None:
+    combined = kg.train(store, tmp_path / "all", "combine", parts=["frequency", "naive_bayes"])
+    assert combined.run["scorer"]["name"] == "combine" and (tmp_path / "all-frequency").is_dir()
+
+
+def test_what_is_refused_is_said_before_a_store_is_read(tmp_path: Path) -> None:
+    for settings, said in (
+        ({"model": "unknown"}, "no model 'unknown'"),
+        ({"model": "combine"}, "parts are what combine and rank_ensemble combine, and no other model: got combine"),
+        ({"parts": ["frequency"]}, "and no other model: got complex"),
+        ({}, "nowhere"),
+    ):
+        with pytest.raises(kg.UserError, match=said):
+            kg.train(tmp_path / "nowhere", tmp_path / "m", **settings)  # type: ignore[arg-type]
