@@ -21,7 +21,7 @@ def test_load_train_evaluate(store: Path, tmp_path: Path) -> None:
     bundle = kg.train(store, tmp_path / "m", "distmult", dim=4, epochs=2, lr=0.01, relations=["borders"], seed=1)
     assert bundle.run["scorer"]["name"] == "distmult" and bundle.run["scorer"]["arguments"]["dim"] == 4
     assert bundle.metrics["epochs"] == 2
-    assert bundle.calibration is not None and bundle.dataset.vocabulary.relations == [EX + "borders"]
+    assert bundle.calibration is not None and bundle.dataset.vocabulary.relations == (EX + "borders",)
     found = kg.evaluate(tmp_path / "m", "valid")
     assert found.metrics.mrr == pytest.approx(bundle.metrics["valid"]["mrr"]) and found.probability is not None
 
