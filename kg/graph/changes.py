@@ -13,7 +13,8 @@ from kg.graph.schema import Schema
 from kg.namespaces import OWL, PREDICTIONS, RDF, RDFS
 from kg.store.facts import DEFAULT_GRAPH, Difference
 from kg.store.labels import labels
-from kg.store.store import Store, node, term_text
+from kg.store.store import Store
+from kg.store.terms import node, term_text
 
 _BY_SUBJECT = {"domain": RDFS + "domain", "range": RDFS + "range", "subclass_of": RDFS + "subClassOf"}
 _BOTH_WAYS = {"inverse": OWL + "inverseOf", "disjoint": OWL + "disjointWith"}

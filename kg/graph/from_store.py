@@ -17,7 +17,8 @@ from kg.graph.splitting import hold_out, twins
 from kg.graph.vocabulary import Vocabulary
 from kg.namespaces import OWL, PREDICTIONS, RDF, RDFS
 from kg.store.labels import labels
-from kg.store.store import Store, term_text
+from kg.store.store import Store
+from kg.store.terms import term_text
 
 _Triples = Int[np.ndarray, "T 3"]
 

@@ -19,6 +19,7 @@ from kg.store.facts import Difference, Facts, Mark, Rows
 from kg.store.labels import labels
 from kg.store.sparql import Answer, Results
 from kg.store.syntaxes import syntax_of
+from kg.store.terms import term_of, term_text
 from kg.store.writing import write
 
 if TYPE_CHECKING:
@@ -256,20 +257,8 @@ class Store:
         return (quad for quad in self.match(subject, predicate) if quad.graph_name != _PREDICTIONS)
 
     def term(self, text: str) -> ox.NamedNode | ox.BlankNode:
-        """The term a person wrote: an IRI (in <> or not), `prefix:name` with a prefix of this store, or `_:label`.
-
-        UserError for anything else.
-        """
-        prefixes = self.manifest["prefixes"]
-        prefix, colon, name = text.partition(":")
-        try:
-            if prefix == "_":
-                return ox.BlankNode(name)
-            if colon and prefix in prefixes and not name.startswith("//"):
-                return ox.NamedNode(prefixes[prefix] + name)
-            return ox.NamedNode(text.removeprefix("<").removesuffix(">"))
-        except ValueError as error:
-            raise UserError(f"{text!r} is no IRI, prefix:name or _:label ({error})") from None
+        """The term a person wrote, with the prefixes of this store: see kg.store.terms.term_of."""
+        return term_of(text, self.manifest["prefixes"])
 
     def sparql(
         self, query: str, *, with_predictions: bool = False, timeout_seconds: int | float = QUERY_SECONDS
@@ -393,16 +382,6 @@ class Store:
         is one edge.
         """
         return interop.to_networkx(self.terms(), self.facts(), labels(self.texts))
-
-
-def term_text(term: ox.NamedNode | ox.BlankNode | ox.Triple) -> str:
-    """An entity as terms() writes it."""
-    return term.value if isinstance(term, ox.NamedNode) else str(term)
-
-
-def node(text: str) -> ox.NamedNode | ox.BlankNode:
-    """The entity that term_text wrote so. ValueError where none is."""
-    return ox.BlankNode(text[2:]) if text.startswith("_:") else ox.NamedNode(text)
 
 
 def _quad(fact: ox.Quad | ox.Triple) -> ox.Quad:

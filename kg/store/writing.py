@@ -43,16 +43,17 @@ class _Counted:
 
     def __iter__(self) -> Iterator[Quad]:
         kind = self._kind
+        graphs, literals, triple_terms, objection_to = kind.graphs, kind.literals, kind.triple_terms, kind.objection
         for quad in self._quads:
-            if not kind.graphs and not isinstance(quad.graph_name, DefaultGraph):
+            if not graphs and not isinstance(quad.graph_name, DefaultGraph):
                 holders = ", ".join(name for name, each in SYNTAXES.items() if each.graphs)
                 reason = f"{kind.name} holds no named graph, as {quad.graph_name} is: expected one of {holders}"
                 raise UserError(f"{self._out}: {reason}")
-            if not kind.literals and isinstance(quad.object, Literal | Triple):
+            if not literals and isinstance(quad.object, Literal | Triple):
                 continue
-            if not kind.triple_terms and isinstance(quad.object, Triple):
+            if not triple_terms and isinstance(quad.object, Triple):
                 raise UserError(f"{self._out}: {kind.name} holds no triple term, as {one_line(str(quad.object))} is")
-            objection = kind.objection(quad)
+            objection = objection_to(quad)
             if objection:
                 raise UserError(f"{self._out}: {objection}")
             self.count += 1

@@ -18,7 +18,7 @@ from kg.query.plausibility import Plausibility
 from kg.query.predictor import Predictor
 from kg.store import sparql
 from kg.store.sparql import Functions, Term
-from kg.store.store import term_text
+from kg.store.terms import term_text
 
 _CACHE = 1 << 28  # bytes of rows of scores, and as many of probabilities and of known answers
 
