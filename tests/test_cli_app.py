@@ -65,6 +65,27 @@ def test_help_has_examples_that_the_command_reads(name: str) -> None:
     assert all(len(line) <= 80 for line in help.splitlines())
 
 
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_on_a_page_are_those_of_today(page: Path) -> None:
+    """Command lines that stand alone, and those in a text that name an option."""
+    text = page.read_text(encoding="utf-8")
+    lines = re.findall(r"^ {4,}(kg [a-z].*)$", text, re.MULTILINE) + re.findall(r"`(kg [a-z]+ [^`]*--[^`]*)`", text)
+    for line in lines:
+        words = line.partition("  #")[0].replace("\n", " ").split()
+        assert words[1] in COMMANDS, line
+        known = {flag for param in COMMANDS[words[1]].params for flag in [*param.opts, *param.secondary_opts]}
+        asked = {word.partition("=")[0] for word in words if re.match(r"--?[a-z]", word)} - {"--help"}
+        assert asked <= known, f"{line}: {asked - known}"
+
+
+def test_every_command_that_prints_has_json() -> None:
+    without = {name for name, each in COMMANDS.items() if "json_" not in {param.name for param in each.params}}
+    assert without == {"sparql"}  # which has --format json
+
+
 def test_help_begins_with_what_a_newcomer_needs() -> None:
     listed = done("--help")
     first = listed.partition("Start here:\n")[2].partition("\n\n")[0]

@@ -1,5 +1,6 @@
 """`kg export`."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ def test_export(country_model: Path, tmp_path: Path) -> None:
     done("export", country_model, tmp_path / "vectors.tsv")
     first = (tmp_path / "vectors.tsv").read_text().splitlines()[0].split("\t")
     assert first[0] == "table.weight" and first[1].startswith(EX) and len(first) == 34
+    assert json.loads(done("export", country_model, tmp_path / "vectors.tsv", "--json"))["file"].endswith("vectors.tsv")
     assert ".npz or .tsv" in refused("export", country_model, tmp_path / "vectors.pickle")
     assert "No such file" in refused("export", country_model, tmp_path / "nowhere" / "vectors.npz")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["vectors.npz", "vectors.tsv"]

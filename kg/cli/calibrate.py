@@ -1,13 +1,13 @@
 """`kg calibrate`."""
 
 from kg.cli.command import MODELS, command
-from kg.cli.console import ConsoleProgress, say
-from kg.cli.options import Device, ModelPath, device_named
+from kg.cli.console import ConsoleProgress, print_json, say
+from kg.cli.options import Device, Json, ModelPath, device_named
 from kg.errors import UserError
 
 
 @command(MODELS, "kg calibrate model")
-def calibrate(model: ModelPath, device: Device = "cpu") -> None:
+def calibrate(model: ModelPath, device: Device = "cpu", json_: Json = False) -> None:
     """Fit a model's probabilities anew.
 
     On its valid facts, as `kg train` does at its end.
@@ -22,4 +22,8 @@ def calibrate(model: ModelPath, device: Device = "cpu") -> None:
     found = calibration_of(calibrated)
     if calibrated is bundle or found is None:
         raise UserError(f"{model} was trained without valid facts: there is nothing to calibrate it on")
-    say(f"{model}: calibrated on {len(bundle.dataset.valid):,} valid facts ({found.shape})")
+    facts = len(bundle.dataset.valid)
+    if json_:
+        print_json({"model": str(model), "valid_facts": facts, "shape": found.shape})
+    else:
+        say(f"{model}: calibrated on {facts:,} valid facts ({found.shape})")

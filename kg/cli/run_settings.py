@@ -61,17 +61,13 @@ class RunSettings:
 
     def varied(self, run: "Run") -> "Run":
         """The run with what the user named in its place. UserError for what it has no use for."""
+        given = {name: getattr(self, name) for name in ("dim", "epochs", "lr", "batch_size", "precision", "seed")}
+        given = {name: value for name, value in given.items() if value is not None}
+        if not given:
+            return run
         from kg.training.variation import varied
 
-        return varied(
-            run,
-            dim=self.dim,
-            epochs=self.epochs,
-            lr=self.lr,
-            batch_size=self.batch_size,
-            precision=self.precision,
-            seed=self.seed,
-        )
+        return varied(run, **given)
 
     def say_unused(self, run: dict[str, Any]) -> None:
         """A resumed model keeps its own settings: say where the command line asks for others."""
