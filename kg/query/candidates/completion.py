@@ -10,7 +10,7 @@ from kg.errors import UserError
 from kg.progress import SILENT, Progress
 from kg.query.candidates.annotations import Origin
 from kg.query.candidates.candidate import Candidates
-from kg.query.candidates.files import check_writable, is_rdf, write_candidates
+from kg.query.candidates.files import check_writable, format_of, write_candidates
 from kg.query.explain.evidence import counted
 from kg.query.predictor import Predictor
 from kg.search.type_constraints import Constraint
@@ -73,6 +73,6 @@ def complete_into(
     found = completion.candidates(predictor, out.with_name(f".{out.name}.search"), progress)
     known = predictor.knowledge
     origin = Origin.of(predictor.bundle, known.data, known.generation, started, completion.to_json())
-    counts = counted(predictor.plausibility, found, progress) if evidence and is_rdf(out) else None
+    counts = counted(predictor.plausibility, found, progress) if evidence and format_of(out).is_rdf else None
     write_candidates(found, out, origin, rdf11, counts)
     return found
