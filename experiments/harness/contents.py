@@ -127,7 +127,7 @@ CLAIMS: dict[str, Callable[[dict[str, Any]], str]] = {
     "load_speed": lambda r: f"a store loads {r['lines']:,} lines in {r['ratio']} times the time of rdflib's parser",
     "planted_paths": _planted,
     "refresh_speed": lambda r: (
-        f"where {r['changed']:,} facts of {r['facts']:,} changed, to refresh takes {r['ratio']} times what reading all does"
+        f"after {r['changed']:,} changes to {r['facts']:,} facts, refresh takes {r['ratio']} of the time to read all"
     ),
     "regularizers": lambda r: (
         "ComplEx's test MRR by norm: " + ", ".join(f"{name} {row['test_mrr']:.3f}" for name, row in r["norms"].items())
