@@ -44,7 +44,11 @@ class ConsoleProgress(Progress):
     """
 
     def __init__(self) -> None:
-        columns = (TextColumn("{task.description}"), BarColumn(12), TextColumn("{task.fields[counts]}"))
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(6),
+            TextColumn("{task.fields[counts]}", markup=False),
+        )
         self._bar = Bar(*columns, console=err, transient=True, disable=not err.is_terminal, auto_refresh=False)
         self._task: TaskID | None = None
         self._what = ""
@@ -72,18 +76,22 @@ class ConsoleProgress(Progress):
         elif done != total and now - self._shown < _SECONDS_BETWEEN:
             return
         self._shown = now
-        said = [counts(done, total, now - self._began), figures() if figures else ""]
-        self._bar.update(self._task, total=total, completed=done, counts=", ".join(filter(None, said)))
+        said = counts(done, total, now - self._began, figures() if figures else "")
+        description = "" if figures else what  # figures say what is done, and fill a line of 80 columns
+        self._bar.update(self._task, total=total, completed=done, description=description, counts=said)
         self._bar.refresh()
 
 
-def counts(done: int, total: int | None, seconds: float) -> str:
-    """'1,000 of 4,000, 0:03 left'; where nobody knows the total, '1,000, 500 a second'."""
+def counts(done: int, total: int | None, seconds: float, figures: str = "") -> str:
+    """'1,000 of 4,000, 0:03 left', with the figures in place of the numbers where there are any; where nobody knows the
+    total, '1,000, 500 a second'.
+    """
     if total is None:
         return f"{done:,}, {done / seconds:,.0f} a second" if done and seconds else f"{done:,}" if done else ""
+    figures = figures or f"{done:,} of {total:,}"
     if not 0 < done < total:
-        return f"{done:,} of {total:,}"
+        return figures
     left = round(seconds * (total - done) / done)
     minutes, left = divmod(left, 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{done:,} of {total:,}, {f'{hours}:{minutes:02}' if hours else minutes}:{left:02} left"
+    return f"{figures}, {f'{hours}:{minutes:02}' if hours else minutes}:{left:02} left"
