@@ -18,7 +18,6 @@ from kg import bundle as bundles
 from kg.bundle import Bundle
 from kg.errors import UserError
 from kg.graph.dataset import Dataset
-from kg.graph.known import reflexive_relations
 from kg.graph.vocabulary import Vocabulary
 from kg.models.complex import ComplEx
 from kg.models.scorer import WORST, Scorer
@@ -188,9 +187,7 @@ def probabilities(calibration: Calibration, scorer: Scorer, given: Dataset) -> t
 def candidate_facts(given: Dataset) -> Tensor:
     """Which (relation, head, tail) are not known, loops only where there are any."""
     diagonal = torch.eye(given.num_entities, dtype=torch.bool)
-    left = (~diagonal).repeat(given.num_relations, 1, 1) | reflexive_relations(given.train, given.num_relations)[
-        :, None, None
-    ]
+    left = (~diagonal).repeat(given.num_relations, 1, 1) | given.known("train").reflexive[:, None, None]
     left[given.train[:, 1], given.train[:, 0], given.train[:, 2]] = False
     return left
 
@@ -222,7 +219,7 @@ def test_logits_are_the_weights_times_the_features() -> None:
 
 def test_reflexive_relations_by_hand() -> None:
     given = replace(data(1, 1), train=torch.tensor([[0, 0, 1], [1, 2, 1], [0, 3, 0]]))
-    assert reflexive_relations(given.train, given.num_relations).tolist() == [False, False, True, True]
+    assert given.known("train").reflexive.tolist() == [False, False, True, True]
 
 
 def test_without_facts_to_fit_on() -> None:
@@ -336,7 +333,7 @@ def test_the_pool_is_the_candidates_of_training() -> None:
     sample = sample_candidates(
         QueryScores.of_training(informed(given), given, 1.0),
         given.valid,
-        reflexive=reflexive_relations(given.train, given.num_relations),
+        reflexive=given.known("train").reflexive,
     )
     candidates = candidate_facts(given)
     assert sample.size == candidates.sum()

@@ -81,7 +81,7 @@ class KnownAnswers:
 
     @cached_property
     def reflexive(self) -> Bool[Tensor, " R"]:
-        """Which relations have a known fact of an entity with itself: of the others that is no candidate."""
+        """Which relations hold between some entity and itself: (h, r, h) is a candidate of these alone."""
         head, relation = (each.repeat_interleave(self.offsets.diff()) for each in self.heads_and_relations())
         found = torch.zeros(2 * self.num_relations, dtype=torch.bool, device=self.tails.device)
         found[relation[head == self.tails]] = True
@@ -103,13 +103,6 @@ class KnownAnswers:
         relation = self.questions % num
         facts = torch.bincount(relation, self.offsets.diff().double(), minlength=num)
         return (facts / torch.bincount(relation, minlength=num).clamp(min=1)).float()
-
-
-def reflexive_relations(hrt: Int[Tensor, "T 3"], num_relations: int) -> Bool[Tensor, " R"]:
-    """Which relations hold between some entity and itself: (h, r, h) is a candidate of these alone."""
-    found = torch.zeros(num_relations, dtype=torch.bool, device=hrt.device)
-    found[hrt[hrt[:, 0] == hrt[:, 2], 1]] = True
-    return found
 
 
 def spans(start: Int[Tensor, " B"], count: Int[Tensor, " B"]) -> tuple[Int[Tensor, " K"], Int[Tensor, " K"]]:

@@ -9,7 +9,6 @@ from torch import Tensor
 from kg import bundle as bundles
 from kg.bundle import Bundle
 from kg.graph.dataset import Dataset
-from kg.graph.known import reflexive_relations
 from kg.models.scorer import Scorer
 from kg.probability.calibration import SHAPES, Calibration
 from kg.probability.candidate_sample import CandidateSample, sample_candidates
@@ -42,10 +41,9 @@ def fit_calibration(
     if not len(dataset.valid):
         return None
     scores, valid = QueryScores.of_training(scorer, dataset, temperature), dataset.valid.to(scorer.device)
-    reflexive = reflexive_relations(dataset.train, dataset.num_relations)
 
     def drawn(seed: int) -> CandidateSample:
-        return sample_candidates(scores, valid, reflexive, seed=seed, progress=progress)
+        return sample_candidates(scores, valid, scores.known.reflexive, seed=seed, progress=progress)
 
     sample = drawn(seed)
     if not bool(sample.is_true.any()):

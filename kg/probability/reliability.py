@@ -18,7 +18,6 @@ from torch import Tensor
 from kg.errors import UserError, extra
 from kg.evaluation.average_precision import average_precision
 from kg.graph.dataset import PARTS, Dataset
-from kg.graph.known import reflexive_relations
 from kg.models.scorer import Scorer
 from kg.probability.calibration import Calibration
 from kg.probability.candidate_sample import sample_candidates
@@ -125,8 +124,7 @@ def held_out_reliability(
     known = dataset.known(*(PARTS if part == "test" else ("train", "valid"))).to(scorer.device)
     facts = dataset.part(part).to(scorer.device)
     scores = QueryScores.of_training(scorer, dataset, temperature)
-    reflexive = reflexive_relations(dataset.train, dataset.num_relations)
-    sample = sample_candidates(scores, facts, reflexive, known, seed, progress)
+    sample = sample_candidates(scores, facts, scores.known.reflexive, known, seed, progress)
     share = len(facts) / (len(dataset.valid) + len(dataset.test))
     probability = calibration.of_sample(sample)
     if part == "test":

@@ -102,9 +102,9 @@ class Evidence:
 
     def to_json(self) -> dict[str, Any]:
         subject, predicate, object_ = self.fact
-        told = asdict(self)
-        del told["fact"]
-        return {"subject": subject, "predicate": predicate, "object": object_, **told, "count": self.count}
+        others = asdict(self)
+        del others["fact"]
+        return {"subject": subject, "predicate": predicate, "object": object_, **others, "count": self.count}
 
     def __str__(self) -> str:
         return "\n".join(self._lines())
@@ -302,8 +302,8 @@ class _Case:
             return
         head, wanted = self._tensor([[own], [relation]])
         queries = Queries(head, wanted, graph)
-        told = (part.attention_weights(queries) for part in self.scorer.modules() if isinstance(part, Scorer))
-        looks = next((each for each in told if each is not None), None)
+        weights = (part.attention_weights(queries) for part in self.scorer.modules() if isinstance(part, Scorer))
+        looks = next((each for each in weights if each is not None), None)
         if looks is None:
             return
         seen = []
