@@ -192,7 +192,7 @@ TESTED_BY = {
     "cli_options": "cli_app",
     "cli_publish": "publish",
     "cli_run_settings": "cli_train",
-    "cli_source": "cli_train",
+    "cli_interruption": "cli_train",
     "cli_tables": "cli_evaluate",
     "cli_tune": "cli_studies",
     "compiled": "mining",

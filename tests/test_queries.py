@@ -43,7 +43,7 @@ def scored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Store, Sc
     options = ["--model", "distmult", "--dim", "8", "--epochs", "2"]
     with Store(folder / "world.kg", create=True) as store:
         store.load(str(shipped("world.ttl")))
-        with pytest.MonkeyPatch.context() as patched:  # a calibration on fewer candidates: it is no better than the model
+        with pytest.MonkeyPatch.context() as patched:  # calibrated on fewer candidates, as the model is
             patched.setattr("kg.probability.candidate_sample._QUESTIONS", 1 << 13)
             patched.setattr("kg.probability.candidate_sample._ROWS", 1 << 14)
             trained = CliRunner().invoke(app, ["train", str(store.path), str(folder / "world.model"), *options])

@@ -5,8 +5,8 @@ from typing import Annotated
 
 from kg.cli.command import MODELS, command
 from kg.cli.console import ConsoleProgress, out, print_json, say
+from kg.cli.interruption import saving
 from kg.cli.options import HOW, MODEL, OUTPUT, Device, Json, Source, device_named, option
-from kg.cli.source import saving
 from kg.cli.tables import leaderboard_table
 
 

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from kg.cli.command import START, command
 from kg.cli.console import ConsoleProgress, note, print_json, say
+from kg.cli.interruption import saving
 from kg.cli.options import (
     FACTS,
     HOW,
@@ -20,7 +21,6 @@ from kg.cli.options import (
     option,
 )
 from kg.cli.run_settings import RunSettings
-from kg.cli.source import saving
 
 
 @command(

@@ -1,4 +1,4 @@
-"""What commands that train have in common: how they stop."""
+"""How a command that trains is stopped."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
