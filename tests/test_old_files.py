@@ -11,6 +11,8 @@ from typer.testing import CliRunner
 
 from kg.bundle import Bundle
 from kg.cli.app import app
+from kg.errors import UserError
+from kg.training.train import resume
 
 FIXTURES = Path(__file__).parent / "fixtures"
 MODELS = ("complex", "rescal", "rescal_tied", "rules", "combine")
@@ -63,3 +65,12 @@ def test_they_can_be_calibrated(here: Path, tmp_path: Path, model: str) -> None:
     shutil.copytree(here / model, tmp_path / model)
     assert CliRunner().invoke(app, ["calibrate", str(tmp_path / model)], catch_exceptions=False).exit_code == 0
     assert Bundle.load(tmp_path / model).calibration is not None
+    with pytest.raises(UserError, match=r"was trained by kg 0\.1\.0"):  # a newer generation, and still their training
+        resume(tmp_path / model)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_their_training_does_not_go_on(here: Path, model: str) -> None:
+    with pytest.raises(UserError, match=r"was trained by kg 0\.1\.0") as refused:
+        resume(here / model)
+    assert "\n" not in str(refused.value)
