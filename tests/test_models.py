@@ -354,10 +354,14 @@ def test_a_tiny_graph_is_learned(make: Made) -> None:
     )
     if make.reads_graph:  # most of the graph must be left
         run = varied(run, optimizer=partial(Adam, lr=0.02), batch_size=4, epochs=20)
-    fit = run.trainer(data)
-    losses = [epoch.loss for epoch in fit]
-    assert losses[-1] < losses[0]
-    assert evaluate(fit.scorer, data, "train").metrics().mrr == 1
+    fit, losses, mrr = run.trainer(data), [], 0.0
+    for epoch in fit:
+        losses.append(epoch.loss)
+        if epoch.number % 10 == 0:
+            mrr = evaluate(fit.scorer, data, "train").metrics().mrr
+            if mrr == 1:
+                break
+    assert losses[-1] < losses[0] and mrr == 1
 
 
 # The formulas, on paper
