@@ -103,6 +103,24 @@ class Bundle:
             calibration.get("probability"),
         )
 
+    @classmethod
+    def load_for(cls, dataset: Dataset, path: Path | str, what: str) -> "Bundle":
+        """A model to be `what` of another, its base or a part: UserError where it was trained on other facts."""
+        trained = cls.load(path)
+        if trained.dataset.digest() != dataset.digest():
+            raise UserError(f"{path} was trained on other facts: it cannot be the {what} here")
+        return trained
+
+    def start(self, scorer: Scorer, what: str) -> None:
+        """Give a scorer, `what` of another, the weights of this one; UserError where it is declared otherwise."""
+        declared = f"{self.path} is not what the {what} is declared as"
+        if type(self.scorer) is not type(scorer):  # whose weights may be of the same shapes
+            raise UserError(f"{declared}: {type(self.scorer).__name__}, not {type(scorer).__name__}")
+        try:
+            scorer.load_state_dict(self.scorer.state_dict())
+        except RuntimeError as error:
+            raise UserError(f"{declared}: {' '.join(str(error).split())}") from error
+
     @property
     def sha256(self) -> str:
         """Of its manifest, which lists the sha256 of every file: the same for two copies of a model only."""

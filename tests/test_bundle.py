@@ -25,9 +25,8 @@ from kg.models.gated import Gated
 from kg.models.neighbourhood import NeighbourhoodTransformer
 from kg.models.ntn import NTN
 from kg.models.rescal import RESCAL
-from kg.training.gradient_descent import Descent, GradientDescent
+from kg.training.gradient_descent import Descent, GradientDescent, Plateau
 from kg.training.run import Run
-from kg.training.schedules import Plateau
 from kg.training.train import resume
 
 RUN = Run(

@@ -25,11 +25,10 @@ from kg.models.rescal import RESCAL
 from kg.models.scorer import Scorer
 from kg.models.transe import TransE
 from kg.training.algorithm import Epoch
-from kg.training.gradient_descent import Descent, GradientDescent
+from kg.training.gradient_descent import Descent, GradientDescent, Plateau, WarmUp
 from kg.training.objectives import Batch, KvsAll, NegativeSampling, Objective, OneVsAll, RelationPrediction
 from kg.training.regularizers import N3
 from kg.training.run import Run
-from kg.training.schedules import Plateau, WarmUp
 
 PLAIN = Run(partial(ComplEx, dim=4), GradientDescent(partial(Adam, lr=0.01), batch_size=150, epochs=4))
 RUNS = {

@@ -21,12 +21,11 @@ from kg.models.gated import Gated
 from kg.models.neighbourhood import NeighbourhoodTransformer
 from kg.studies.presets import preset, presets, written
 from kg.training.ensembles.stacking import Stacking
-from kg.training.gradient_descent import GradientDescent
+from kg.training.gradient_descent import GradientDescent, Plateau
 from kg.training.objectives import MaskedEntity, NegativeSampling
 from kg.training.recipes import default_run
 from kg.training.regularizers import N3
 from kg.training.run import Run
-from kg.training.schedules import Plateau
 
 UMLS = Path(__file__).parents[1] / "experiments" / "presets" / "umls.py"
 
@@ -181,11 +180,10 @@ from functools import partial
 from torch.optim import Adagrad
 
 from kg.models.distmult import DistMult
-from kg.training.gradient_descent import GradientDescent
+from kg.training.gradient_descent import GradientDescent, Plateau
 from kg.training.objectives import NegativeSampling
 from kg.training.regularizers import N3
 from kg.training.run import Run
-from kg.training.schedules import Plateau
 
 
 def best() -> Run:

@@ -13,11 +13,11 @@ from kg.errors import UserError
 from kg.graph.dataset import Dataset
 from kg.graph.vocabulary import Vocabulary
 from kg.models import SCORERS
+from kg.training.gradient_descent import WarmUp
 from kg.training.objectives import KvsAll, OneVsAll
 from kg.training.recipes import FAMILIES, default_run
 from kg.training.regularizers import N3
 from kg.training.run import Run
-from kg.training.schedules import WarmUp
 
 WITHOUT = ("gated", "combine", "rank_ensemble")  # of what parts, is for the caller to say
 

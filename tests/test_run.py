@@ -23,11 +23,10 @@ from kg.models.neighbourhood import NeighbourhoodTransformer
 from kg.models.rescal import RESCAL
 from kg.models.scorer import EmbeddingScorer, Scorer
 from kg.models.transe import TransE
-from kg.training.gradient_descent import GradientDescent
+from kg.training.gradient_descent import GradientDescent, Plateau, WarmUp
 from kg.training.objectives import KvsAll, MaskedEntity, NegativeSampling, OneVsAll, RelationPrediction
 from kg.training.regularizers import F2, L1, N3, Regularizer
 from kg.training.run import Run
-from kg.training.schedules import Plateau, WarmUp
 
 PLAIN = Run(partial(ComplEx, dim=4), GradientDescent(partial(Adam, lr=0.01)))
 NESTED = Run(

@@ -30,10 +30,9 @@ from kg.models.gated import Gated
 from kg.models.neighbourhood import NeighbourhoodTransformer
 from kg.models.scorer import Scorer
 from kg.training import train as training
-from kg.training.gradient_descent import Descent, GradientDescent
+from kg.training.gradient_descent import Descent, GradientDescent, Plateau, WarmUp
 from kg.training.objectives import NegativeSampling, OneVsAll
 from kg.training.run import Run
-from kg.training.schedules import Plateau, WarmUp
 from kg.training.train import Interrupted, resume, train
 
 RUN = Run(

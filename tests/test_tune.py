@@ -24,8 +24,7 @@ from kg.studies.tune import Tuned, tune
 from kg.training.ensembles.rank_weights import RankWeighing
 from kg.training.ensembles.stacking import Stacking
 from kg.training.gradient_descent import Descent, GradientDescent
-from kg.training.recipes import FAMILIES, bilinear, default_run, recipe
-from kg.training.recipes.recipe import Recipe
+from kg.training.recipes import FAMILIES, Recipe, bilinear, default_run, recipe
 from kg.training.recipes.space import AGAINST_ALL, COMMON, NUCLEAR, Choice, Real, Space
 from kg.training.run import Run
 from kg.training.train import Interrupted

@@ -26,11 +26,10 @@ from kg.models.frequency import Frequency
 from kg.models.neighbourhood import NeighbourhoodTransformer
 from kg.models.tucker import TuckER
 from kg.training.algorithms.counting import Counting
-from kg.training.gradient_descent import GradientDescent
+from kg.training.gradient_descent import GradientDescent, Plateau, WarmUp
 from kg.training.objectives import KvsAll, OneVsAll
 from kg.training.regularizers import N3
 from kg.training.run import Run
-from kg.training.schedules import Plateau, WarmUp
 
 
 def neighbourhood() -> Run:

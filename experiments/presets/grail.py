@@ -13,10 +13,9 @@ from functools import partial
 from torch.optim import Adam
 
 from kg.models.neighbourhood import NeighbourhoodTransformer
-from kg.training.gradient_descent import GradientDescent
+from kg.training.gradient_descent import GradientDescent, WarmUp
 from kg.training.objectives import OneVsAll
 from kg.training.run import Run
-from kg.training.schedules import WarmUp
 
 
 def fb237_v1() -> Run:

@@ -19,11 +19,10 @@ from kg.models.rules import RuleScorer
 from kg.models.transe import TransE
 from kg.training.algorithms.als import ALS
 from kg.training.algorithms.mining import Mining
-from kg.training.gradient_descent import GradientDescent
+from kg.training.gradient_descent import GradientDescent, Plateau
 from kg.training.objectives import OneVsAll
 from kg.training.regularizers import N3
 from kg.training.run import Run
-from kg.training.schedules import Plateau
 
 
 def rescal() -> Run:

@@ -24,11 +24,10 @@ from kg.models.rules import RuleScorer
 from kg.models.transe import TransE
 from kg.models.tucker import TuckER
 from kg.training.algorithms.mining import Mining
-from kg.training.gradient_descent import GradientDescent
+from kg.training.gradient_descent import GradientDescent, Plateau
 from kg.training.objectives import KvsAll, NegativeSampling, OneVsAll, RelationPrediction
 from kg.training.regularizers import N3
 from kg.training.run import Run
-from kg.training.schedules import Plateau
 
 FAST = OneVsAll(max_answers=8)
 

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor, nn
 
+from kg.bundle import Bundle
 from kg.errors import UserError, check_choice
 from kg.graph.dataset import Dataset
 from kg.graph.graph import Graph
@@ -27,8 +28,6 @@ from kg.training.objectives import (
     RelationPrediction,
 )
 from kg.training.regularizers import REGULARIZERS, Regularizer
-from kg.training.schedules import SCHEDULES, Plateau, WarmUp
-from kg.training.warm_start import start_as
 
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adam": torch.optim.Adam,
@@ -36,6 +35,34 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adagrad": torch.optim.Adagrad,
 }
 _CHECK_EVERY = 50  # steps between looks at the loss on a GPU, where each look waits for the device
+
+
+@final
+@dataclass(frozen=True)
+class Plateau:
+    """After more than `patience` validations in a row without a better MRR the rate falls to `factor` of itself."""
+
+    factor: float = 0.95
+    patience: int = 1
+
+
+@final
+@dataclass(frozen=True)
+class WarmUp:
+    """The learning rate rises linearly over the first `share` of all steps, then falls linearly to nothing."""
+
+    share: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.share < 1:
+            raise UserError(f"share must be at least 0 and below 1: got {self.share:g}")
+
+    def factor(self, progress: float) -> float:
+        """Of the rate, after this share of all steps."""
+        return progress / self.share if progress < self.share else (1 - progress) / (1 - self.share)
+
+
+SCHEDULES: dict[str, type[Plateau] | type[WarmUp]] = {"plateau": Plateau, "warm_up": WarmUp}
 
 
 @final
@@ -102,7 +129,7 @@ class GradientDescent(Iterative):
         if self.base:
             if not isinstance(scorer, _OnABase):
                 raise UserError(f"{type(scorer).__name__} has no base that could start as {self.base}")
-            start_as(scorer.base, "base", dataset, self.base)
+            Bundle.load_for(dataset, self.base, "base").start(scorer.base, "base")
         elif isinstance(scorer, _OnABase) and scorer.frozen:
             raise UserError("a frozen base must have been trained before: give its folder, base=...")
 

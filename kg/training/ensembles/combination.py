@@ -16,7 +16,6 @@ from kg.training.ensembles.rank_weights import RankWeighing
 from kg.training.ensembles.stacking import Stacking
 from kg.training.recipes import default_run
 from kg.training.run import Run
-from kg.training.warm_start import trained_on
 
 COMBINING: dict[str, Callable[[tuple[str, ...]], EnsembleFitting]] = {
     "combine": Stacking,
@@ -44,7 +43,9 @@ def combination(
 
     def made(dataset: Dataset) -> Run:
         folders = {part: Path(f"{out}-{part}" if part in named else part) for part in parts}
-        found = {part: trained_on(dataset, folder, "part") for part, folder in folders.items() if bundle.exists(folder)}
+        found = {
+            part: Bundle.load_for(dataset, folder, "part") for part, folder in folders.items() if bundle.exists(folder)
+        }
         for part, settings in named.items():
             if part in found and (name := found[part].run["scorer"]["name"]) != part:
                 raise UserError(f"{folders[part]} holds a model {name}, not {part}: move it, or name it as the part")

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from kg.bundle import Bundle
 from kg.errors import UserError
 from kg.evaluation.ranking import Ranking
 from kg.graph.dataset import Dataset
@@ -18,7 +19,6 @@ from kg.models.ensemble import Ensemble
 from kg.models.scorer import Queries, Scorer
 from kg.newton import minimised
 from kg.training.algorithm import Epoch, Trainer, TrainingAlgorithm
-from kg.training.warm_start import start_as
 
 _BATCH = 128  # questions scored at once
 _ROWS = 1024  # questions whose rivals are held in float64 at once
@@ -140,7 +140,7 @@ class EnsembleFitting(TrainingAlgorithm, ABC):
             has = f"{type(scorer).__name__} has {len(parts)} parts"
             raise UserError(f"{has} that must have been trained before: parts names {len(self.parts)} folders")
         for part, model in zip(parts, self.parts, strict=True):
-            start_as(part, "part", dataset, model)
+            Bundle.load_for(dataset, model, "part").start(part, "part")
 
     @final
     def trainer(self, scorer: Scorer, dataset: Dataset, seed: int, device: torch.device | str = "cpu") -> "Gathering":

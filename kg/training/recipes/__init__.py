@@ -1,18 +1,24 @@
-"""Recipes by the name of a model. Asking for one imports its family alone.
+"""Recipes by the name of a model: what a newcomer who names only the model gets, and what tuning varies of it.
+
+Asking for one imports its family alone.
 
 The settings were chosen on the valid parts of umls, and of larger graphs too for rescal, transe, distmult and complex.
 """
 
 import inspect
 from collections.abc import Callable
+from dataclasses import dataclass
 from pkgutil import resolve_name
 
 from kg.errors import UserError
 from kg.graph.dataset import Dataset
 from kg.models import scorer_class
-from kg.training.recipes.recipe import Recipe
+from kg.training.objectives import OneVsAll
 from kg.training.recipes.space import COMMON, Space
 from kg.training.run import Run
+
+_SMALL = 5_000  # entities: below it a minute or two is enough for any model, and small vectors overfit less
+_SPARSE = 5.0  # training facts an entity: below it the nuclear norm has to do more
 
 FAMILIES = {
     "rescal": "kg.training.recipes.dropout",
@@ -47,6 +53,14 @@ FAMILIES = {
 }
 
 
+@dataclass(frozen=True)
+class Recipe:
+    """default_run: from a graph (its size decides) to a Run; None where only the caller can say, of what parts."""
+
+    space: Space
+    default_run: Callable[[Dataset], Run] | None = None
+
+
 def recipe(model: str) -> Recipe:
     """The recipe of a model, from the RECIPES of its family; without one, a search of the arguments that most scorers
     have, and no default. UserError where there is no such model.
@@ -65,3 +79,24 @@ def default_run(model: str) -> Callable[[Dataset], Run]:
     if not found:
         raise UserError(f"{model} has no default settings yet: give a Run in Python")
     return found
+
+
+# What families ask of a graph
+
+
+def is_small(dataset: Dataset) -> bool:
+    return dataset.num_entities < _SMALL
+
+
+def is_sparse(dataset: Dataset) -> bool:
+    return len(dataset.train) < _SPARSE * dataset.num_entities
+
+
+def nuclear_weight(dataset: Dataset) -> float:
+    """Of N3."""
+    return 0.01 if is_small(dataset) else 0.1 if is_sparse(dataset) else 0.05
+
+
+def one_vs_all(dataset: Dataset) -> OneVsAll:
+    """On a large graph, answers to a question share a row: as good after the same epochs, in half the time or less."""
+    return OneVsAll() if is_small(dataset) else OneVsAll(max_answers=8)

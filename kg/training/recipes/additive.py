@@ -7,12 +7,11 @@ from torch.optim import Adam
 from kg.graph.dataset import Dataset
 from kg.models import scorer_class
 from kg.training.algorithms.additive import Additive
-from kg.training.gradient_descent import GradientDescent
+from kg.training.gradient_descent import GradientDescent, Plateau
 from kg.training.objectives import OneVsAll
-from kg.training.recipes.recipe import Recipe, is_small
+from kg.training.recipes import Recipe, is_small
 from kg.training.recipes.space import COMMON, Choice, Space
 from kg.training.run import Run
-from kg.training.schedules import Plateau
 
 
 def _default(dataset: Dataset) -> Run:

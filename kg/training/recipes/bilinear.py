@@ -7,7 +7,7 @@ from torch.optim import Adagrad
 from kg.graph.dataset import Dataset
 from kg.models import scorer_class
 from kg.training.gradient_descent import GradientDescent
-from kg.training.recipes.recipe import Recipe, is_small, nuclear_weight, one_vs_all
+from kg.training.recipes import Recipe, is_small, nuclear_weight, one_vs_all
 from kg.training.recipes.space import AGAINST_ALL, BATCH, COMMON, NUCLEAR, Space
 from kg.training.regularizers import N3
 from kg.training.run import Run

@@ -5,7 +5,7 @@ from functools import partial
 from kg.graph.dataset import Dataset
 from kg.models import scorer_class
 from kg.training.algorithms.counting import Counting
-from kg.training.recipes.recipe import Recipe, is_sparse
+from kg.training.recipes import Recipe, is_sparse
 from kg.training.recipes.space import Real, Space
 from kg.training.run import Run
 

@@ -7,11 +7,10 @@ from torch.optim import Adam
 
 from kg.graph.dataset import Dataset
 from kg.models import scorer_class
-from kg.training.gradient_descent import GradientDescent
-from kg.training.recipes.recipe import Recipe, is_small, one_vs_all
+from kg.training.gradient_descent import GradientDescent, Plateau
+from kg.training.recipes import Recipe, is_small, one_vs_all
 from kg.training.recipes.space import AGAINST_ALL, BATCH, COMMON, DROPOUT, INIT, NUCLEAR, SAMPLED, Choice, Space
 from kg.training.run import Run
-from kg.training.schedules import Plateau
 
 
 def _recipe(model: str, lr: float, small: int, large: int, arguments: dict[str, Any], space: Space) -> Recipe:

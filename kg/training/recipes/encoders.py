@@ -10,7 +10,7 @@ from torch.optim import Adam
 from kg.graph.dataset import Dataset
 from kg.models import scorer_class
 from kg.training.gradient_descent import GradientDescent
-from kg.training.recipes.recipe import Recipe, is_small, one_vs_all
+from kg.training.recipes import Recipe, is_small, one_vs_all
 from kg.training.recipes.space import COMMON, DROPOUT, Choice, Space
 from kg.training.run import Run
 

@@ -1,6 +1,6 @@
 """Models made of others: only the caller can say of which."""
 
-from kg.training.recipes.recipe import Recipe
+from kg.training.recipes import Recipe
 from kg.training.recipes.space import DROPOUT, Space
 
 RECIPES = {

@@ -8,13 +8,12 @@ from torch.optim import Adagrad, Adam
 
 from kg.graph.dataset import Dataset
 from kg.models import scorer_class
-from kg.training.gradient_descent import GradientDescent
+from kg.training.gradient_descent import GradientDescent, WarmUp
 from kg.training.objectives import KvsAll, OneVsAll
-from kg.training.recipes.recipe import Recipe, is_small, is_sparse, nuclear_weight
+from kg.training.recipes import Recipe, is_small, is_sparse, nuclear_weight
 from kg.training.recipes.space import COMMON, DROPOUT, Choice, Space
 from kg.training.regularizers import N3
 from kg.training.run import Run
-from kg.training.schedules import WarmUp
 
 _FEW = 1_000  # entities: below it all answers of a question can be weighed at once, again and again
 

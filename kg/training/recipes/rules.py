@@ -6,7 +6,7 @@ from kg.graph.dataset import Dataset
 from kg.models import scorer_class
 from kg.training.algorithms.mining import Mining
 from kg.training.algorithms.path_regression import PathRegression
-from kg.training.recipes.recipe import Recipe, is_small, is_sparse
+from kg.training.recipes import Recipe, is_small, is_sparse
 from kg.training.recipes.space import Choice, Space
 from kg.training.run import Run
 
