@@ -1,7 +1,6 @@
 """A new training algorithm is one file and one line in ALGORITHMS."""
 
 import json
-import sys
 from functools import partial
 from pathlib import Path
 from pkgutil import resolve_name
@@ -9,6 +8,7 @@ from pkgutil import resolve_name
 import pytest
 import torch
 from runs import Noted
+from templates import module_of
 from torch.optim import Adam
 
 from kg.bundle import Bundle
@@ -22,68 +22,11 @@ from kg.training.gradient_descent import GradientDescent
 from kg.training.run import ALGORITHMS, Run
 from kg.training.train import resume, train
 
-DECAY = '''
-"""Decay: each epoch every weight shrinks."""
-
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import final
-
-import torch
-
-from kg.errors import UserError
-from kg.graph.dataset import Dataset
-from kg.models.scorer import Scorer
-from kg.training.algorithm import Epoch, Iterative, Trainer
-
-
-@final
-@dataclass(frozen=True)
-class Decay(Iterative):
-    """Multiply all weights by `factor` every epoch."""
-
-    factor: float = 0.5
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 < self.factor < 1:
-            raise UserError(f"factor must be above 0 and below 1: got {self.factor}", "factor")
-
-    def trainer(
-        self, scorer: Scorer, dataset: Dataset, seed: int, device: torch.device | str = "cpu"
-    ) -> "Decaying":
-        return Decaying(scorer, self, seed, device)
-
-
-@final
-class Decaying(Trainer):
-    """loss: the squares of all weights."""
-
-    algorithm: Decay
-    num_queries = num_steps = 1
-
-    def loss(self) -> float:
-        return sum(weight.detach().square().sum().item() for weight in self.scorer.parameters())
-
-    def __iter__(self) -> Iterator[Epoch]:
-        while not self.finished:
-            with torch.no_grad():
-                for weight in self.scorer.parameters():
-                    weight.mul_(self.algorithm.factor)
-            self._step_taken()
-            self.step = 0
-            self.epoch += 1
-            yield Epoch(self.epoch, self.loss(), self.num_queries, complete=True)
-'''
-
 
 def test_one_file_and_one_line(random_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "decay.py").write_text(DECAY)
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(sys.modules, "decay", raising=False)
+    decay = module_of("training algorithm", "decay", tmp_path, monkeypatch)
     monkeypatch.setitem(ALGORITHMS, "decay", "decay:Decay")
-    decay = resolve_name("decay:Decay")
-    run = Run(partial(ComplEx, dim=4), decay(0.25, epochs=3, valid_every=1))
+    run = Run(partial(ComplEx, dim=4), decay.Decay(0.25, epochs=3, valid_every=1))
     progress = Noted()
     trained = train(random_dataset, run, tmp_path / "model", progress=progress)
     assert [step for _, step, _ in progress.steps] == [1, 2, 3]
