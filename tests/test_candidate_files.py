@@ -1,22 +1,20 @@
 """Files of candidates: what goes out comes back, through other tools too; what is wrong in them is one line."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import final
 
 import pyoxigraph as ox
 import pytest
 import rdflib
+from templates import module_of
 
 from kg.errors import UserError
 from kg.namespaces import KG
 from kg.query.candidates.annotations import PREFIXES, Origin
 from kg.query.candidates.candidate import Candidate, Candidates
 from kg.query.candidates.files import FORMATS, read_candidates, read_with_origin, write_candidates
-from kg.query.candidates.format import LineFormat, refused_at
 from kg.store.store import Store
 
 EX = "http://example.org/"
@@ -245,23 +243,9 @@ def test_bad_rdf(tmp_path: Path) -> None:
         read_candidates(tmp_path / "found.tsv")
 
 
-@final
-class Names(LineFormat):
-    """A format as somebody else might add it: one class in a file of its own, and one line in FORMATS."""
-
-    def lines(self, candidates: Candidates, path: Path) -> Iterator[str]:
-        for each in candidates:
-            yield " ".join((each.subject, each.predicate, each.object))
-
-    def candidates(self, lines: Iterator[tuple[int, str]]) -> Iterator[Candidate]:
-        for number, line in lines:
-            with refused_at(number):
-                subject, predicate, object_ = line.split(" ")
-                yield Candidate(subject, predicate, object_, number, 0.0, False)
-
-
 def test_a_new_format_is_one_file_and_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(FORMATS, ".names", Names())
+    module = module_of("export format of candidates", "names", tmp_path, monkeypatch)
+    monkeypatch.setitem(FORMATS, ".names", module.Names())
     for name in ("found.names", "found.names.gz"):
         write_candidates(PLAIN, tmp_path / name, ORIGIN)
         read, origin = read_with_origin(tmp_path / name)

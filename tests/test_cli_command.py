@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from commands import COMMANDS, ROOT
+from templates import template
 
 from kg.cli.command import with_option
 from kg.errors import UserError
@@ -55,15 +56,6 @@ def test_how_texts_are_found() -> None:
     assert [bool(re.search(FLAG, text)) for text in found] == [True, False]
 
 
-COMMAND = '''
-
-@command(STORE, "kg hello world.kg --loud")
-def hello(store: StorePath, loud: Annotated[bool, option("How", None, "In capitals.", "--loud")] = False) -> None:
-    """Greet a store."""
-    say(f"hello {store}".upper() if loud else f"hello {store}")
-'''
-
-
 def test_a_new_command_is_one_function(tmp_path: Path) -> None:
     """Added to a copy of the sources, it runs, has help, and is found by the test that asks for its README line."""
     (tmp_path / "kg").symlink_to(tmp_path / "source")
@@ -72,7 +64,7 @@ def test_a_new_command_is_one_function(tmp_path: Path) -> None:
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_bytes(path.read_bytes())
     with (tmp_path / "source" / "cli" / "store.py").open("a") as file:
-        file.write(COMMAND)
+        file.write("\n\n" + template("command"))
 
     def ran(*arguments: str) -> str:
         command = [sys.executable, "-m", "kg", *arguments]
