@@ -80,6 +80,7 @@ def broken_deflate(content: bytes) -> bytes:
         (".bz2", bz2.compress(b"a\tr\tb\n" * 100)[:-12]),
         (".bz2", b"a\tr\tb\n"),
     ],
+    ids=["cut short", "no gzip", "broken deflate", "xz cut short", "no xz", "bz2 cut short", "no bz2"],
 )
 def test_a_damaged_archive_is_named(tmp_path: Path, suffix: str, content: bytes) -> None:
     (tmp_path / f"train.tsv{suffix}").write_bytes(content)
