@@ -25,6 +25,7 @@ os.environ["OMP_NUM_THREADS"] = "1"  # sums of more threads come in another orde
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
+COMMAND = "python experiments/harness/behaviour.py record OUT.json --data $KG_DATA"
 GRADIENT = ("complex", "rescal", "transe", "tucker", "neighbourhood", "compgcn")
 QUESTIONS = {
     "umls": ("(steroid, interacts_with, ?)", "(?, isa, conceptual_entity)"),
@@ -136,7 +137,7 @@ def record(out: Path, datasets: Path, folder: Path) -> None:
     recorder.models("world", store)
     versions = {"kg": kg.__version__, "torch": torch.__version__, "python": platform.python_version()}
     cpu = torch.backends.cpu.get_cpu_capability()
-    result = {"command": " ".join(sys.argv), **versions, "cpu_capability": cpu, "sha256": recorder.found}
+    result = {"command": COMMAND, **versions, "cpu_capability": cpu, "sha256": recorder.found}
     out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
