@@ -1,13 +1,13 @@
 """What the commands answer, as digests: run before and after a change of structure, the two files must be the same.
 
-    python experiments/harness/behaviour.py record OUT.json --data DATASETS [--keep FOLDER]
+    python experiments/harness/behaviour.py record OUT.json --data DATASETS [--when WORDS] [--keep FOLDER]
     python experiments/harness/behaviour.py compare BEFORE.json AFTER.json
 
 On umls, nations (folders below DATASETS) and a store of data/world.ttl it trains eight scorers, those that descend a
 gradient for three epochs, and records a sha256 of the weights (tensors in the order of the parameters and buffers, with
 their names left out) and of what evaluate, ask, complete, explain and sparql print as JSON; of the store, its facts as
-N-Triples. No path, time or manifest digest is in any of these. --keep: the models and the JSON texts stay there, to see
-what differs.
+N-Triples. No path, time or manifest digest is in any of these. --when: of which code this is, for people. --keep: the
+models and the JSON texts stay there, to see what differs.
 """
 
 import argparse
@@ -122,7 +122,7 @@ class Recorder:
         self.keep("world-dump", "\n".join(lines))
 
 
-def record(out: Path, datasets: Path, folder: Path) -> None:
+def record(out: Path, datasets: Path, when: str, folder: Path) -> None:
     import torch
 
     import kg
@@ -137,7 +137,7 @@ def record(out: Path, datasets: Path, folder: Path) -> None:
     recorder.models("world", store)
     versions = {"kg": kg.__version__, "torch": torch.__version__, "python": platform.python_version()}
     cpu = torch.backends.cpu.get_cpu_capability()
-    result = {"command": COMMAND, **versions, "cpu_capability": cpu, "sha256": recorder.found}
+    result = {"command": COMMAND, "when": when, **versions, "cpu_capability": cpu, "sha256": recorder.found}
     out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
@@ -157,6 +157,7 @@ def main() -> None:
     recording = commands.add_parser("record")
     recording.add_argument("out", type=Path)
     recording.add_argument("--data", type=Path, required=True)
+    recording.add_argument("--when", default="")
     recording.add_argument("--keep", type=Path)
     comparing = commands.add_parser("compare")
     comparing.add_argument("before", type=Path)
@@ -166,10 +167,10 @@ def main() -> None:
         raise SystemExit(1 if compare(asked.before, asked.after) else 0)
     if asked.keep is not None:
         asked.keep.mkdir(parents=True)
-        record(asked.out, asked.data, asked.keep)
+        record(asked.out, asked.data, asked.when, asked.keep)
         return
     with tempfile.TemporaryDirectory() as folder:
-        record(asked.out, asked.data, Path(folder))
+        record(asked.out, asked.data, asked.when, Path(folder))
 
 
 if __name__ == "__main__":

@@ -102,6 +102,7 @@ CLAIMS: dict[str, Callable[[dict[str, Any]], str]] = {
         "milliseconds a question grow with the neighbours to the power of "
         + ", ".join(f"{row['exponent']:.2f} ({name})" for name, row in r["mechanisms"].items() if "exponent" in row)
     ),
+    "behaviour": lambda r: f"what the commands answer, as {len(r['sha256'])} digests, {r['when']}",
     "bench": _bench,
     "classification": _classification,
     "complex_queries": _complex_queries,
@@ -164,7 +165,7 @@ def command(result: Path, content: dict[str, Any]) -> str:
         named = content["dataset"]["source"].replace("-", "_")
         file = next((path for path in files if path.stem == named), files[0])
         every = ":" + ",".join(names) if set(names) != _functions(file) else ""
-        return f"kg bench $KG_DATA/{content['dataset']['source']} --presets experiments/presets/{file.name}{every}"
+        return f"kg bench $KG_DATA/{content['dataset']['source']} --preset experiments/presets/{file.name}{every}"
     told = told.replace("../shared/datasets/", "$KG_DATA/")
     return told if len(told) <= LONGEST_COMMAND else told[:LONGEST_COMMAND].rpartition(" ")[0] + " ..."
 
