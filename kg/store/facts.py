@@ -122,7 +122,7 @@ class FactsDraft:
         self._ids = {term: id for id, term in enumerate(self._known)}
         self._rows = array("q")
         self._cleared: list[int] = []
-        self._labelled: dict[str, None] | None = {}  # None: more than are known
+        self._labelled: dict[str, None] | None = {}  # None: too many to list
         self.triple_terms = False  # whether a fact about a fact went by (RDF 1.2)
 
     def noted(self, quads: Iterable[Quad]) -> Iterator[Quad]:
@@ -148,6 +148,8 @@ class FactsDraft:
                 self.triple_terms = True
             elif predicate.value in _LABELLING and graph != _PREDICTIONS and self._labelled is not None:
                 self._labelled[subject.value if type(subject) is NamedNode else f"_:{subject.value}"] = None
+                if len(self._labelled) > MOST_LABELS:
+                    self._labelled = None
             yield quad
 
     def clear(self, graph: str) -> None:
@@ -163,7 +165,7 @@ class FactsDraft:
         return kept
 
     def write(self, directory: Path, number: int, *, remove: bool = False) -> Rows:
-        """Writes `facts/` and `terms/` and returns all rows of the new generation.
+        """Writes `facts/`, `terms/` and `labels/` and returns all rows of the new generation.
 
         What was noted is added, or with `remove` taken away; a fact that is there (or not there) already changes
         nothing.
@@ -216,7 +218,7 @@ class FactsDraft:
         folder.mkdir()
         for path in self._before.label_files[1 - MERGE_ABOVE :]:
             generations.carry(path, folder / path.name)
-        if self._labelled is not None and len(self._labelled) <= MOST_LABELS:
+        if self._labelled is not None:
             (folder / f"{number}.txt").write_bytes("".join(f"{term}\n" for term in self._labelled).encode())
 
 
