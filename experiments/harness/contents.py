@@ -23,7 +23,7 @@ INTRODUCTION = """# Experiments
 
 Made by `python experiments/harness/contents.py`: a test holds it to the files.
 
-- `presets/`: Runs for `kg train --preset` and `kg bench --presets`, a file a dataset or a question.
+- `presets/`: Runs for `kg train --preset` and `kg bench --preset`, a file a dataset or a question.
 - `quality/`: how good models, probabilities, evidence and candidates are.
 - `speed/`: how fast, beside the bare arithmetic and beside other libraries (`peers/`, in an environment of their own).
 - `harness/`: what the scripts share; `behaviour.py` records what the commands answer, to compare it after a change.
