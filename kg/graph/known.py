@@ -1,5 +1,6 @@
 """Which answers are known: (head, relation) -> tails, for filtering and for telling known from new."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -26,11 +27,19 @@ class KnownAnswers:
     @classmethod
     def from_triples(cls, hrt: Int[Tensor, "T 3"], num_relations: int) -> "KnownAnswers":
         """Both directions of every triple; a triple given twice counts once. O(T log T)."""
-        directed = distinct(with_inverses(hrt, num_relations), num_relations)
-        key = directed[:, 0] * (2 * num_relations) + directed[:, 1]
-        questions, counts = torch.unique_consecutive(key, return_counts=True)
+        return cls._from_sorted(distinct(with_inverses(hrt, num_relations), num_relations).T, num_relations)
+
+    @classmethod
+    def from_graph(cls, graph: Graph) -> "KnownAnswers":
+        """The answers that the edges of a graph give, which are in the same order. O(E), and shares its tails."""
+        return cls._from_sorted((graph.head(), graph.relation, graph.tail), graph.num_relations)
+
+    @classmethod
+    def _from_sorted(cls, hrt: Iterable[Int[Tensor, " E"]], num_relations: int) -> "KnownAnswers":
+        head, relation, tail = hrt
+        questions, counts = torch.unique_consecutive(head * (2 * num_relations) + relation, return_counts=True)
         offsets = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
-        return cls(num_relations, questions, offsets, directed[:, 2].contiguous())
+        return cls(num_relations, questions, offsets, tail.contiguous())
 
     def to(self, device: torch.device | str) -> "KnownAnswers":
         return KnownAnswers(
@@ -70,14 +79,6 @@ class KnownAnswers:
         hit = torch.zeros_like(head, dtype=torch.bool)
         hit[row[known == tail[row]]] = True
         return hit
-
-    @classmethod
-    def from_graph(cls, graph: Graph) -> "KnownAnswers":
-        """The answers that the edges of a graph give, which are in the same order. O(E), and shares its tails."""
-        key = graph.head() * (2 * graph.num_relations) + graph.relation
-        questions, counts = torch.unique_consecutive(key, return_counts=True)
-        offsets = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
-        return cls(graph.num_relations, questions, offsets, graph.tail)
 
     @cached_property
     def reflexive(self) -> Bool[Tensor, " R"]:
