@@ -38,9 +38,10 @@ def from_rdflib(source: "rdflib.Graph", *, graph: str | None = None) -> Iterator
     `graph` names the graph for the facts of a Graph, or of a Dataset's default graph. UserError for what RDF does not
     have, such as formulae or a literal as subject.
     """
-    from rdflib import ConjunctiveGraph
+    with extra("rdflib"):  # oxrdflib may be missing
+        from rdflib import ConjunctiveGraph
 
-    from kg.store.rdflib_view import graph_name, quad_of
+        from kg.store.rdflib_view import graph_name, quad_of
 
     try:
         default = ox.NamedNode(graph) if graph else ox.DefaultGraph()

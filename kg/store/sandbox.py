@@ -7,6 +7,7 @@ A fresh interpreter is started, never forked: a forked copy of an open store wou
 import contextlib
 import json
 import os
+import resource
 import selectors
 import signal
 import subprocess
@@ -166,8 +167,6 @@ def _result(answer: dict[str, Any]) -> Any:
 def _effective_limit(memory: int | None) -> int | None:
     if memory is None or not sys.platform.startswith("linux"):
         return None
-    import resource
-
     inherited = [limit for limit in resource.getrlimit(resource.RLIMIT_AS) if limit != resource.RLIM_INFINITY]
     return min([memory, *inherited])
 

@@ -11,6 +11,7 @@ import json
 import os
 import pkgutil
 import queue
+import resource
 import signal
 import sys
 import threading
@@ -43,8 +44,6 @@ def _own_stdout() -> IO[str]:
 
 def _limit_memory(limit: int) -> None:
     if limit:
-        import resource  # not on every system; there the parent asks for no limit
-
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 
