@@ -35,7 +35,7 @@ def demo(
     from importlib.resources import as_file
 
     from kg import bundle as bundles
-    from kg.files import shipped
+    from kg.files import shipped, write_lines
     from kg.graph.from_store import dataset_from_store
     from kg.query.predictor import Predictor
     from kg.store.store import Store
@@ -55,7 +55,7 @@ def demo(
     reasons = [predictor.explain(each.subject, each.predicate, each.object) for each in candidates]
     rows = _rows(candidates, reasons)
     written = folder / "candidates.jsonl"
-    written.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    write_lines(written, (json.dumps(row, ensure_ascii=False) for row in rows))
     if json_:
         print_json({"models": scores, "best": best, "candidates": rows})
         return

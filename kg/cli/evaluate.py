@@ -47,7 +47,7 @@ def evaluate(
     bundle = Bundle.load(model, device_named(device))
     if bundle.calibration is None:
         if plot is not None:
-            raise UserError(f"--plot: {model} gives no probabilities (kg calibrate {model})")
+            raise UserError(f"plot: {model} gives no probabilities (kg calibrate {model})", "plot")
         note(f"{model} gives no probabilities (kg calibrate)")
     with ConsoleProgress() as progress:
         found = assessment.evaluate(bundle, split, threshold, negatives, progress)

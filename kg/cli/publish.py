@@ -66,5 +66,4 @@ def print_published(published: "Published", what: str, json_: bool) -> None:
     if json_:
         print_json(published.to_json())
         return
-    said = f"{published.store}: {what}; generation {published.generation}"
-    say(said)
+    say(f"{published.store}: {what}; generation {published.generation}")

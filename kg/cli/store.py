@@ -20,7 +20,7 @@ READ = "How the files are read"
 def load(
     store: StorePath,
     files: Annotated[list[Path], argument("FILE...", "RDF, TSV or CSV, plain or .gz .bz2 .xz .zst.")],
-    graph: Annotated[str | None, option(READ, "NAME", "The graph for facts that stand outside any graph.")] = None,
+    graph: Annotated[str | None, option(READ, "IRI", "The graph for facts that stand outside any graph.")] = None,
     base: Annotated[str | None, option(READ, "IRI", "What relative IRIs and plain TSV names are relative to.")] = None,
     syntax: Annotated[
         str | None, option(READ, "NAME", "turtle, ntriples, tsv ...: otherwise by the ending of a file's name.")
