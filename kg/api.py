@@ -76,7 +76,8 @@ def train(
     if bool(parts) != (model in COMBINING):
         raise UserError(f"parts are what {' and '.join(COMBINING)} combine, and no other model: got {model}", "parts")
     if parts:
-        made = combination(parts, out, model, train=partial(trained, device=device, progress=progress), seed=seed)
+        train_part = partial(trained, device=device, progress=progress)
+        made = combination(parts, out, model, train=train_part, seed=seed, progress=progress)
     else:
         made = default_run(model)
     dataset = open_dataset(

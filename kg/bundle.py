@@ -24,10 +24,7 @@ from kg.models.scorer import Scorer
 
 FORMAT = 2
 _READABLE = (1, 2)  # 1: its run is of another form, which nothing reads but for its scorer and its seed
-_RENAMED = {
-    "matrix": "matrix.weight",
-    "matrices": "matrices.weight",
-}  # weights of format 1, and their names now
+_HELD = ("matrix", "matrices")  # weights that stood in a scorer itself in format 1: now in RelationWeights
 _CALIBRATION = "calibration.json"
 _CONSTANT = ("vocabulary.json", "schema.json", "dataset.safetensors")  # the same in every generation of a training
 
@@ -168,10 +165,15 @@ def save(
 
 
 def save_calibration(bundle: Bundle, calibration: dict[str, Any]) -> None:
-    """Write the next generation of a model's folder: as it is, its format too, but for its calibration."""
+    """Write the next generation of a model's folder: as it is, its format too, but for its calibration.
+
+    UserError where the folder holds another generation by now: the calibration is of other weights.
+    """
     with generations.write(bundle.path, noun="model") as draft:
         assert draft.previous, "a bundle was read from there"
         before = generations.read_manifest(draft.previous)
+        if before != bundle.manifest:
+            raise UserError(f"{bundle.path} has changed since it was read: calibrate it again")
         for name in before["files"]:
             if name != _CALIBRATION:
                 (draft.path / name).parent.mkdir(exist_ok=True)
@@ -221,11 +223,7 @@ def _contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def _renamed(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     """Weights of format 1 under the names that scorers give them now."""
-    found = {}
-    for name, value in weights.items():
-        part = name.rpartition(".")[2]
-        found[name.removesuffix(part) + _RENAMED.get(part, part)] = value
-    return found
+    return {f"{name}.weight" if name.split(".")[-1] in _HELD else name: value for name, value in weights.items()}
 
 
 def _write_json(path: Path, value: Any) -> None:
@@ -282,19 +280,19 @@ Filtered ranking on its valid facts, both directions, all entities as candidates
 |---|---|
 {figures or "| not measured yet | |"}
 
-It knows nothing but these facts: its errors and gaps are theirs. A score is no probability; what is told as one is that
-of being a fact which was held out of training, a lower bound of being true.
+It knows nothing but these facts: its errors and gaps are theirs. A score is no probability; what is given as one is
+that of being a fact which was held out of training, a lower bound of being true.
 """
 
 
 def _title(part: dict[str, Any]) -> str:
     """A part as it would be called."""
-    return f"{part['name']}({', '.join(f'{key}={_told(value)}' for key, value in part['arguments'].items())})"
+    return f"{part['name']}({', '.join(f'{key}={_shown(value)}' for key, value in part['arguments'].items())})"
 
 
-def _told(value: Any) -> str:
+def _shown(value: Any) -> str:
     if isinstance(value, list):
-        return f"[{', '.join(map(_told, value))}]"
+        return f"[{', '.join(map(_shown, value))}]"
     return _title(value) if isinstance(value, dict) else str(value)
 
 

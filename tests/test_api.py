@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from commands import EX
+from runs import Noted
 
 import kg
 
@@ -35,7 +36,9 @@ def test_as_the_command_does(country_model: Path, country_store: Path, tmp_path:
 
 
 def test_parts(store: Path, tmp_path: Path) -> None:
-    combined = kg.train(store, tmp_path / "all", "combine", parts=["frequency", "naive_bayes"])
+    noted = Noted()
+    combined = kg.train(store, tmp_path / "all", "combine", parts=["frequency", "naive_bayes"], progress=noted)
+    assert noted.notes[0] == f"frequency: trained first, in {tmp_path / 'all-frequency'}"
     assert combined.run["scorer"]["name"] == "combine" and (tmp_path / "all-frequency").is_dir()
 
 
