@@ -8,6 +8,9 @@ from commands import EX
 from runs import Noted
 
 import kg
+from kg.graph.sources import open_dataset
+from kg.training.recipes import default_run
+from kg.training.train import train
 
 
 @pytest.fixture(scope="module")
@@ -36,9 +39,11 @@ def test_as_the_command_does(country_model: Path, country_store: Path, tmp_path:
 
 
 def test_parts(store: Path, tmp_path: Path) -> None:
-    noted = Noted()
+    dataset, noted = open_dataset(store), Noted()
+    train(dataset, default_run("frequency")(dataset), tmp_path / "all-frequency")  # and killed before it was calibrated
     combined = kg.train(store, tmp_path / "all", "combine", parts=["frequency", "naive_bayes"], progress=noted)
     assert noted.notes[0] == f"frequency: trained first, in {tmp_path / 'all-frequency'}"
+    assert all(kg.Bundle.load(tmp_path / f"all-{part}").calibration for part in ("frequency", "naive_bayes"))
     assert combined.run["scorer"]["name"] == "combine" and (tmp_path / "all-frequency").is_dir()
 
 

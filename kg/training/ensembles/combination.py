@@ -35,9 +35,9 @@ def combination(
     """From a dataset to the Run of a model, one of COMBINING, with these parts: folders of trained models, or names.
 
     A model that is only named is trained with its default settings into a folder beside `out`, <out>-<name>, by
-    `train`, which goes on with what was begun there; one that was finished is taken as it is. UserError where a part is
-    neither, now; and where a folder holds another model or one of other facts, before anything is trained. (A folder
-    called complex is ./complex.)
+    `train`, which goes on with what was begun there; one that was finished, its probabilities too, is taken as it is.
+    UserError where a part is neither, now; and where a folder holds another model or one of other facts, before
+    anything is trained. (A folder called complex is ./complex.)
     """
     named = {part: default_run(part) for part in parts if not part or part in SCORERS or not bundle.exists(part)}
 
@@ -49,7 +49,7 @@ def combination(
         for part, settings in named.items():
             if part in found and (name := found[part].run["scorer"]["name"]) != part:
                 raise UserError(f"{folders[part]} holds a model {name}, not {part}: move it, or name it as the part")
-            if part in found and found[part].metrics["finished"]:
+            if part in found and found[part].metrics["finished"] and found[part].calibration:
                 continue
             progress.note(f"{part}: trained first, in {folders[part]}")
             found[part] = train(dataset, replace(settings(dataset), seed=seed), folders[part])
