@@ -1,12 +1,12 @@
-"""How a long piece of work tells how far it is. The library says nothing to a console: who calls it passes this on."""
+"""How a long piece of work says how far it is. The library says nothing to a console: who calls it passes this on."""
 
 from collections.abc import Callable
 
 
 class Progress:
-    """Told how far the work is; this one keeps it to itself. The command line's draws a bar (kg/cli/console.py).
+    """Is given how far the work is; this one shows nothing. The command line's draws a bar (kg/cli/console.py).
 
-    It may be told very often: what is dear to compute comes as a function, called only when it is to be shown.
+    It may be called very often: what takes long to compute comes as a function, called only when it is to be shown.
     """
 
     def at(self, what: str, done: int, total: int | None = None, figures: Callable[[], str] | None = None) -> None:

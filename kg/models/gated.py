@@ -23,8 +23,9 @@ class Gated(Scorer):
     """score(h, r, t) = own(h, r, t) + g_r base(h, r, t), with a gate g_r a directed relation, 1 at first.
 
     own, base: scorers as partials, as in partial(ComplEx, dim=128). Of an entity that the base has no vector for, only
-    the own score counts. frozen: the base does not learn, and answers as it does outside training; Run.base says which
-    trained model it is. base_dropout: the share of questions in training whose answer the own score must find alone.
+    the own score counts. frozen: the base does not learn, and answers as it does outside training; which trained model
+    it is says GradientDescent.base. base_dropout: the share of questions in training whose answer the own score must
+    find alone.
     """
 
     reads_graph: ClassVar[bool] = True  # the own score may; hiding edges that no part reads changes nothing

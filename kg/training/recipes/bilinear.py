@@ -1,4 +1,4 @@
-"""ComplEx and its kin: Adagrad and the nuclear 3-norm (Lacroix et al., 2018)."""
+"""ComplEx and models like it: Adagrad and the nuclear 3-norm (Lacroix et al., 2018)."""
 
 from functools import partial
 

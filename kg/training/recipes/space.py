@@ -1,4 +1,4 @@
-"""What tuning may try: ranges of plain numbers and names, stated beside a scorer as SPACE = Space(...)."""
+"""What tuning may try: ranges of plain numbers and names; the recipe of a model holds its Space."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
