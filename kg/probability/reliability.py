@@ -167,16 +167,14 @@ def reliability(
     )
 
 
-def bins(
-    probability: Float[Tensor, " P"], is_true: Bool[Tensor, " P"], weight: Float[Tensor, " P"], most: int = _BINS
-) -> tuple[Bin, ...]:
+def bins(probability: Float[Tensor, " P"], is_true: Bool[Tensor, " P"], weight: Float[Tensor, " P"]) -> tuple[Bin, ...]:
     """From the lowest probability up, as many facts to be expected in each; equal probabilities stay together."""
     values, place_of = torch.unique(probability, return_inverse=True)
     expected = torch.zeros_like(values).index_add_(0, place_of, weight * probability)
     middle = (expected.cumsum(0) - expected / 2) / expected.sum().clamp(min=_NEVER)
-    place = (middle * most).long().clamp(max=most - 1)[place_of]
+    place = (middle * _BINS).long().clamp(max=_BINS - 1)[place_of]
     candidates, predicted, facts = (
-        torch.bincount(place, weight * each, minlength=most).tolist()
+        torch.bincount(place, weight * each, minlength=_BINS).tolist()
         for each in (torch.ones_like(weight), probability, is_true)
     )
     rows = zip(candidates, predicted, facts, strict=True)
