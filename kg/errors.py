@@ -22,6 +22,13 @@ def check_choice(name: str, value: object, choices: tuple[object, ...]) -> None:
         raise UserError(f"{name} must be one of {', '.join(map(str, choices))}: got {value}", name)
 
 
+def check_at_least_one(**settings: int) -> None:
+    """UserError for the first of these that is below 1."""
+    for name, value in settings.items():
+        if value < 1:
+            raise UserError(f"{name} must be at least 1: got {value}", name)
+
+
 @contextmanager
 def extra(name: str) -> Iterator[None]:
     """Around the imports of what an extra of this package installs: UserError in one line where it is missing."""

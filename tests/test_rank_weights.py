@@ -23,7 +23,7 @@ from kg.models.frequency import Frequency
 from kg.models.rank_ensemble import RankEnsemble
 from kg.models.scorer import Queries
 from kg.training.ensembles.combination import combination
-from kg.training.ensembles.fitting import Evidence, Gathering
+from kg.training.ensembles.fitting import Gathered, Gathering
 from kg.training.ensembles.rank_weights import RankWeighing, mixtures, sharpest
 from kg.training.run import Run
 from kg.training.train import resume, train
@@ -43,10 +43,10 @@ def test_the_sharpness_by_hand() -> None:
     """Of 1000 answers 900 rank first and 100 second of two: 2^sharpness = 9, but for a weak pull to 1."""
     own = torch.tensor([1.0] * 900 + [2.0] * 100)
     answers, rivals = -own.log()[:, None], -(3 - own).log()[:, None, None]
-    evidence = Evidence(rivals, torch.ones(1000, 1), torch.arange(1000), answers)
+    evidence = Gathered(rivals, torch.ones(1000, 1), torch.arange(1000), answers)
     assert sharpest(evidence, torch.ones(1).double()).item() == pytest.approx(math.log2(9), rel=0.02)
     assert sharpest(evidence, torch.full((1,), 0.5).double()).item() == pytest.approx(2 * math.log2(9), rel=0.1)
-    worse = Evidence(answers[:, None], evidence.weight, evidence.question, rivals[:, 0])
+    worse = Gathered(answers[:, None], evidence.weight, evidence.question, rivals[:, 0])
     assert sharpest(worse, torch.ones(1).double()) > 0  # the order stays that of the weights
 
 

@@ -29,7 +29,7 @@ from kg.query.predictor import Predictor
 from kg.training.algorithms.counting import Counting
 from kg.training.ensembles import stacking
 from kg.training.ensembles.combination import combination
-from kg.training.ensembles.fitting import Evidence, derivatives, fitted, ranked
+from kg.training.ensembles.fitting import Gathered, derivatives, fitted, ranked
 from kg.training.ensembles.stacking import Stacked, Stacking, of_relations
 from kg.training.gradient_descent import GradientDescent
 from kg.training.run import Run
@@ -38,7 +38,7 @@ from kg.training.train import resume, train
 combined = partial(combination, train=train_part)
 
 # One question with two rivals, the second of which stands for three candidates, and two answers; one part.
-EVIDENCE = Evidence(
+EVIDENCE = Gathered(
     torch.tensor([[[1.0, 1.0], [0.0, 0.0]]]),
     torch.tensor([[1.0, 3.0]]),
     torch.tensor([0, 0]),
@@ -57,7 +57,7 @@ def test_the_loss_by_hand() -> None:
     assert torch.allclose(hessian, torch.autograd.functional.hessian(lambda w: loss_of(EVIDENCE, w), weights))
 
 
-def loss_of(evidence: Evidence, weights: Tensor) -> Tensor:
+def loss_of(evidence: Gathered, weights: Tensor) -> Tensor:
     """As a sum over answers one by one."""
     total = weights.new_zeros(())
     for row, answer in zip(evidence.question.tolist(), evidence.answers.double(), strict=True):
@@ -77,12 +77,12 @@ def test_ranks_by_hand() -> None:
     assert ranks.tolist() == [1 + 1 + 3, 1 + 3 / 2]
 
 
-def random_evidence(questions: int, columns: int, size: int) -> Evidence:
+def random_evidence(questions: int, columns: int, size: int) -> Gathered:
     torch.manual_seed(0)
     question = torch.arange(questions).repeat_interleave(2)
     weight = torch.randint(0, 4, (questions, columns)).float()
     weight[0] = 0  # a question without rivals
-    return Evidence(torch.randn(questions, columns, size), weight, question, torch.randn(2 * questions, size) + 0.3)
+    return Gathered(torch.randn(questions, columns, size), weight, question, torch.randn(2 * questions, size) + 0.3)
 
 
 def test_newton_finds_the_minimum() -> None:
@@ -182,7 +182,7 @@ def test_reported_ranks_are_those_by_the_other_half(
     run = combined([str(part) for part in parts], tmp_path / "out")(data)
     given: list[tuple[float, int, Tensor]] = []  # strength, number of answers, weights
 
-    def spied(evidence: dict[int, Evidence], overall: Tensor, strength: float, start: Tensor) -> Tensor:
+    def spied(evidence: dict[int, Gathered], overall: Tensor, strength: float, start: Tensor) -> Tensor:
         weights = of_relations(evidence, overall, strength, start)
         given.append((strength, sum(len(each.question) for each in evidence.values()), weights))
         return weights

@@ -21,6 +21,7 @@ from kg.progress import SILENT
 from kg.studies import tune as tuning
 from kg.studies.presets import preset
 from kg.studies.tune import Tuned, tune
+from kg.training.algorithm import Trainer
 from kg.training.ensembles.rank_weights import RankWeighing
 from kg.training.ensembles.stacking import Stacking
 from kg.training.gradient_descent import Descent, GradientDescent
@@ -181,7 +182,7 @@ def test_a_bad_trial_is_given_up_early(
             self.mrr = next(figures)
             return self
 
-    monkeypatch.setattr(tuning, "evaluate", lambda *arguments, **options: Ranked())
+    monkeypatch.setattr(Trainer, "valid_ranking", lambda *arguments: Ranked())
     tune(random_dataset, "distmult", tmp_path / "t", trials=3, epochs=20)
     good, also_good, bad = trials(tmp_path / "t")
     assert good.state == also_good.state == TrialState.COMPLETE and good.value == 0.8

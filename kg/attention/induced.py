@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from kg.attention.softmax import Softmax
-from kg.errors import UserError
+from kg.errors import check_at_least_one
 
 
 @final
@@ -20,8 +20,7 @@ class InducedPoints(nn.Module):
 
     def __init__(self, num_heads: int, head_dim: int, num_points: int = 16) -> None:
         super().__init__()
-        if num_points < 1:
-            raise UserError(f"num_points must be at least 1: got {num_points}")
+        check_at_least_one(num_points=num_points)
         self.attend = Softmax(num_heads, head_dim)
         self.points = nn.Parameter(torch.randn(num_heads, num_points, head_dim))
         width = num_heads * head_dim

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from kg.errors import UserError
+from kg.errors import check_at_least_one
 
 
 @final
@@ -26,8 +26,7 @@ class Performer(nn.Module):
 
     def __init__(self, num_heads: int, head_dim: int, num_features: int = 64, redraw_every: int = 0) -> None:
         super().__init__()
-        if num_features < 1:
-            raise UserError(f"num_features must be at least 1: got {num_features}")
+        check_at_least_one(num_features=num_features)
         self.redraw_every = redraw_every
         self.register_buffer("projection", orthogonal_normals(num_heads, num_features, head_dim))
         self.register_buffer("calls", torch.tensor(0))  # in training; stored: a resumed one redraws alike

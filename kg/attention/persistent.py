@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from kg.attention.softmax import Softmax
-from kg.errors import UserError
+from kg.errors import check_at_least_one
 
 
 @final
@@ -23,8 +23,7 @@ class Persistent(nn.Module):
 
     def __init__(self, num_heads: int, head_dim: int, num_vectors: int = 16) -> None:
         super().__init__()
-        if num_vectors < 1:
-            raise UserError(f"num_vectors must be at least 1: got {num_vectors}")
+        check_at_least_one(num_vectors=num_vectors)
         self.attend = Softmax(num_heads, head_dim)
         self.scales = head_dim**0.5, num_vectors**0.5
         self.key, self.value = (nn.Parameter(torch.randn(num_heads, num_vectors, head_dim) / x) for x in self.scales)

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from kg.errors import UserError
+from kg.errors import check_at_least_one
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,7 @@ class Star(_Sparse):
     window: int = 1
 
     def __post_init__(self) -> None:
-        if self.window < 1:
-            raise UserError(f"window must be at least 1: got {self.window}")
+        check_at_least_one(window=self.window)
 
     def links(self, rank: Int[Tensor, "B N"]) -> Int[Tensor, "B N L"]:
         return _along_the_line(rank, self.window)

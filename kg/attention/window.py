@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from kg.errors import UserError, check_choice
+from kg.errors import check_at_least_one, check_choice
 
 
 @final
@@ -31,8 +31,7 @@ class DifferentiableWindow(nn.Module):
     ) -> None:
         super().__init__()
         check_choice("mode", mode, ("multiplicative", "additive"))
-        if segment < 1:
-            raise UserError(f"segment must be at least 1: got {segment}")
+        check_at_least_one(segment=segment)
         self.segment = segment
         shape = (2 + (mode == "additive"), 1, num_heads, head_dim, head_dim)  # two pointers; the scores to add
         self.query, self.key = (nn.Parameter(torch.randn(shape) * head_dim**-0.5) for _ in range(2))

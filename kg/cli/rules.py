@@ -8,7 +8,7 @@ from kg.cli.console import ConsoleProgress, note, out, print_json
 from kg.cli.options import ANSWERS as WHICH
 from kg.cli.options import HOW, OUTPUT, Json, Source, option
 from kg.cli.tables import rules_table
-from kg.errors import UserError
+from kg.errors import UserError, check_at_least_one
 
 
 @command(
@@ -45,8 +45,7 @@ def rules(
     from kg.training.algorithms.mining import Mining
 
     mining = Mining(max_length, min_support, min_support, min_confidence, time_limit)
-    if top < 1:
-        raise UserError(f"top must be at least 1: got {top}", "top")
+    check_at_least_one(top=top)
     if out_ is not None and not out_.parent.is_dir():  # said before the mining, not after it
         raise UserError(f"{out_}: no directory {out_.parent}")
     dataset = open_dataset(source)

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from kg.errors import UserError
+from kg.errors import UserError, check_at_least_one
 from kg.models.scorer import Queries, Scorer, Tails
 from kg.rules.path_features import ends, walkable
 from kg.walks.edges import check_questions
@@ -94,7 +94,6 @@ class PathRanking(Scorer):
 
 def check_path_shape(num_paths: int, max_length: int) -> None:
     """UserError for sizes that cannot be."""
-    if num_paths < 1:
-        raise UserError(f"num_paths must be at least 1: got {num_paths}")
+    check_at_least_one(num_paths=num_paths)
     if not 1 <= max_length <= 4:
         raise UserError(f"max_length must be from 1 to 4: got {max_length}")

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from kg.errors import UserError, check_choice
+from kg.errors import check_at_least_one, check_choice
 from kg.graph.graph import Graph
 from kg.graph.known import spans
 from kg.models.scorer import Queries, Scorer, Tails
@@ -63,8 +63,7 @@ class RuleScorer(Scorer):
     ) -> None:
         super().__init__(num_entities, num_relations)
         check_choice("aggregation", aggregation, ("max_plus", "noisy_or"))
-        if num_rules < 1:
-            raise UserError(f"num_rules must be at least 1: got {num_rules}")
+        check_at_least_one(num_rules=num_rules)
         self.aggregation = aggregation
         self.num_rules = num_rules
         self._index: Index | None = None

@@ -13,7 +13,7 @@ import torch
 
 from kg import bundle as bundles
 from kg.bundle import Bundle
-from kg.errors import UserError, extra
+from kg.errors import UserError, check_at_least_one, extra
 from kg.evaluation.ranking import evaluate
 from kg.files import write_lines, write_text
 from kg.graph.dataset import PARTS, Dataset
@@ -73,8 +73,7 @@ def bench(
     results.png and cost.png. UserError where `out` was begun with other facts or another Run of a preset's name, or
     holds something else, or there are no test facts.
     """
-    if seeds < 1:
-        raise UserError(f"seeds must be at least 1: got {seeds}")
+    check_at_least_one(seeds=seeds)
     if not len(dataset.test):
         raise UserError("there are no test facts: nothing to compare the presets by")
     folder = Path(out)
@@ -247,7 +246,7 @@ def markdown(results: Results) -> str:
     lines = [rows[0].keys(), ["---"] * len(rows[0]), *(row.values() for row in rows)]
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     places = {json.dumps({"device": row["device"], **row["environment"]}): None for row in results.rows}
-    told = "\n".join(f"- {', '.join(f'{key} {value}' for key, value in json.loads(place).items())}" for place in places)
+    made = "\n".join(f"- {', '.join(f'{key} {value}' for key, value in json.loads(place).items())}" for place in places)
     return f"""# {results.dataset["source"] or "Benchmark"}
 
 {results.dataset["facts"]}
@@ -268,7 +267,7 @@ is that of softmax(scores / T) on test, T fitted on valid, or 1 where the traini
 
 Trained with:
 
-{told}
+{made}
 """
 
 

@@ -155,5 +155,5 @@ def _failed(file: Path, error: Exception) -> UserError:
     line = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else None
     place = f"{file}:{line}" if line else str(file)
     kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
-    told = error.msg if isinstance(error, SyntaxError) else " ".join(str(error).split())
-    return UserError(f"{place}: {kind}{told}")
+    what = error.msg if isinstance(error, SyntaxError) else " ".join(str(error).split())
+    return UserError(f"{place}: {kind}{what}")

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from kg.errors import UserError, extra
-from kg.evaluation.ranking import evaluate
+from kg.errors import UserError, check_at_least_one, extra
 from kg.files import write_text
 from kg.graph.dataset import Dataset
 from kg.progress import SILENT, Progress
@@ -32,7 +31,7 @@ with extra("tune"):
 
 _STUDY = "study.db"
 _BEFORE_PRUNING = 5  # trials that run to their end before any is compared with their median
-_TELLING = 20  # trials from which on the report tells which settings mattered
+_ENOUGH = 20  # trials from which on the report says which settings mattered
 _ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
@@ -81,8 +80,7 @@ def tune(
     """
     base = replace(default_run(model)(dataset), seed=seed)
     base = base if epochs is None else replace(base, algorithm=base.algorithm.with_epochs(epochs))
-    if trials < 1:
-        raise UserError(f"trials must be at least 1: got {trials}")
+    check_at_least_one(trials=trials)
     if not len(dataset.valid):
         raise UserError("there are no valid facts: nothing to choose settings by")
     search = _Search(dataset, base, recipe(model).space, torch.device(device), progress)
@@ -151,7 +149,7 @@ class _Search:
         return {"facts": self.dataset.digest(), "base": self.base.to_json(), "space": asdict(self.space)}
 
     def attempt(self, study: optuna.Study, turn: int, turns: int) -> None:
-        """One trial, told to the study however it ends."""
+        """One trial; the study learns of it however it ends."""
         trial = study.ask()
         try:
             study.tell(trial, self._mrr(trial, self.run(trial)))
@@ -198,7 +196,7 @@ class _Search:
             for epoch in trainer:
                 if not epoch.complete or (epoch.number % algorithm.valid_every and epoch.number < algorithm.epochs):
                     continue
-                mrr = evaluate(trainer.scorer, self.dataset, "valid", temperature=None).metrics().mrr
+                mrr = trainer.valid_ranking(self.dataset, None).metrics().mrr
                 trainer.report(mrr)
                 trial.report(mrr, epoch.number)
                 if epoch.number < algorithm.epochs and trial.should_prune():
@@ -233,8 +231,8 @@ def _value(trial: BaseTrial, name: str, allowed: Range) -> Any:
 def _report(folder: Path, study: optuna.Study, search: _Search) -> Tuned:
     complete, pruned = (study.get_trials(False, (state,)) for state in _ENDED)
     if not complete:
-        told = next((trial.user_attrs["error"] for trial in reversed(pruned) if "error" in trial.user_attrs), "")
-        raise UserError(f"none of {len(pruned)} trials came to its end{told and f'; the last error: {told}'}")
+        last = next((trial.user_attrs["error"] for trial in reversed(pruned) if "error" in trial.user_attrs), "")
+        raise UserError(f"none of {len(pruned)} trials came to its end{last and f'; the last error: {last}'}")
     best = study.best_trial
     run = search.run(best)
     about = f"{search.dataset.describe()}: valid MRR {best.value:.4f}, the best of {len(complete) + len(pruned)} trials"
@@ -290,7 +288,7 @@ def _markdown(study: optuna.Study, described: str) -> str:
 
 def _importance(study: optuna.Study, complete: list[FrozenTrial]) -> str:
     """How much each setting mattered, where there are different trials enough to tell."""
-    if len({trial.value for trial in complete}) < max(_TELLING, len(complete) // 2):
+    if len({trial.value for trial in complete}) < max(_ENOUGH, len(complete) // 2):
         return ""
     everywhere = [name for name in complete[0].params if all(name in trial.params for trial in complete)]
     best_quarter = PedAnovaImportanceEvaluator(target_quantile=0.25)

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from kg.errors import UserError
+from kg.errors import UserError, check_at_least_one
 from kg.evaluation.ranking import Ranking, evaluate
 from kg.graph.dataset import Dataset
 from kg.models.scorer import Scorer
@@ -120,16 +120,10 @@ class Iterative(TrainingAlgorithm, ABC):
     patience: int = 10
 
     def __post_init__(self) -> None:
-        check_at_least_one(self, "epochs", "valid_every", "patience")
+        check_at_least_one(epochs=self.epochs, valid_every=self.valid_every, patience=self.patience)
 
     def with_epochs(self, epochs: int) -> "Iterative":
         return replace(self, epochs=epochs)
-
-
-def check_at_least_one(settings: object, *names: str) -> None:
-    for name in names:
-        if getattr(settings, name) < 1:
-            raise UserError(f"{name} must be at least 1: got {getattr(settings, name)}", name)
 
 
 class Trainer(ABC):

@@ -12,12 +12,12 @@ from jaxtyping import Int
 from torch import Tensor, nn
 
 from kg.bundle import Bundle
-from kg.errors import UserError, check_choice
+from kg.errors import UserError, check_at_least_one, check_choice
 from kg.graph.dataset import Dataset
 from kg.graph.graph import Graph
 from kg.graph.known import KnownAnswers, spans
 from kg.models.scorer import Queries, Scorer
-from kg.training.algorithm import Epoch, Iterative, Trainer, check_arguments, check_at_least_one
+from kg.training.algorithm import Epoch, Iterative, Trainer, check_arguments
 from kg.training.objectives import (
     AUXILIARIES,
     OBJECTIVES,
@@ -101,7 +101,7 @@ class GradientDescent(Iterative):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_at_least_one(self, "batch_size", "pieces")
+        check_at_least_one(batch_size=self.batch_size, pieces=self.pieces)
         check_choice("hide", self.hide, (None, "exact", "pair"))
         check_choice("precision", self.precision, ("fp32", "bf16"))
         check_arguments(self.optimizer, "params")

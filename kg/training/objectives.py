@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from kg.errors import UserError, check_choice
+from kg.errors import UserError, check_at_least_one, check_choice
 from kg.graph.graph import Graph
 from kg.graph.known import KnownAnswers
 from kg.models.scorer import Queries, Scorer
@@ -67,8 +67,7 @@ class OneVsAll(Objective):
     max_answers: int = 1
 
     def __post_init__(self) -> None:
-        if self.max_answers < 1:
-            raise UserError(f"max_answers must be at least 1: got {self.max_answers}")
+        check_at_least_one(max_answers=self.max_answers)
 
     @property
     def is_full_softmax(self) -> bool:
@@ -250,7 +249,7 @@ class MaskedEntity(Objective):
         if not isinstance(scorer, Identifies):
             raise UserError(f"{type(scorer).__name__} cannot tell an entity by its neighbours: no masked-entity loss")
         queries = batch.queries
-        head, place = torch.unique(batch.facts().head, return_inverse=True)  # each is told once, however many its facts
+        head, place = torch.unique(batch.facts().head, return_inverse=True)  # each once, however many its facts
         scores = scorer.identify(head, queries.graph, queries.generator)
         lost = functional.cross_entropy(scores.float(), head, reduction="none")
         return self.weight * lost[place].mean()

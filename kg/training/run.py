@@ -38,7 +38,7 @@ class Run:
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**63:
-            raise UserError(f"seed must be at least 0 and below 2^63: got {self.seed}")
+            raise UserError(f"seed must be at least 0 and below 2^63: got {self.seed}", "seed")
         check_arguments(self.scorer, "num_entities", "num_relations")
         self.algorithm.check_scorer(self.scorer)
 

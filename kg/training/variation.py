@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
 
-from kg.errors import UserError
+from kg.errors import UserError, check_at_least_one
 from kg.training.gradient_descent import GradientDescent
 from kg.training.run import Run
 
@@ -28,8 +28,7 @@ def varied(
     if seed is not None:
         run = replace(run, seed=seed)
     if dim is not None:
-        if dim < 1:
-            raise UserError(f"dim must be at least 1: got {dim}", "dim")
+        check_at_least_one(dim=dim)
         if "dim" not in inspect.signature(run.scorer.func).parameters:
             raise UserError(f"dim: {run.scorer.func.__name__} has no such setting", "dim")
         run = replace(run, scorer=partial(run.scorer, dim=dim))

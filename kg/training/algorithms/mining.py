@@ -6,7 +6,7 @@ from typing import Any, final
 
 import torch
 
-from kg.errors import UserError
+from kg.errors import UserError, check_at_least_one
 from kg.graph.dataset import Dataset
 from kg.graph.graph import Graph, with_inverses
 from kg.models.rules import RuleScorer
@@ -32,12 +32,12 @@ class Mining(TrainingAlgorithm):
 
     def __post_init__(self) -> None:
         if not 1 <= self.max_length <= MOST_ATOMS:
-            raise UserError(f"max_length must be from 1 to {MOST_ATOMS}: got {self.max_length}")
-        for name in ("min_support", "min_constant_support"):
-            if getattr(self, name) < 1:
-                raise UserError(f"{name} must be at least 1: got {getattr(self, name)}")
+            raise UserError(f"max_length must be from 1 to {MOST_ATOMS}: got {self.max_length}", "max_length")
+        check_at_least_one(min_support=self.min_support, min_constant_support=self.min_constant_support)
         if not 0 <= self.min_confidence < 1:
-            raise UserError(f"min_confidence must be at least 0 and below 1: got {self.min_confidence}")
+            raise UserError(
+                f"min_confidence must be at least 0 and below 1: got {self.min_confidence}", "min_confidence"
+            )
         if self.seconds is not None and not self.seconds > 0:
             raise UserError(f"seconds must be above 0: got {self.seconds}")
 

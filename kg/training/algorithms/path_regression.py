@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from kg.errors import UserError
+from kg.errors import UserError, check_at_least_one
 from kg.graph.dataset import Dataset
 from kg.graph.graph import Graph
 from kg.models.path_ranking import PathRanking
@@ -43,8 +43,7 @@ class PathRegression(TrainingAlgorithm):
     strength: float = 100.0
 
     def __post_init__(self) -> None:
-        if self.num_facts < 1:
-            raise UserError(f"num_facts must be at least 1: got {self.num_facts}")
+        check_at_least_one(num_facts=self.num_facts)
         if not 0 < self.strength < math.inf:
             raise UserError(f"strength must be above 0 and finite: got {self.strength}")
 

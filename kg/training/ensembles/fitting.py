@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from kg.bundle import Bundle
-from kg.errors import UserError
+from kg.errors import UserError, check_at_least_one
 from kg.evaluation.ranking import Ranking
 from kg.graph.dataset import Dataset
 from kg.graph.graph import with_inverses
@@ -26,7 +26,7 @@ _NEAR = 1e-6  # nats that another step could gain at most
 
 
 @dataclass(frozen=True, eq=False)
-class Evidence:
+class Gathered:
     """What the parts say in Q questions of T answers and of C rivals a question: F numbers each: one feature of all
     parts, then the next.
 
@@ -38,22 +38,22 @@ class Evidence:
     question: Int[Tensor, " T"]
     answers: Float[Tensor, "T F"]
 
-    def of(self, chosen: Bool[Tensor, " T"]) -> "Evidence":
+    def of(self, chosen: Bool[Tensor, " T"]) -> "Gathered":
         """These answers, and their questions alone."""
         rows, question = torch.unique(self.question[chosen], return_inverse=True)
-        return Evidence(self.rivals[rows], self.weight[rows], question, self.answers[chosen])
+        return Gathered(self.rivals[rows], self.weight[rows], question, self.answers[chosen])
 
-    def blocks(self) -> Iterator["Evidence"]:
+    def blocks(self) -> Iterator["Gathered"]:
         """The same in pieces, in float64. Answers must come in order of their questions."""
         for first in range(0, len(self.rivals), _ROWS):
             rows = slice(first, first + _ROWS)
             low, high = torch.searchsorted(self.question, torch.tensor([first, first + _ROWS])).tolist()
             rivals, weight = self.rivals[rows].double(), self.weight[rows].double()
-            yield Evidence(rivals, weight, self.question[low:high] - first, self.answers[low:high].double())
+            yield Gathered(rivals, weight, self.question[low:high] - first, self.answers[low:high].double())
 
 
 def derivatives(
-    evidence: Evidence, weights: Float[Tensor, " F"]
+    evidence: Gathered, weights: Float[Tensor, " F"]
 ) -> tuple[Float[Tensor, ""], Float[Tensor, " F"], Float[Tensor, "F F"]]:
     """The sum over all answers of -log softmax(weights . x) among themselves and their rivals; its two derivatives."""
     size = len(weights)
@@ -77,7 +77,7 @@ def derivatives(
 
 
 def fitted(
-    evidence: Sequence[Evidence], towards: Float[Tensor, " F"], strength: float, start: Float[Tensor, " F"]
+    evidence: Sequence[Gathered], towards: Float[Tensor, " F"], strength: float, start: Float[Tensor, " F"]
 ) -> Float[Tensor, " F"]:
     """The weights that minimise the loss over all of it + strength / 2 ||weights - towards||^2, by Newton's method."""
 
@@ -92,7 +92,7 @@ def fitted(
     return minimised(at, start, least_gain=_NEAR)
 
 
-def ranked(evidence: Evidence, weights: Float[Tensor, " F"]) -> tuple[Float[Tensor, " T"], Float[Tensor, " T"]]:
+def ranked(evidence: Gathered, weights: Float[Tensor, " F"]) -> tuple[Float[Tensor, " T"], Float[Tensor, " T"]]:
     """The rank of each answer, ties counting half, and -log of its softmax: exact where all rivals are there."""
     ranks, losses = [torch.zeros(0).double()], [torch.zeros(0).double()]
     for block in evidence.blocks():
@@ -125,8 +125,7 @@ class EnsembleFitting(TrainingAlgorithm, ABC):
     ensemble: ClassVar[type[Ensemble]]  # what it fits
 
     def __post_init__(self) -> None:
-        if self.candidates < 1:
-            raise UserError(f"candidates must be at least 1: got {self.candidates}")
+        check_at_least_one(candidates=self.candidates)
 
     @property
     def is_calibrated(self) -> bool:
@@ -205,14 +204,14 @@ class Gathering(Trainer, ABC):
                 self._paused = False
                 yield Epoch(self.epoch + 1, self.loss(), self.step * _BATCH, complete=False)
                 continue
-            self._fit(Evidence(self._rivals, self._weight, self._question, self._answers))
+            self._fit(Gathered(self._rivals, self._weight, self._question, self._answers))
             del self._rivals, self._weight, self._answers
             self.step = 0
             self.epoch += 1
             yield Epoch(self.epoch, self.loss(), self.num_queries, complete=True)
 
     @abstractmethod
-    def _fit(self, evidence: Evidence) -> None:
+    def _fit(self, evidence: Gathered) -> None:
         """Give the scorer its weights; keep the ranks and losses of each half of the facts by those of the other."""
 
     def valid_ranking(self, dataset: Dataset, temperature: float | None) -> Ranking:

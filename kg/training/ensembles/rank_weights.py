@@ -11,7 +11,7 @@ from torch import Tensor
 
 from kg.graph.dataset import Dataset
 from kg.models.rank_ensemble import RankEnsemble
-from kg.training.ensembles.fitting import EnsembleFitting, Evidence, Gathering, fitted, ranked, weighted
+from kg.training.ensembles.fitting import EnsembleFitting, Gathered, Gathering, fitted, ranked, weighted
 
 _FINEST = 20  # steps from a share of 0 to one of 1
 _MOST = 100  # mixtures that are tried
@@ -44,11 +44,11 @@ def mixtures(num_parts: int) -> Float[Tensor, "G P"]:
     return torch.cat([torch.full((1, num_parts), 1 / num_parts).double(), shares])
 
 
-def sharpest(evidence: Evidence, weights: Float[Tensor, " P"]) -> Float[Tensor, ""]:
+def sharpest(evidence: Gathered, weights: Float[Tensor, " P"]) -> Float[Tensor, ""]:
     """The factor of these weights with the least cross-entropy of the answers: 1, in doubt."""
     rivals, answers = (weighted(x, weights)[..., None] for x in (evidence.rivals, evidence.answers))
     one = torch.ones(1).double()
-    return fitted([Evidence(rivals, evidence.weight, evidence.question, answers)], one, 1.0, one)[0].clamp(_BLUNTEST)
+    return fitted([Gathered(rivals, evidence.weight, evidence.question, answers)], one, 1.0, one)[0].clamp(_BLUNTEST)
 
 
 @final
@@ -57,7 +57,7 @@ class RankWeighed(Gathering):
 
     _ensemble: RankEnsemble
 
-    def _fit(self, evidence: Evidence) -> None:
+    def _fit(self, evidence: Gathered) -> None:
         tried = mixtures(len(self._ensemble.parts))
         gains = torch.stack([ranked(evidence, weights)[0].reciprocal() for weights in tried])  # (G, T)
         self._ranks, self._losses = torch.zeros(2, len(self._half)).double()

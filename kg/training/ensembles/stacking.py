@@ -9,7 +9,7 @@ from torch import Tensor
 
 from kg.graph.dataset import Dataset
 from kg.models.combined import Combined
-from kg.training.ensembles.fitting import EnsembleFitting, Evidence, Gathering, fitted, ranked
+from kg.training.ensembles.fitting import EnsembleFitting, Gathered, Gathering, fitted, ranked
 
 _STRENGTHS = (100.0, 10.0, 1.0, 0.1)  # of the pull towards the weights of all relations, from firm to loose
 
@@ -38,7 +38,7 @@ class Stacking(EnsembleFitting):
 
 
 def of_relations(
-    evidence: dict[int, Evidence], overall: Float[Tensor, " F"], strength: float, start: Float[Tensor, "R2 F"]
+    evidence: dict[int, Gathered], overall: Float[Tensor, " F"], strength: float, start: Float[Tensor, "R2 F"]
 ) -> Float[Tensor, "R2 F"]:
     """The weights of each directed relation, drawn towards those of all; of one without evidence, just these."""
     weights = overall.repeat(len(start), 1)
@@ -53,7 +53,7 @@ class Stacked(Gathering):
 
     _ensemble: Combined
 
-    def _fit(self, evidence: Evidence) -> None:
+    def _fit(self, evidence: Gathered) -> None:
         spread = self._in_units_of_spread(evidence)
         relation = self._directed[:, 1]
         firsts, counts = torch.unique_consecutive(relation, return_counts=True)
@@ -61,7 +61,7 @@ class Stacked(Gathering):
         by_relation = {}
         for number, first, last in zip(firsts.tolist(), [0, *ends], ends, strict=False):
             low, high = int(evidence.question[first]), int(evidence.question[last - 1]) + 1
-            by_relation[number] = Evidence(
+            by_relation[number] = Gathered(
                 evidence.rivals[low:high],
                 evidence.weight[low:high],
                 evidence.question[first:last] - low,
@@ -74,7 +74,7 @@ class Stacked(Gathering):
         self._ensemble.weight.copy_(levels / spread)
         self._ensemble.reach.copy_(reaches)
 
-    def _in_units_of_spread(self, evidence: Evidence) -> Float[Tensor, " P"]:
+    def _in_units_of_spread(self, evidence: Gathered) -> Float[Tensor, " P"]:
         """Divide the levels by their mean standard deviation within a question, which is returned."""
         num_parts = len(self._ensemble.parts)
         variances = []
@@ -89,12 +89,12 @@ class Stacked(Gathering):
         evidence.answers[:, :num_parts] /= spread
         return spread
 
-    def _of_all_relations(self, evidence: dict[int, Evidence]) -> Float[Tensor, " F"]:
+    def _of_all_relations(self, evidence: dict[int, Gathered]) -> Float[Tensor, " F"]:
         num_parts = len(self._ensemble.parts)
         equal = torch.cat([torch.ones(num_parts), torch.zeros(num_parts)]).double()
         return fitted(list(evidence.values()), equal, 1.0, equal)
 
-    def _cross_fitted(self, evidence: dict[int, Evidence]) -> float:
+    def _cross_fitted(self, evidence: dict[int, Gathered]) -> float:
         """The strength with the best MRR; what each half is ranked with it is kept."""
         relation = self._directed[:, 1]
         halves = [{number: self._half[relation == number] == half for number in evidence} for half in (0, 1)]
