@@ -30,7 +30,7 @@ def test_rules(country_store: Path, tmp_path: Path) -> None:
 def test_rules_errors(country_store: Path, tmp_path: Path) -> None:
     for option, said in (
         (("--relation", "likes"), "no relation 'likes'"),
-        (("--min-confidence", 1), "min_confidence must be"),
+        (("--min-confidence", 1), "--min-confidence must be"),
         (("--top", 0), "--top must be at least 1: got 0"),
         (("-o", tmp_path / "nowhere" / "rules.tsv"), "no directory"),
     ):
