@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from kg.bundle import Bundle
-from kg.errors import UserError
+from kg.errors import UserError, check_at_least_one
 from kg.models.scorer import Queries
 from kg.progress import SILENT, Progress
 from kg.query.candidates.candidate import Candidate, Candidates
@@ -84,8 +84,7 @@ class Predictor:
         self, patterns: Sequence[Pattern], top: int = 10, new_only: bool = False, types: Constraint = "off"
     ) -> list[Candidates]:
         """`ask` of several patterns: faster than one after the other."""
-        if top < 1:
-            raise UserError(f"top must be at least 1: got {top}", "top")
+        check_at_least_one(top=top)
         questions = {
             i: self._question(pattern, pattern.predicate)
             for i, pattern in enumerate(patterns)

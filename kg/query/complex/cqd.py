@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from kg.errors import UserError
+from kg.errors import check_at_least_one
 from kg.graph.known import KnownAnswers
 from kg.query.complex.conjunctive_query import Conjunction, Shape
 from kg.query.plausibility import Plausibility
@@ -60,8 +60,7 @@ def answers(
     A known fact counts as 1, one of an entity with itself as 0 where its relation has none such. new_only: without the
     answers that the graph has already, all their facts known.
     """
-    if top < 1:
-        raise UserError(f"top must be at least 1: got {top}", "top")
+    check_at_least_one(top=top)
     knowledge = plausibility.knowledge
     num_relations, entities = knowledge.num_relations, knowledge.vocabulary.entities
     hops = [

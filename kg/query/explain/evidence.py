@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
-from kg.errors import UserError
+from kg.errors import check_at_least_one
 from kg.models.rules import RuleScorer
 from kg.models.scorer import EmbeddingScorer, Queries, Scorer
 from kg.progress import SILENT, Progress
@@ -152,8 +152,7 @@ def explain(plausibility: Plausibility, subject: str, predicate: str, object: st
     were not; only what the model attended to, and its vectors, are those it answers with. Paths are those of the rules
     that kg.rules.evidence.joining_rules gives, with the confidences of the model where it holds them.
     """
-    if top < 1:
-        raise UserError(f"top must be at least 1: got {top}", "top")
+    check_at_least_one(top=top)
     known = plausibility.knowledge
     head, tail = (known.entity(name) for name in (subject, object))
     return _Case(plausibility, head, known.relation(predicate), tail).evidence(top)
