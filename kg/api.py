@@ -23,7 +23,7 @@ from kg.probability.fitting import calibrate
 from kg.progress import SILENT, Progress
 from kg.store.store import Loaded, Store
 from kg.training import train as training
-from kg.training.ensembles.combination import COMBINING, combination
+from kg.training.ensembles.combination import COMBINING, check_settings, combination
 from kg.training.recipes import default_run
 from kg.training.run import Run
 from kg.training.variation import varied
@@ -76,6 +76,7 @@ def train(
     if bool(parts) != (model in COMBINING):
         raise UserError(f"parts are what {' and '.join(COMBINING)} combine, and no other model: got {model}", "parts")
     if parts:
+        check_settings(dim=dim, epochs=epochs, lr=lr, batch_size=batch_size, precision=precision)
         train_part = partial(trained, device=device, progress=progress)
         made = combination(parts, out, model, train=train_part, seed=seed, progress=progress)
     else:

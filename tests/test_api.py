@@ -52,6 +52,7 @@ def test_what_is_refused_is_said_before_a_store_is_read(tmp_path: Path) -> None:
         ({"model": "unknown"}, "no model 'unknown'"),
         ({"model": "combine"}, "parts are what combine and rank_ensemble combine, and no other model: got combine"),
         ({"parts": ["frequency"]}, "and no other model: got complex"),
+        ({"model": "combine", "parts": ["frequency"], "dim": 8}, "dim: a combination has no such setting"),
         ({}, "nowhere"),
     ):
         with pytest.raises(kg.UserError, match=said):

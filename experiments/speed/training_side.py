@@ -16,11 +16,11 @@ import torch
 
 from kg.graph.dataset import Dataset
 from kg.models.complex import ComplEx
+from kg.resources import keep_freed_memory
 from kg.training.algorithm import Epoch, Trainer
 from kg.training.gradient_descent import GradientDescent
 from kg.training.objectives import NegativeSampling, Objective, OneVsAll
 from kg.training.regularizers import N3
-from kg.training.resources import keep_freed_memory
 from kg.training.run import Run
 
 sys.path.append(str(Path(__file__).parents[1] / "harness"))

@@ -46,14 +46,14 @@ class RunSettings:
 
     def _combination(self, model_out: Path, device: str, progress: Progress) -> "Callable[[Dataset], Run]":
         from kg.api import trained
-        from kg.training.ensembles.combination import COMBINING, combination
+        from kg.training.ensembles.combination import COMBINING, check_settings, combination
 
         if self.parts is None or self.model not in COMBINING:
             each = " or ".join(f"--model {name}" for name in COMBINING)
             raise UserError(f"{each} and --parts go together: the parts are what it combines")
-        for name in ("dim", "epochs", "batch_size", "lr", "precision"):
-            if getattr(self, name) is not None:
-                raise UserError(f"{name}: a combination has no such setting", name)
+        check_settings(
+            dim=self.dim, epochs=self.epochs, batch_size=self.batch_size, lr=self.lr, precision=self.precision
+        )
         train = partial(trained, device=device, progress=progress)
         return combination(
             self.parts.split(","), model_out, self.model, train=train, seed=self.seed or 0, progress=progress

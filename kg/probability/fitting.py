@@ -12,9 +12,10 @@ from kg.graph.dataset import Dataset
 from kg.models.scorer import Scorer
 from kg.probability.calibration import SHAPES, Calibration
 from kg.probability.candidate_sample import CandidateSample, sample_candidates
-from kg.probability.query_scores import QueryScores
+from kg.probability.query_scores import BATCH, QueryScores
 from kg.probability.regression import LEAST_PULL, logistic_regression, relation_weights
 from kg.progress import SILENT, Progress
+from kg.resources import threads_for
 
 _FEW = 50  # valid facts: with fewer, half of them could not choose between the shapes
 _PULLS = (LEAST_PULL, 100.0, 1000.0)  # towards the regression of all relations
@@ -23,7 +24,8 @@ _PULLS = (LEAST_PULL, 100.0, 1000.0)  # towards the regression of all relations
 def calibrate(bundle: Bundle, seed: int = 0, progress: Progress = SILENT) -> Bundle:
     """Fits the probabilities of a trained model and saves them as the next generation of its folder, in which all else
     stays as it is; the bundle with them. The same bundle, and nothing saved, where it has no valid facts to fit on."""
-    found = fit_calibration(bundle.scorer, bundle.dataset, bundle.temperature, seed, progress)
+    with threads_for(bundle.dataset.num_entities * BATCH):
+        found = fit_calibration(bundle.scorer, bundle.dataset, bundle.temperature, seed, progress)
     if found is None:
         return bundle
     bundles.save_calibration(bundle, found.to_json())

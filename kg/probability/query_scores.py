@@ -12,7 +12,7 @@ from kg.graph.graph import Graph
 from kg.graph.known import KnownAnswers
 from kg.models.scorer import Queries, Scorer
 
-_BATCH = 256
+BATCH = 256  # questions scored at once
 _LEAST = -100.0  # a candidate without a vector has the lowest of all floats for a score: nothing could be added to it
 
 
@@ -53,8 +53,8 @@ class QueryScores:
         scores = torch.zeros(len(heads), len(tails), device=heads.device)
         normaliser = torch.zeros(len(heads), device=heads.device)
         every = torch.cat([tails, answers])
-        for start in range(0, len(heads), _BATCH):
-            batch = slice(start, start + _BATCH)
+        for start in range(0, len(heads), BATCH):
+            batch = slice(start, start + BATCH)
             found = self._batch(relation, heads[batch], every)
             scores[batch] = found[:, : len(tails)]
             if len(answers):
@@ -65,7 +65,7 @@ class QueryScores:
     def scores(self, relation: int, heads: Int[Tensor, " B"], tails: Int[Tensor, " K"]) -> Float[Tensor, "B K"]:
         """As `block` has them."""
         found = [torch.zeros(0, len(tails), device=heads.device)]
-        return torch.cat([*found, *(self._batch(relation, batch, tails) for batch in torch.split(heads, _BATCH))])
+        return torch.cat([*found, *(self._batch(relation, batch, tails) for batch in torch.split(heads, BATCH))])
 
     def _batch(self, relation: int, heads: Int[Tensor, " b"], tails: Int[Tensor, " K"]) -> Float[Tensor, "b K"]:
         queries = Queries(heads, torch.full_like(heads, relation), self.graph)

@@ -14,11 +14,11 @@ from kg.errors import UserError, check_at_least_one, extra
 from kg.files import write_text
 from kg.graph.dataset import Dataset
 from kg.progress import SILENT, Progress
+from kg.resources import keep_freed_memory, threads_for
 from kg.studies.presets import written
 from kg.studies.provenance import check_same
 from kg.training.recipes import default_run, recipe
 from kg.training.recipes.space import Choice, Options, Range, Space
-from kg.training.resources import keep_freed_memory, threads_for
 from kg.training.run import Run
 from kg.training.train import Interrupted
 

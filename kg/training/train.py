@@ -19,8 +19,8 @@ from kg.errors import UserError
 from kg.evaluation.temperature import fit_temperature
 from kg.graph.dataset import Dataset
 from kg.progress import SILENT, Progress
+from kg.resources import keep_freed_memory, threads_for
 from kg.training.algorithm import Epoch, Trainer
-from kg.training.resources import keep_freed_memory, threads_for
 from kg.training.run import Run
 
 _SAVE_EVERY_SECONDS = 60.0

@@ -23,6 +23,13 @@ COMBINING: dict[str, Callable[[tuple[str, ...]], EnsembleFitting]] = {
 }
 
 
+def check_settings(**given: object) -> None:
+    """UserError for the first that was given (is not None): a combination has no such settings."""
+    for name, value in given.items():
+        if value is not None:
+            raise UserError(f"{name}: a combination has no such setting", name)
+
+
 def combination(
     parts: Sequence[str],
     out: Path | str,

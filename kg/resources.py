@@ -1,4 +1,4 @@
-"""What a process takes for itself while it trains: memory, and threads."""
+"""What a process takes for itself while it trains or calibrates: memory, and threads."""
 
 import ctypes
 import sys
