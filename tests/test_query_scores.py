@@ -70,7 +70,7 @@ def test_the_lowest_score_is_minus_100() -> None:
 def test_in_parts_it_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     heads, tails = torch.tensor([3, 0, 1, 2, 0]), torch.tensor([2, 0])
     whole = query_scores().block(0, heads, tails)
-    monkeypatch.setattr(module, "_BATCH", 2)
+    monkeypatch.setattr(module, "BATCH", 2)
     parts = query_scores().block(0, heads, tails)
     for name in ("scores", "normaliser", "count"):
         assert torch.equal(getattr(whole, name), getattr(parts, name))
@@ -82,7 +82,7 @@ def test_what_normalises_is_not_held_for_all_questions_at_once(monkeypatch: pyte
     asked = QueryScores(
         Tabled(torch.zeros(2, 300, 300)), Graph.from_triples(facts, 300, 1), KnownAnswers.from_triples(facts, 1), 1.0
     )
-    monkeypatch.setattr(module, "_BATCH", 10)
+    monkeypatch.setattr(module, "BATCH", 10)
     every = torch.arange(300)
     with Largest() as largest:
         rows = asked.block(0, every, every[:1])
