@@ -287,7 +287,7 @@ def test_no_matrix_of_all_pairs(kind: str, monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr(discovery, "_HEADS", 16)
     monkeypatch.setattr(discovery, "_PAIRS", 16 * 400)
-    monkeypatch.setattr(query_scores, "_BATCH", 16)
+    monkeypatch.setattr(query_scores, "BATCH", 16)
     ring = torch.stack([torch.arange(400), torch.zeros(400, dtype=torch.long), (torch.arange(400) + 1) % 400], 1)
     names = Vocabulary([f"e{i}" for i in range(400)], ["r"])
     dataset = Dataset(ring, ring[:0], ring[:0], names)
