@@ -112,7 +112,7 @@ def test_a_loss_is_bitwise_what_it_is_where_the_answers_never_stood(
 def test_a_run_that_hides_nothing_is_an_error(make: type[GraphEncoder]) -> None:
     with pytest.raises(UserError, match=f"{make.__name__} looks at the graph.*hide must be exact or pair"):
         Run(partial(make, dim=4), GradientDescent(partial(Adam, lr=0.01)))
-    assert Run(partial(make, dim=4), GradientDescent(partial(Adam, lr=0.01), hide="pair")).hide == "pair"
+    Run(partial(make, dim=4), GradientDescent(partial(Adam, lr=0.01), hide="pair"))
 
 
 # Encoded once

@@ -12,7 +12,6 @@ from kg.errors import UserError
 from kg.models.frequency import Frequency
 from kg.models.scorer import Queries
 from kg.training.gradient_descent import GradientDescent
-from kg.training.run import Run
 
 COUNTS = [[0, 2, 1], [3, 0, 0]]  # of one relation and its inverse, over three entities
 
@@ -49,4 +48,4 @@ def test_a_gradient_has_nothing_to_move() -> None:
     assert scorer.factors(Queries(torch.tensor([0]), torch.tensor([0]), no_facts(3, 1)), torch.tensor([1])) == ()
     assert scorer.is_finite() and scorer.device.type == "cpu"
     with pytest.raises(UserError, match="Adam: optimizer got an empty parameter list"):
-        Run(partial(Frequency), GradientDescent(partial(Adam, lr=0.1))).new_optimizer(scorer)
+        GradientDescent(partial(Adam, lr=0.1)).new_optimizer(scorer)

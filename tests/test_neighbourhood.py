@@ -313,7 +313,7 @@ def test_other_answers_to_a_question_do_not_move_its_scores(name: str) -> None:
     scorer, where, other = new(name), graph(), graph([0, 0, 9])
     before = scorer.score_tails(asked(where, [0], [0]))
     assert torch.equal(scorer.score_tails(asked(other, [0], [0])), before)
-    assert torch.equal(scorer.score_tails(asked(other.algorithm.hide(torch.tensor([[9, 3, 0]])), [0], [0])), before)
+    assert torch.equal(scorer.score_tails(asked(other.hide(torch.tensor([[9, 3, 0]])), [0], [0])), before)
     assert not torch.allclose(scorer.score_tails(asked(other, [0], [1])), scorer.score_tails(asked(where, [0], [1])))
 
 

@@ -55,7 +55,7 @@ def test_samples_that_agree_leave_nothing_below_zero() -> None:
 
 
 def test_what_is_no_sample() -> None:
-    with pytest.raises(ValueError, match="no sample"):
+    with pytest.raises(ValueError, match="without a sample"):
         entropies([])
     for row in ([0.5, 0.6], [1.5, -0.5], [math.nan, 1.0], [math.inf, 0.0]):
         with pytest.raises(ValueError, match="no probabilities"):
