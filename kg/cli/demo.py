@@ -1,4 +1,4 @@
-"""`kg demo`: the whole path on real facts, in three minutes."""
+"""`kg demo`: the whole path on real facts, in a few minutes."""
 
 import json
 import shutil
@@ -27,7 +27,7 @@ def demo(
     ),
     json_: Json = False,
 ) -> None:
-    """All of it in three minutes, on a graph of the world.
+    """All of it in a few minutes, on a graph of the world.
 
     Load, train three models, compare them, show the best new facts and the evidence for them. Run again, it loads
     nothing twice and trains anew.
@@ -71,17 +71,15 @@ def demo(
 def _trained(name: str, dataset: "Dataset", folder: Path) -> dict[str, float]:
     """Figures of a model newly trained into the folder."""
     from kg import bundle as bundles
+    from kg.api import trained
     from kg.evaluation.ranking import evaluate
-    from kg.probability.fitting import calibrate
     from kg.training.recipes import default_run
-    from kg.training.train import train
 
     if bundles.exists(folder):
         shutil.rmtree(folder)
     began = time.perf_counter()
     with ConsoleProgress() as progress:
-        bundle = train(dataset, default_run(name)(dataset), folder, progress=progress)
-        bundle = calibrate(bundle, progress=progress)
+        bundle = trained(dataset, default_run(name)(dataset), folder, progress=progress)
     seconds = time.perf_counter() - began
     test = evaluate(bundle.scorer, dataset, "test", temperature=bundle.temperature).metrics()
     return {

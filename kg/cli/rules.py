@@ -26,7 +26,7 @@ def rules(
     max_length: Annotated[int, option(HOW, "N", "Facts that a rule asks for, at most (3).")] = 3,
     min_support: Annotated[int, option(HOW, "N", "Facts that a rule must explain (2).")] = 2,
     min_confidence: Annotated[float, option(HOW, "SHARE", "Support / (body + 5), at least (0.001).")] = 0.001,
-    time_limit: Annotated[
+    seconds: Annotated[
         float | None, option(HOW, "SECONDS", "Look for no more rules after so long.", "--timeout")
     ] = None,
     out_: Annotated[Path | None, option(OUTPUT, "FILE", "Write all of them there, as TSV.", "--out", "-o")] = None,
@@ -44,7 +44,7 @@ def rules(
     from kg.query.explain.rules import RuleNames, ranked, write_rules
     from kg.training.algorithms.mining import Mining
 
-    mining = Mining(max_length, min_support, min_support, min_confidence, time_limit)
+    mining = Mining(max_length, min_support, min_support, min_confidence, seconds)
     check_at_least_one(top=top)
     if out_ is not None and not out_.parent.is_dir():  # said before the mining, not after it
         raise UserError(f"{out_}: no directory {out_.parent}")

@@ -39,7 +39,7 @@ class Mining(TrainingAlgorithm):
                 f"min_confidence must be at least 0 and below 1: got {self.min_confidence}", "min_confidence"
             )
         if self.seconds is not None and not self.seconds > 0:
-            raise UserError(f"seconds must be above 0: got {self.seconds}")
+            raise UserError(f"seconds must be above 0: got {self.seconds}", "seconds")
 
     def rules(self, graph: Graph, progress: Progress = SILENT) -> Rules:
         """What is mined."""
