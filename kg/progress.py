@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 
 class Progress:
-    """Is given how far the work is; this one shows nothing. The command line's draws a bar (kg/cli/console.py).
+    """Is given how far the work is; this one shows nothing. The command line's draws a bar (kg/cli/progress_bar.py).
 
     It may be called very often: what takes long to compute comes as a function, called only when it is to be shown.
     """

@@ -14,13 +14,13 @@ from kg.query.candidates.files import read_candidates
 
 INTERRUPTED = """
 import os, signal
-from kg.cli import app, console
+from kg.cli import app, progress_bar
 
 def at(self, what, done, total=None, figures=None):
     if what == "training" and done == 3:
         os.kill(os.getpid(), signal.SIGINT)
 
-console.ConsoleProgress.at = at
+progress_bar.ConsoleProgress.at = at
 app.main()
 """
 

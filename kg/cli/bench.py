@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import Annotated
 
 from kg.cli.command import MODELS, command
-from kg.cli.console import ConsoleProgress, out, print_json, say
+from kg.cli.console import out, print_json, say
 from kg.cli.interruption import saving
 from kg.cli.options import HOW, MODEL, OUTPUT, Device, Json, Source, device_named, option
+from kg.cli.progress_bar import ConsoleProgress
 from kg.cli.tables import leaderboard_table
 
 

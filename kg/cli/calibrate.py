@@ -1,8 +1,9 @@
 """`kg calibrate`."""
 
 from kg.cli.command import MODELS, command
-from kg.cli.console import ConsoleProgress, print_json, say
+from kg.cli.console import print_json, say
 from kg.cli.options import Device, Json, ModelPath, device_named
+from kg.cli.progress_bar import ConsoleProgress
 from kg.errors import UserError
 
 

@@ -5,9 +5,10 @@ from typing import Annotated
 
 from kg.cli.ask import say_what_is_known
 from kg.cli.command import ANSWERS, command
-from kg.cli.console import ConsoleProgress, note, out, print_json
+from kg.cli.console import note, out, print_json
 from kg.cli.options import ANSWERS as WHICH
 from kg.cli.options import OUTPUT, TYPES, Device, Json, KnownFrom, ModelPath, Types, device_named, option
+from kg.cli.progress_bar import ConsoleProgress
 from kg.cli.tables import candidate_table
 
 

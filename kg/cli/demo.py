@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 from rich.table import Table
 
 from kg.cli.command import MODELS, command
-from kg.cli.console import ConsoleProgress, note, out, print_json, say
+from kg.cli.console import note, out, print_json, say
 from kg.cli.options import Json, argument
+from kg.cli.progress_bar import ConsoleProgress
 
 if TYPE_CHECKING:
     from kg.graph.dataset import Dataset

@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from kg.cli.command import MODELS, command
-from kg.cli.console import ConsoleProgress, note, out, print_json
+from kg.cli.console import note, out, print_json
 from kg.cli.options import OUTPUT, Device, Json, ModelPath, device_named, option
+from kg.cli.progress_bar import ConsoleProgress
 from kg.cli.tables import classification_table, metrics_table, probability_table
 from kg.errors import UserError
 

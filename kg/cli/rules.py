@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import Annotated
 
 from kg.cli.command import ANSWERS, command
-from kg.cli.console import ConsoleProgress, note, out, print_json
+from kg.cli.console import note, out, print_json
 from kg.cli.options import ANSWERS as WHICH
 from kg.cli.options import HOW, OUTPUT, Json, Source, option
+from kg.cli.progress_bar import ConsoleProgress
 from kg.cli.tables import rules_table
 from kg.errors import UserError, check_at_least_one
 

@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Annotated
 
 from kg.cli.command import START, STORE, command
-from kg.cli.console import ConsoleProgress, note, out, print_json, say
+from kg.cli.console import note, out, print_json, say
 from kg.cli.options import Json, StorePath, argument, option
+from kg.cli.progress_bar import ConsoleProgress
 from kg.cli.tables import counts_table
 
 READ = "How the files are read"

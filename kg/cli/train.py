@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from kg.cli.command import START, command
-from kg.cli.console import ConsoleProgress, note, print_json, say
+from kg.cli.console import note, print_json, say
 from kg.cli.interruption import saving
 from kg.cli.options import (
     FACTS,
@@ -20,6 +20,7 @@ from kg.cli.options import (
     device_named,
     option,
 )
+from kg.cli.progress_bar import ConsoleProgress
 from kg.cli.run_settings import RunSettings
 
 

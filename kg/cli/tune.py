@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import Annotated
 
 from kg.cli.command import MODELS, command
-from kg.cli.console import ConsoleProgress, print_json, say
+from kg.cli.console import print_json, say
 from kg.cli.interruption import saving
 from kg.cli.options import HOW, MODEL, Device, Epochs, Json, Seed, Source, argument, device_named, option
+from kg.cli.progress_bar import ConsoleProgress
 
 
 @command(

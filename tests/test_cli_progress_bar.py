@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from kg.cli import console
-from kg.cli.console import ConsoleProgress, counts
+from kg.cli.progress_bar import ConsoleProgress, counts
 
 
 def test_counts() -> None:
