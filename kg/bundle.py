@@ -16,6 +16,7 @@ from torch import Tensor
 import kg
 from kg import generations
 from kg.errors import UserError
+from kg.files import read_json
 from kg.graph.dataset import PARTS, Dataset
 from kg.graph.schema import Schema
 from kg.graph.vocabulary import Vocabulary
@@ -68,8 +69,8 @@ class Bundle:
 
     @classmethod
     def _read(cls, root: Path, folder: Path, manifest: dict[str, Any], device: torch.device) -> "Bundle":
-        config = _read_json(folder / "config.json")
-        names = _read_json(folder / "vocabulary.json")
+        config = read_json(folder / "config.json")
+        names = read_json(folder / "vocabulary.json")
         parts = load_file(folder / "dataset.safetensors")
         train, valid, test = (parts[name] for name in PARTS)
         dataset = Dataset(
@@ -77,7 +78,7 @@ class Bundle:
             valid,
             test,
             Vocabulary(names["entities"], names["relations"]),
-            Schema.from_json(_read_json(folder / "schema.json")),
+            Schema.from_json(read_json(folder / "schema.json")),
             manifest["source"],
             manifest["generation"],
             None if manifest.get("graphs") is None else tuple(manifest["graphs"]),
@@ -87,15 +88,15 @@ class Bundle:
         weights = load_file(folder / "model.safetensors")
         scorer.load_state_dict(_renamed(weights) if manifest["format"] == 1 else weights)
         state = folder / "state"
-        calibration = _read_json(folder / _CALIBRATION)
+        calibration = read_json(folder / _CALIBRATION)
         return cls(
             root,
             scorer.to(device).eval(),
             dataset,
             config["run"],
             calibration["temperature"],
-            _read_json(folder / "metrics.json"),
-            _joined(_read_json(state / "state.json"), load_file(state / "tensors.safetensors")),
+            read_json(folder / "metrics.json"),
+            _joined(read_json(state / "state.json"), load_file(state / "tensors.safetensors")),
             manifest,
             calibration.get("probability"),
         )
@@ -228,10 +229,6 @@ def _renamed(weights: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def _write_json(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
-
-
-def _read_json(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def _split(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:

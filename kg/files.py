@@ -4,6 +4,7 @@ import bz2
 import codecs
 import fcntl
 import gzip
+import json
 import lzma
 import os
 import re
@@ -26,6 +27,7 @@ else:
     from backports import zstd
 
 BLOCK = 1 << 20  # bytes read at once
+_DEEPEST = 100  # lists and objects within each other: whoever walks through what was read may recurse
 
 COMPRESSIONS: dict[str, Callable[..., Any]] = {
     ".gz": gzip.open,
@@ -102,6 +104,50 @@ def chunks(path: Path) -> Iterator[bytes]:
         raise UserError(f"{path}: the file is empty")
     if check_regular(path) != before:
         raise UserError(f"{path}: the file changed while it was read")
+
+
+def read_json(path: Path) -> Any:
+    """The JSON value that a file of ours holds.
+
+    UserError in one line that names the file where it cannot be read or is no JSON in UTF-8; where it holds NaN, an
+    infinity or half of a surrogate pair, which no file of ours does; and where it is nested deeper than any of them.
+    """
+    try:
+        with failing_as(path):
+            text = path.read_bytes().decode()
+        value = json.loads(text, parse_constant=_no_number)
+        if text.count("[") + text.count("{") > _DEEPEST:
+            _check_depth(value)
+        if "\\ud" in text or "\\uD" in text:
+            json.dumps(value, ensure_ascii=False).encode()
+    except (ValueError, RecursionError, MemoryError) as error:
+        raise UserError(f"{path} is no JSON that can be read: {_reason(error)}") from None
+    return value
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is no number of JSON")
+
+
+def _check_depth(value: Any) -> None:
+    """RecursionError where it is nested too deep. O(size), without recursion."""
+    level = [value]
+    for _ in range(_DEEPEST):
+        groups = (each.values() if isinstance(each, dict) else each for each in level)
+        level = [each for group in groups for each in group if isinstance(each, list | dict)]
+        if not level:
+            return
+    raise RecursionError
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return f"it is nested deeper than {_DEEPEST} levels"
+    if isinstance(error, MemoryError):
+        return "it is larger than the memory"
+    if isinstance(error, UnicodeEncodeError):
+        return "it holds half of a surrogate pair"
+    return one_line(str(error))
 
 
 def _opened(path: Path, mode: str) -> BufferedIOBase:

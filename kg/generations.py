@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, final
 
 from kg.errors import UserError
-from kg.files import is_unfinished, to_disk, write_lines
+from kg.files import is_unfinished, read_json, to_disk, write_lines
 
 MANIFEST = "manifest.json"
 
@@ -161,15 +161,11 @@ def _text(value: dict[str, Any]) -> str:
 def read_manifest(directory: Path) -> dict[str, Any]:
     """The manifest of a generation. UserError if it is missing or damaged."""
     path = directory / MANIFEST
-    try:
-        text = path.read_bytes().decode()
-        manifest = json.loads(text)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read: {error}") from None
+    manifest = read_json(path)
     if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
         raise UserError(f"{path} is no manifest: it lists no files")
     manifest.pop("sha256", None)
-    if text != _manifest_text(manifest):
+    if path.read_bytes() != _manifest_text(manifest).encode():
         raise UserError(f"{path} is damaged: its sha256 is not the one it carries")
     return manifest
 

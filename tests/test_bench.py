@@ -238,10 +238,13 @@ def test_what_is_refused(random_dataset: Dataset, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"wild, seed 0: .*lower the learning rate"):
         wild = varied(SMALL, optimizer=partial(Adam, lr=1e30))
         bench(random_dataset, {"wild": wild}, tmp_path / "b")
-    with pytest.raises(UserError, match=r"nowhere/results\.json cannot be read: .*No such file"):
+    with pytest.raises(UserError, match=r"nowhere/results\.json: No such file"):
         Results.read(tmp_path / "nowhere")
     (tmp_path / "b" / "results.json").write_text("{")
-    with pytest.raises(UserError, match=r"results\.json cannot be read"):
+    with pytest.raises(UserError, match=r"results\.json is no JSON that can be read"):
+        bench(random_dataset, {"small": SMALL}, tmp_path / "b")
+    (tmp_path / "b" / "results.json").write_text("[1, 2]")
+    with pytest.raises(UserError, match=r"results\.json holds no results"):
         bench(random_dataset, {"small": SMALL}, tmp_path / "b")
 
 

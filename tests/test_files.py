@@ -46,6 +46,39 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"\x80\x04}q\x00.", "can't decode byte 0x80"),
+        (b"", "Expecting value"),
+        (b"{", "Expecting property name"),
+        (b"[NaN]", "NaN is no number of JSON"),
+        (b'["\\ud800"]', "half of a surrogate pair"),
+        (b"[" * 100_000 + b"]" * 100_000, "nested deeper than 100 levels"),
+        (b'{"a":' * 101 + b"1" + b"}" * 101, "nested deeper than 100 levels"),
+        (b"9" * 5000, "Exceeds the limit"),
+    ],
+)
+def test_what_is_no_json_is_refused_in_one_line(tmp_path: Path, content: bytes, reason: str) -> None:
+    path = tmp_path / "a.json"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=rf"a\.json is no JSON that can be read: .*{reason}") as caught:
+        files.read_json(path)
+    assert str(caught.value).isprintable()
+
+
+def test_json_is_read_up_to_its_greatest_depth(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text('[["Zürich \\ud83d\\ude00"]]', encoding="utf-8")
+    assert files.read_json(path) == [["Zürich \N{GRINNING FACE}"]]
+    path.write_text("[" * 100 + "]" * 100 + " " * 100)
+    assert str(files.read_json(path)) == "[" * 100 + "]" * 100
+    path.write_text(str([[1]] * 200))  # many, and not deep
+    assert files.read_json(path) == [[1]] * 200
+    with pytest.raises(UserError, match="nowhere: No such file"):
+        files.read_json(tmp_path / "nowhere")
+
+
 KILLED = """
 import os, signal, sys
 from pathlib import Path

@@ -15,7 +15,7 @@ from kg import bundle as bundles
 from kg.bundle import Bundle
 from kg.errors import UserError, check_at_least_one, extra
 from kg.evaluation.ranking import evaluate
-from kg.files import write_lines, write_text
+from kg.files import read_json, write_lines, write_text
 from kg.graph.dataset import PARTS, Dataset
 from kg.probability.fitting import calibrate
 from kg.progress import SILENT, Progress
@@ -46,9 +46,9 @@ class Results:
         """What bench() has written into a folder so far. UserError where that cannot be read."""
         file = Path(folder) / _RESULTS
         try:
-            return cls(**json.loads(file.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError) as error:
-            raise UserError(f"{file} cannot be read: {error}") from None
+            return cls(**read_json(file))
+        except TypeError:
+            raise UserError(f"{file} holds no results of a benchmark") from None
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
