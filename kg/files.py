@@ -46,18 +46,27 @@ def shipped(name: str) -> Traversable:
         return Path(__file__).parents[1] / "data" / name
 
 
+def reason(error: OSError) -> str:
+    """What the operating system said, without the path."""
+    return error.strerror or one_line(str(error))
+
+
 def failed(path: Path, error: OSError) -> UserError:
     """What the operating system said, with the path."""
-    return UserError(f"{path}: {error.strerror or one_line(str(error))}")
+    return UserError(f"{path}: {reason(error)}")
 
 
 @contextmanager
-def failing_as(path: Path) -> Iterator[None]:
-    """Turns the operating system's errors into a UserError about this path."""
+def failing_as(path: Path, temporary: Path | None = None) -> Iterator[None]:
+    """Turns the operating system's errors into a UserError about this path, or about another file that they name.
+
+    temporary: the name that the file at this path has while it is written.
+    """
     try:
         yield
     except OSError as error:
-        raise failed(path, error) from None
+        named = error.filename if isinstance(error.filename, str) else ""
+        raise failed(path if named in ("", str(temporary)) else Path(named), error) from None
 
 
 def suffix_of(path: Path) -> str:
@@ -180,7 +189,7 @@ def replacing(path: Path) -> Iterator[BufferedIOBase]:
         raise UserError(f"{path}: {'a directory' if path.is_dir() else 'a device'}: expected a file to write")
     temporary = path.with_name(f".{os.getpid()}.{path.name}")  # the same suffix, and the same file system
     try:
-        with failing_as(path):
+        with failing_as(path, temporary):
             stream: BufferedIOBase = COMPRESSIONS.get(path.suffix.lower(), open)(temporary, "wb")
             with stream:
                 yield stream

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import pyoxigraph as ox
 import pytest
-from rich.console import Console
 from typer.testing import CliRunner
 
 from kg.cli.app import app
+from kg.cli.console import PlainConsole
 from kg.cli.sparql import print_answer
 from kg.files import shipped
 from kg.namespaces import KG, PREDICTIONS
@@ -71,7 +71,7 @@ def answered(shown: Shown, store: Store, scored: ScoredStore) -> Answer:
 
 def printed(shown: Shown, answer: Answer, prefixes: dict[str, str]) -> list[str]:
     file, format = StringIO(), "turtle" if "--format turtle" in shown.options else "table"
-    print_answer(answer, format, prefixes, Console(file=file, width=100))
+    print_answer(answer, format, prefixes, PlainConsole(file=file, width=100))
     return [line.rstrip() for line in file.getvalue().splitlines()]
 
 

@@ -6,8 +6,8 @@ from typing import Literal
 
 import pyoxigraph as ox
 import pytest
-from rich.console import Console
 
+from kg.cli.console import PlainConsole
 from kg.cli.sparql import print_answer
 from kg.errors import UserError
 from kg.query.sparql.results import Format, written
@@ -30,7 +30,7 @@ def answer(query: str) -> Answer:
 
 def printed(query: str, format: Format | Literal["table"] = "table") -> str:
     file = StringIO()
-    print_answer(answer(query), format, PREFIXES, Console(file=file, width=80))
+    print_answer(answer(query), format, PREFIXES, PlainConsole(file=file, width=80))
     return file.getvalue()
 
 

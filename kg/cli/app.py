@@ -2,6 +2,9 @@
 
 import io
 import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
@@ -25,15 +28,21 @@ from kg.cli import (  # noqa: F401  each registers its commands
 )
 from kg.cli.command import Group, add_commands, with_option
 from kg.cli.console import error, say
-from kg.errors import UserError
+from kg.errors import UserError, one_line, visible
+from kg.files import reason
 
 
 class _Verbs(Group):
     """A user's error is one line and exit 1, Ctrl-C is exit 130; only our own defects show a traceback."""
 
+    def make_context(self, *arguments: Any, **options: Any) -> Any:
+        with _visible_usage():
+            return super().make_context(*arguments, **options)
+
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
+            with _visible_usage():
+                return super().invoke(ctx)
         except UserError as found:
             error(with_option(found, self.commands.get(ctx.invoked_subcommand)))
             raise typer.Exit(1) from None
@@ -43,9 +52,28 @@ class _Verbs(Group):
             sys.stderr.close()
             raise typer.Exit(1) from None
         except OSError as found:  # no permission, no such folder, no space left
-            place = f"{found.filename}: " if found.filename else ""
-            error(f"{place}{found.strerror or found}")
+            place = f"{found.filename}: " if isinstance(found.filename, str) else ""
+            error(f"{place}{reason(found)}")
             raise typer.Exit(1) from None
+        except (MemoryError, RuntimeError) as found:
+            if not (isinstance(found, MemoryError) or any(sign in str(found) for sign in _TORCH_OUT_OF_MEMORY)):
+                raise
+            error(f"there is not enough memory: {one_line(str(found)) or 'an allocation failed'}")
+            raise typer.Exit(1) from None
+
+
+_TORCH_OUT_OF_MEMORY = ("can't allocate memory", "out of memory")  # of the processor's, of a GPU's
+_UsageError: type[Any] = typer.BadParameter.__mro__[1]  # which typer gives no public name
+
+
+@contextmanager
+def _visible_usage() -> Iterator[None]:
+    """What typer says of a wrong command line quotes it."""
+    try:
+        yield
+    except _UsageError as found:
+        found.message = visible(found.message)
+        raise
 
 
 EXAMPLES = (
@@ -88,8 +116,12 @@ def main() -> None:
     """Run a command line. It writes UTF-8, whatever the locale says: JSON has no other encoding."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(encoding="utf-8")
-    app(prog_name="kg")
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    try:
+        app(prog_name="kg")
+    except Exception:  # a defect: its traceback quotes data
+        sys.stderr.write(visible(traceback.format_exc()))
+        sys.exit(1)
 
 
 if __name__ == "__main__":

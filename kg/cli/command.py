@@ -1,5 +1,6 @@
 """A command is a function with @command above it: what `kg --help` and `kg COMMAND --help` show of it stands there."""
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -60,8 +61,21 @@ def with_option(error: UserError, command: Any) -> str:
     return str(error)
 
 
+def check_number(name: str, value: object) -> None:
+    """UserError for an integer that 64 bits cannot hold, and for a number that is none or is infinite."""
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise UserError(f"{name} must be between -2^63 and 2^63: got {value}", name)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UserError(f"{name} must be a finite number: got {value}", name)
+
+
 class Command(TyperCommand):
-    """Its help has the options by their panels, and the examples line by line."""
+    """Its help has the options by their panels, and the examples line by line. Its numbers are numbers."""
+
+    def invoke(self, ctx: Any) -> Any:
+        for name, value in ctx.params.items():
+            check_number(name, value)
+        return super().invoke(ctx)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         panels: dict[str, list[tuple[str, str]]] = {}

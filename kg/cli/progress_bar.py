@@ -6,9 +6,9 @@ from typing import final
 
 from rich.progress import BarColumn, TaskID, TextColumn
 from rich.progress import Progress as Bar
-from rich.text import Text
 
 from kg.cli import console
+from kg.errors import visible
 from kg.progress import Progress
 
 _SECONDS_BETWEEN = 0.1
@@ -42,7 +42,7 @@ class ConsoleProgress(Progress):
         self._bar.stop()
 
     def note(self, text: str) -> None:
-        self._bar.console.print(Text(text), soft_wrap=True)
+        console.note(text)
 
     def at(self, what: str, done: int, total: int | None = None, figures: Callable[[], str] | None = None) -> None:
         if self._bar.disable:
@@ -58,7 +58,9 @@ class ConsoleProgress(Progress):
         self._shown = now
         said = counts(done, total, now - self._began, figures() if figures else "")
         description = "" if figures else what  # figures say what is done, and fill a line of 80 columns
-        self._bar.update(self._task, total=total, completed=done, description=description, counts=said)
+        self._bar.update(
+            self._task, total=total, completed=done, description=visible(description), counts=visible(said)
+        )
         self._bar.refresh()
 
 

@@ -4,10 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from rich.console import Console
-
 from kg.cli.command import STORE, command
-from kg.cli.console import note, out
+from kg.cli.console import PlainConsole, note, out
 from kg.cli.options import ANSWERS, HOW, OUTPUT, StorePath, argument, option
 from kg.cli.tables import solutions_table
 
@@ -57,17 +55,17 @@ def sparql(
         note(each)
 
 
-def print_answer(answer: "Answer", format: Format, prefixes: Mapping[str, str], console: Console) -> None:
+def print_answer(answer: "Answer", format: Format, prefixes: Mapping[str, str], console: PlainConsole) -> None:
     """A table, IRIs shortened by the prefixes, with the number of solutions; true or false; or in a format."""
     from kg.query.sparql.results import solutions, written
 
     if format != "table":
-        console.file.write(written(answer, format, prefixes))
+        console.write(written(answer, format, prefixes))
         return
     found = solutions(answer)
     if isinstance(found, bool):
-        console.file.write(f"{str(found).lower()}\n")
+        console.write(f"{str(found).lower()}\n")
         return
     console.print(solutions_table(found, prefixes))
     count = len(found.rows)
-    console.print("1 solution" if count == 1 else f"{count:,} solutions", highlight=False)
+    console.print("1 solution" if count == 1 else f"{count:,} solutions")

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 from rich import box
 from rich.table import Table
-from rich.text import Text
+
+from kg.cli.console import data
 
 if TYPE_CHECKING:
     from kg.evaluation.metrics import Metrics
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from kg.rules.rule import Rule
     from kg.store.sparql import Solutions
 
-# Cells that hold names are Text: rich would read square brackets in a str as markup.
+# Cells that hold names are data, so that columns are as wide as what is shown.
 
 
 def candidate_table(candidates: "Candidates") -> Table:
@@ -26,7 +27,7 @@ def candidate_table(candidates: "Candidates") -> Table:
     shown = len(HEADINGS) if any(row[-1] for row in rows) else len(HEADINGS) - 1  # a note, where there is one
     table = Table(*HEADINGS[:shown])
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row[:shown]))
+        table.add_row(*(data(cell) for cell in row[:shown]))
     return table
 
 
@@ -39,9 +40,9 @@ def answer_table(asked: str, answers: Iterable["ConjunctiveAnswer"], label: Call
             + (" (known)" if fact.known else f" ({fact.probability:.3f})")
             for fact in answer.facts
         ]
-        new = "known" if answer.known else Text("new", "bold")
-        term = Text(label(answer.term))
-        table.add_row(str(answer.rank), term, f"{answer.probability:.3f}", new, Text("\n".join(facts)))
+        new = "known" if answer.known else data("new", "bold")
+        term = data(label(answer.term))
+        table.add_row(str(answer.rank), term, f"{answer.probability:.3f}", new, data("\n".join(facts)))
     return table
 
 
@@ -50,7 +51,7 @@ def solutions_table(solutions: "Solutions", prefixes: Mapping[str, str]) -> Tabl
 
     table = Table(*solutions.variables)
     for row in solutions.rows:
-        table.add_row(*(Text(shortened(term, prefixes)) for term in row))
+        table.add_row(*(data(shortened(term, prefixes)) for term in row))
     return table
 
 
@@ -59,7 +60,7 @@ def rules_table(rules: Iterable[tuple[str, "Rule"]]) -> Table:
     table.add_column(overflow="fold")
     for text, rule in rules:
         counts = f"({'~' if rule.sampled else ''}{rule.support:,}/{rule.body:,})"
-        table.add_row(Text(text), f"{rule.confidence:.2f}", counts)
+        table.add_row(data(text), f"{rule.confidence:.2f}", counts)
     return table
 
 
@@ -76,7 +77,7 @@ def leaderboard_table(rows: Iterable[Mapping[str, str]]) -> Table:
     for heading in shown:
         table.add_column(heading, no_wrap=heading != "preset")
     for row in rows:
-        table.add_row(*(Text(row[heading]) for heading in shown))
+        table.add_row(*(data(row[heading]) for heading in shown))
     return table
 
 
@@ -91,7 +92,7 @@ def metrics_table(metrics: "Metrics", label: Callable[[str], str], split: str) -
     rows += [(label(name), figures) for name, figures in largest]
     for title, figures in rows:
         values = [getattr(figures, name) for name in names]
-        table.add_row(Text(title), *(_figure(value) for value in values), end_section=title == "tails")
+        table.add_row(data(title), *(_figure(value) for value in values), end_section=title == "tails")
     return table
 
 
