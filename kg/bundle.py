@@ -3,7 +3,8 @@
 import json
 import math
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,9 +16,9 @@ from torch import Tensor
 
 import kg
 from kg import generations
-from kg.errors import UserError
-from kg.files import read_json
-from kg.graph.dataset import PARTS, Dataset
+from kg.errors import UserError, one_line
+from kg.files import failed, read_json
+from kg.graph.dataset import PARTS, Dataset, check_facts
 from kg.graph.schema import Schema
 from kg.graph.vocabulary import Vocabulary
 from kg.models import from_description
@@ -27,6 +28,7 @@ FORMAT = 2
 _READABLE = (1, 2)  # 1: its run is of another form, which nothing reads but for its scorer and its seed
 _HELD = ("matrix", "matrices")  # weights that stood in a scorer itself in format 1: now in RelationWeights
 _CALIBRATION = "calibration.json"
+_COLDEST = 1e-6  # temperature; those that are fitted lie between e^-9 and e^9
 _CONSTANT = ("vocabulary.json", "schema.json", "dataset.safetensors")  # the same in every generation of a training
 
 
@@ -69,37 +71,26 @@ class Bundle:
 
     @classmethod
     def _read(cls, root: Path, folder: Path, manifest: dict[str, Any], device: torch.device) -> "Bundle":
-        config = read_json(folder / "config.json")
-        names = read_json(folder / "vocabulary.json")
-        parts = load_file(folder / "dataset.safetensors")
-        train, valid, test = (parts[name] for name in PARTS)
-        dataset = Dataset(
-            train,
-            valid,
-            test,
-            Vocabulary(names["entities"], names["relations"]),
-            Schema.from_json(read_json(folder / "schema.json")),
-            manifest["source"],
-            manifest["generation"],
-            None if manifest.get("graphs") is None else tuple(manifest["graphs"]),
-            manifest.get("restrictions", False),
-        )
-        scorer = from_description(config["run"]["scorer"])(dataset.num_entities, dataset.num_relations)
-        weights = load_file(folder / "model.safetensors")
-        scorer.load_state_dict(_renamed(weights) if manifest["format"] == 1 else weights)
-        state = folder / "state"
-        calibration = read_json(folder / _CALIBRATION)
-        return cls(
-            root,
-            scorer.to(device).eval(),
-            dataset,
-            config["run"],
-            calibration["temperature"],
-            read_json(folder / "metrics.json"),
-            _joined(read_json(state / "state.json"), load_file(state / "tensors.safetensors")),
-            manifest,
-            calibration.get("probability"),
-        )
+        """Nothing is believed that was not checked: a sha256 tells damage, not who wrote the file."""
+        dataset = _dataset(folder, manifest)
+        with _believing(folder / "config.json") as config:
+            run = config["run"]
+            _check_run(run, manifest["format"])
+            made = from_description(run["scorer"])
+            with torch.device("meta"):  # as the arguments declare it, and not a byte of it
+                declared: Scorer = made(dataset.num_entities, dataset.num_relations)
+        scorer = _with_weights(declared, folder / "model.safetensors", manifest["format"], device)
+        with _believing(folder / _CALIBRATION) as calibration:
+            temperature, probability = calibration["temperature"], calibration.get("probability")
+            _check_temperature(temperature)
+        with _believing(folder / "metrics.json") as metrics:
+            _check_metrics(metrics)
+        tensors = _tensors(folder / "state" / "tensors.safetensors")
+        with _believing(folder / "state" / "state.json") as parted:
+            state = _joined(parted, tensors)
+            if not isinstance(state, dict):
+                raise ValueError(f"expected what a training goes on with: got {str(state)[:80]}")
+        return cls(root, scorer.eval(), dataset, run, temperature, metrics, state, manifest, probability)
 
     @classmethod
     def load_for(cls, dataset: Dataset, path: Path | str, what: str) -> "Bundle":
@@ -216,6 +207,112 @@ def environment() -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
     }
+
+
+@contextmanager
+def _believing(path: Path) -> Iterator[Any]:
+    """The JSON object in a file, for a block that checks it: the one trust boundary. Whatever the block raises is a
+    UserError that names the file."""
+    value = read_json(path)
+    try:
+        if not isinstance(value, dict):
+            raise ValueError(f"expected an object: got {str(value)[:80]}")
+        yield value
+    except Exception as error:
+        raise _not_believed(path, error) from None
+
+
+def _not_believed(path: Path, error: Exception) -> UserError:
+    what = f"no {error}" if isinstance(error, KeyError) else one_line(str(error)) or type(error).__name__
+    return UserError(f"{path} holds what no training wrote: {what}")
+
+
+def _tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a file, as long as it is there and unchanged: they are read when they are looked at."""
+    try:
+        found: dict[str, Tensor] = load_file(path)
+    except OSError as error:
+        raise failed(path, error) from None
+    except Exception as error:  # SafetensorError, and what torch says of dtypes that it does not know
+        raise UserError(f"{path} is no safetensors file: {one_line(str(error))}") from None
+    return found
+
+
+def _dataset(folder: Path, manifest: dict[str, Any]) -> Dataset:
+    """UserError where facts, names or what is said of them are not of one another."""
+    with _believing(folder / "vocabulary.json") as names:
+        vocabulary = Vocabulary(_texts(names["entities"]), _texts(names["relations"]))
+    with _believing(folder / "schema.json") as stored:
+        schema = Schema.from_json(stored)
+    with _believing(folder / generations.MANIFEST):
+        source, generation, graphs = manifest["source"], manifest["generation"], manifest.get("graphs")
+        if not isinstance(source, str) or not isinstance(generation, int | None):
+            raise ValueError(f"expected a path and the number of a generation: got {source!r} and {generation!r}")
+        of_graphs = None if graphs is None else tuple(_texts(graphs))
+    file = folder / "dataset.safetensors"
+    parts = _tensors(file)
+    try:
+        for name in PARTS:
+            check_facts(name, parts[name], vocabulary)
+    except (KeyError, ValueError) as error:
+        raise _not_believed(file, error) from None
+    train, valid, test = (parts[name] for name in PARTS)
+    restrictions = manifest.get("restrictions") is True
+    return Dataset(train, valid, test, vocabulary, schema, source, generation, of_graphs, restrictions)
+
+
+def _texts(value: Any) -> list[str]:
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise ValueError(f"expected a list of texts: got {str(value)[:80]}")
+    return value
+
+
+def _check_run(run: Any, format: int) -> None:
+    """ValueError where a run says not by which names it was made. Run.from_json reads it in full."""
+    if not isinstance(run, dict) or not isinstance(run["seed"], int):
+        raise ValueError(f"expected a run with a seed: got {str(run)[:80]}")
+    algorithm = run["algorithm"] if format > 1 else {"name": "", "arguments": {}}
+    if not isinstance(algorithm["name"], str) or not isinstance(algorithm["arguments"], dict):
+        raise ValueError(f"expected the name and the arguments of an algorithm: got {str(algorithm)[:80]}")
+
+
+def _check_temperature(value: Any) -> None:
+    if value is not None and not (_is_number(value) and _COLDEST <= value <= 1 / _COLDEST):
+        raise ValueError(f"the temperature must be from {_COLDEST:g} to {1 / _COLDEST:g}: got {str(value)[:80]}")
+
+
+def _check_metrics(metrics: Any) -> None:
+    """ValueError where a command would miss a figure."""
+    valid, history = metrics["valid"], metrics["history"]
+    if not isinstance(metrics["finished"], bool) or not isinstance(history, list):
+        raise ValueError("expected finished, true or false, and history, a list")
+    whole = [metrics["epochs"], metrics["best_epoch"], *(row["epoch"] for row in history)]
+    if not all(isinstance(each, int) and each >= 0 for each in whole):
+        raise ValueError("expected numbers of epochs")
+    figures = [row[name] for row in history for name in ("loss", "seconds", "valid_mrr") if name in row]
+    if not all(map(_is_number, [*figures, *(row["seconds"] for row in history)] + ([valid["mrr"]] if valid else []))):
+        raise ValueError("expected figures that are numbers")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _with_weights(declared: Scorer, file: Path, format: int, device: torch.device) -> Scorer:
+    """The scorer, from the meta device, with a file's arrays: before anything is allocated they are compared with what
+    it declares, and before anything is computed with them they are looked through.
+
+    They are copied: those of the file change with it.
+    """
+    weights = _tensors(file)
+    weights = _renamed(weights) if format == 1 else weights
+    try:
+        declared.check_fit(weights)
+        declared.load_state_dict({name: value.to(device, copy=True) for name, value in weights.items()}, assign=True)
+        declared.check()
+    except ValueError as error:
+        raise _not_believed(file, error) from None
+    return declared
 
 
 def _contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from damage import replaced, with_arrays, with_values
 from torch.optim import Adagrad
 
 from kg import bundle
@@ -259,6 +260,171 @@ def test_nothing_is_pickled(model: Path, fit: Descent, dataset: Dataset, monkeyp
     for name in FILES:
         with (model / "2" / name).open("rb") as file, pytest.raises(pickle.UnpicklingError):
             pickle.Unpickler(file).load()
+
+
+# Written by someone else: checksums are right
+
+
+NESTED = b"[" * 50_000 + b"]" * 50_000
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if name.endswith(".json")])
+@pytest.mark.parametrize("content", [NESTED, b"\x80\x04}q\x00.", b"[]", b"3", b"null", b"{}", b'{"a": NaN}'])
+def test_json_that_no_training_wrote(model: Path, name: str, content: bytes) -> None:
+    if name == "manifest.json":
+        (model / "1" / name).write_bytes(content)
+    else:
+        replaced(model, name, content)
+    if (name, content) == ("schema.json", b"{}"):
+        assert Bundle.load(model).dataset.schema == Schema()
+        return
+    with pytest.raises(UserError, match=f"1/{name}") as caught:
+        Bundle.load(model)
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if name.endswith(".safetensors")])
+@pytest.mark.parametrize(
+    "content", [b"", b"\x80\x04}q\x00.", b"\xff" * 8 + b"{", (10).to_bytes(8, "little") + b'{"a":{}}  ', b"PK\x03\x04"]
+)
+def test_bytes_named_safetensors(model: Path, name: str, content: bytes) -> None:
+    replaced(model, name, content)
+    with pytest.raises(UserError, match=f"1/{name} is no safetensors file: ") as caught:
+        Bundle.load(model)
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("part", "line"),
+    [
+        (torch.tensor([[0, 0, 3]]), "tails of train must hold numbers from 0 to 2: it holds 3 to 3"),
+        (torch.tensor([[-1, 0, 2]]), "heads of train must hold numbers from 0 to 2"),
+        (torch.tensor([[0, 2, 2]]), "relations of train must hold numbers from 0 to 1"),
+        (torch.tensor([[0, 0, 2]]).int(), "train must be rows of three of int64"),
+        (torch.tensor([0, 0, 2]), "train must be rows of three"),
+        (torch.tensor([[0, 0]]), "train must be rows of three"),
+    ],
+)
+def test_facts_that_are_none(model: Path, part: torch.Tensor, line: str) -> None:
+    with_arrays(model, "dataset.safetensors", train=part)
+    with pytest.raises(UserError, match=rf"1/dataset\.safetensors holds what no training wrote: {line}"):
+        Bundle.load(model)
+
+
+def test_names_that_are_none(model: Path) -> None:
+    names = json.loads((model / "1" / "vocabulary.json").read_text())
+    for entities in (["a", "a", "b"], ["a", "", "b"], ["a", "b\nc", "d"], ["a", 1, "b"], "abc", None, {"a": 1}):
+        with_values(model, "vocabulary.json", entities=entities)
+        with pytest.raises(UserError, match=r"1/vocabulary\.json holds what no training wrote"):
+            Bundle.load(model)
+    with_values(model, "vocabulary.json", **{**names, "entities": names["entities"][:2]})
+    with pytest.raises(UserError, match=r"1/dataset\.safetensors"):
+        Bundle.load(model)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("labels", {"a": 1}), ("labels", []), ("domain", {"a": "b"}), ("domain", {"a": [1]}), ("symmetric", {"a": "b"})],
+)
+def test_a_schema_that_is_none(model: Path, name: str, value: Any) -> None:
+    with_values(model, "schema.json", **{name: value})
+    with pytest.raises(UserError, match=rf"1/schema\.json holds what no training wrote: {name} must be"):
+        Bundle.load(model)
+
+
+@pytest.mark.parametrize("temperature", [0, -1.0, "1", True, 1e-300, 1e300, [1.0]])
+def test_a_temperature_that_is_none(model: Path, temperature: Any) -> None:
+    with_values(model, "calibration.json", temperature=temperature)
+    with pytest.raises(UserError, match=r"1/calibration\.json holds what no training wrote: the temperature must be"):
+        Bundle.load(model)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"finished": 1},
+        {"epochs": "2"},
+        {"history": [{}]},
+        {"history": [{"epoch": 1, "seconds": "long"}]},
+        {"valid": {"mrr": "high"}},
+        {"valid": {"hits_at_1": 1.0}},
+        {"valid": [1]},
+    ],
+)
+def test_metrics_that_are_none(model: Path, changed: dict[str, Any]) -> None:
+    with_values(model, "metrics.json", **changed)
+    with pytest.raises(UserError, match=r"1/metrics\.json holds what no training wrote"):
+        Bundle.load(model)
+
+
+def test_a_state_that_is_none(model: Path) -> None:
+    for items in ([["scorer", {"tensor": "no"}]], [["scorer"]], [[{}, 1]], 3, [["a", {"float": "x"}]]):
+        with_values(model, "state/state.json", items=items)
+        with pytest.raises(UserError, match=r"1/state/state\.json holds what no training wrote"):
+            Bundle.load(model)
+
+
+@pytest.mark.parametrize(
+    ("made", "line"),
+    [
+        ({"name": "rescal", "arguments": {"dim": 2}}, "model.safetensors holds what .* diagonal.weight is none of its"),
+        ({"name": "complex", "arguments": {"dim": 3, "tied": True}}, r"table.weight must be \(3, 6\) of float32"),
+        ({"name": "complex", "arguments": {"dim": 2}}, r"diagonal.weight must be \(4, 4\) of float32: it is \(2, 4\)"),
+        ({"name": "conve", "arguments": {"dim": 3}}, "config.json holds what no training wrote: ConvE folds dim"),
+        (
+            {"name": "rgcn", "arguments": {"num_layers": 10**8}},
+            "config.json holds .* num_layers must be a whole number",
+        ),
+        ({"name": "rescal", "arguments": {"dim": 2**31 - 1}}, "config.json holds .* overflow"),
+        ({"name": "gated", "arguments": {}}, "config.json holds .* missing a required argument"),
+        ({"name": "path_ranking", "arguments": {"num_paths": 2**31 - 1}}, "bias is missing"),
+    ],
+)
+def test_a_scorer_that_the_weights_are_not_of(model: Path, made: dict[str, Any], line: str) -> None:
+    with_values(model, "config.json", run={**RUN.to_json(), "scorer": made})
+    with pytest.raises(UserError, match=line):
+        Bundle.load(model)
+
+
+def test_nothing_is_allocated_that_the_weights_are_not_of(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = {"name": "complex", "arguments": {"dim": 1 << 30}}  # 48 GiB
+    with_values(model, "config.json", run={**RUN.to_json(), "scorer": made})
+    real = torch.empty
+
+    def empty(*shape: Any, **given: Any) -> torch.Tensor:
+        made: torch.Tensor = real(*shape, **given)
+        assert made.is_meta
+        return made
+
+    monkeypatch.setattr(torch, "empty", empty)
+    with pytest.raises(UserError, match=r"must be \(3, 2147483648\) of float32: it is \(3, 4\)"):
+        Bundle.load(model)
+
+
+def test_to_load_draws_nothing(model: Path) -> None:
+    before = torch.get_rng_state()
+    Bundle.load(model)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_weights_are_no_longer_those_of_the_file(model: Path) -> None:
+    read, file = Bundle.load(model), model / "1" / "model.safetensors"
+    before = {name: value.clone() for name, value in read.scorer.state_dict().items()}
+    with file.open("r+b") as content:
+        content.truncate(0)  # what is mapped to memory would be gone, and the process with it
+    assert all(torch.equal(value, before[name]) for name, value in read.scorer.state_dict().items())
+    assert all(value.requires_grad for value in read.scorer.parameters())
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
+def test_weights_that_are_not_finite(model: Path, number: float) -> None:
+    weights = Bundle.load(model).scorer.state_dict()["table.weight"]
+    weights[1, 2] = number
+    with_arrays(model, "model.safetensors", table__weight=weights)
+    with pytest.raises(
+        UserError, match=r"1/model\.safetensors holds .* table.weight holds a number that is not finite"
+    ):
+        Bundle.load(model)
 
 
 # Generations

@@ -176,6 +176,7 @@ def test_what_answers_at_once_imports_nothing_slow(module: str) -> None:
 def test_naming_one_scorer_imports_that_one() -> None:
     loaded = loaded_by("from kg.models import scorer_class", "scorer_class('transe')")
     assert {name for name in loaded if re.fullmatch(r"kg\.models\.\w+", name)} == {
+        "kg.models.arguments",
         "kg.models.dropout",
         "kg.models.scorer",
         "kg.models.tables",

@@ -60,11 +60,14 @@ class Made:
     def reads_graph(self) -> bool:
         return self().reads_graph
 
-    def __call__(self, entities: int = N, relations: int = R, **arguments: Any) -> Scorer:
+    def drawn(self, entities: int = N, relations: int = R, **arguments: Any) -> Scorer:
         torch.manual_seed(0)
         made = scorer_class(self.name)
         given = {"dim": 6, "init": 0.5, **self.arguments, **arguments}
-        scorer = made(entities, relations, **{name: value for name, value in given.items() if self.takes(name)})
+        return made(entities, relations, **{name: value for name, value in given.items() if self.takes(name)})
+
+    def __call__(self, entities: int = N, relations: int = R, **arguments: Any) -> Scorer:
+        scorer = self.drawn(entities, relations, **arguments)
         if self.name == "rules":
             scorer.learn(mine(graph(entities, relations), min_support=1, min_constant_support=1))
         elif self.name == "are":
@@ -168,6 +171,43 @@ def test_every_way_to_name_candidates_gives_the_same_scores(make: Made) -> None:
         close(scorer.score_tails(questions(), block), everything[:, block])
     for tail in range(N):
         close(scorer.score_hrt(questions(), torch.full((B,), tail)), everything[:, tail])
+
+
+@every_scorer
+def test_declared_without_memory_and_then_given_its_arrays_it_is_the_same(make: Made) -> None:
+    with torch.device("meta"):
+        declared = make.drawn()
+    scorer = make()
+    arrays = {name: array.clone() for name, array in scorer.state_dict().items()}
+    declared.check_fit(arrays)
+    declared.load_state_dict(arrays, assign=True)
+    declared.check()
+    assert not any(array.is_meta for array in declared.state_dict().values())
+    assert torch.equal(declared.eval().score_tails(questions()), scorer.eval().score_tails(questions()))
+    for name in arrays:
+        with pytest.raises(ValueError, match=f"{name} is missing"):
+            declared.check_fit({other: array for other, array in arrays.items() if other != name})
+        with pytest.raises(ValueError, match=f"{name} must be .* it is .* of complex64"):
+            declared.check_fit(arrays | {name: arrays[name].to(torch.complex64)})
+        with pytest.raises(ValueError, match=f"{name} must be"):
+            declared.check_fit(arrays | {name: arrays[name][..., None]})
+    with pytest.raises(ValueError, match="other is none of its arrays"):
+        declared.check_fit(arrays | {"other": torch.zeros(1)})
+
+
+@every_scorer
+def test_a_number_that_is_not_finite_is_found_in_every_array(make: Made) -> None:
+    scorer = make()
+    scorer.check()
+    for name, array in scorer.state_dict().items():
+        if array.is_floating_point():
+            last = array.view(-1)[-1:]
+            before = last.clone()
+            for number in (torch.nan, torch.inf, -torch.inf):
+                last[:] = number
+                with pytest.raises(ValueError, match=f"{name} holds a number that is not finite"):
+                    scorer.check()
+            last[:] = before
 
 
 @every_scorer

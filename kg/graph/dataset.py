@@ -11,6 +11,7 @@ from torch import Tensor
 
 from kg.errors import UserError
 from kg.graph.graph import Graph
+from kg.graph.ids import check_ids
 from kg.graph.known import KnownAnswers
 from kg.graph.schema import Schema
 from kg.graph.vocabulary import Vocabulary
@@ -80,3 +81,13 @@ class Dataset:
     def describe(self) -> str:
         counts = " / ".join(f"{len(self.part(name)):,}" for name in PARTS)
         return f"{self.num_entities:,} entities, {self.num_relations:,} relations, {counts} train / valid / test facts"
+
+
+def check_facts(name: str, facts: Tensor, vocabulary: Vocabulary) -> None:
+    """ValueError unless they are rows of head, relation and tail, each the number of a term: what a graph, the known
+    answers and loops over both use as indices."""
+    if facts.dtype != torch.long or facts.ndim != 2 or facts.shape[1] != 3:
+        raise ValueError(f"{name} must be rows of three of int64: it is {tuple(facts.shape)} of {facts.dtype}")
+    num_entities, num_relations = len(vocabulary.entities), len(vocabulary.relations)
+    for what, column, stop in (("heads", 0, num_entities), ("relations", 1, num_relations), ("tails", 2, num_entities)):
+        check_ids(f"{what} of {name}", facts[:, column], 0, stop)

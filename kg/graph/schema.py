@@ -37,10 +37,25 @@ class Schema:
 
     @classmethod
     def from_json(cls, stored: dict[str, Any]) -> "Schema":
-        def restored(value: Any) -> Any:
-            if isinstance(value, list):
-                return tuple(value)
-            return {k: tuple(v) if isinstance(v, list) else v for k, v in value.items()}
-
+        """What to_json() gave. ValueError where it is something else."""
         known = (f.name for f in fields(cls) if f.name in stored)  # an older model says nothing of the newer fields
-        return cls(**{name: restored(stored[name]) for name in known})
+        return cls(**{name: _restored(name, stored[name]) for name in known})
+
+
+def _restored(name: str, stored: Any) -> Any:
+    """A field of the schema."""
+    if name in ("symmetric", "functional"):
+        return _terms(name, stored)
+    if not isinstance(stored, dict):
+        raise ValueError(f"{name} must be an object: got {str(stored)[:80]}")
+    if name not in ("labels", "prefixes"):
+        return {term: _terms(name, others) for term, others in stored.items()}
+    if not all(isinstance(text, str) for text in stored.values()):
+        raise ValueError(f"{name} must be texts")
+    return stored
+
+
+def _terms(name: str, stored: Any) -> tuple[str, ...]:
+    if not isinstance(stored, list) or not all(isinstance(term, str) for term in stored):
+        raise ValueError(f"{name} must be lists of terms: got {str(stored)[:80]}")
+    return tuple(stored)

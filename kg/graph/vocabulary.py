@@ -12,7 +12,7 @@ class Vocabulary:
     A term is a bare IRI, a blank node `_:label`, or the plain name that a benchmark file uses. Ids are positions:
     entity 0 ... N - 1, relation 0 ... R - 1; relation r + R means the inverse of r and has no term of its own.
 
-    Raises UserError where a term stands twice.
+    Raises UserError where a term stands twice, is empty or goes over several lines.
     """
 
     def __init__(self, entities: Iterable[str], relations: Iterable[str]) -> None:
@@ -20,6 +20,9 @@ class Vocabulary:
         self.relations = tuple(relations)
         if len(self.entity_ids) < len(self.entities) or len(self.relation_ids) < len(self.relations):
             raise UserError("a vocabulary holds each term once; some term stands twice")
+        for ids in (self.entity_ids, self.relation_ids):
+            if "" in ids or any("\n" in term for term in ids):
+                raise UserError("a term of a vocabulary is one line, and not an empty one")
 
     @cached_property
     def entity_ids(self) -> dict[str, int]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from kg.attention import ATTENTIONS
 from kg.errors import UserError
+from kg.models.arguments import check_values
 from kg.models.scorer import Scorer
 
 SCORERS = {
@@ -62,9 +63,22 @@ def described(made: "partial[Any]") -> dict[str, Any]:
     raise UserError(f"{made.func} has no name to be stored under: known are {', '.join(SCORERS | ATTENTIONS)}")
 
 
-def from_description(stored: dict[str, Any]) -> "partial[Any]":
-    """What `described` described. UserError where a name is unknown."""
-    name, arguments = stored["name"], stored["arguments"]
+def from_description(stored: Any) -> "partial[Any]":
+    """What `described` described. UserError where it is no such description: a name is unknown, or an argument is no
+    value of its parameter."""
+    made = _part(stored)
+    if not issubclass(made.func, Scorer):  # type: ignore[arg-type]
+        raise UserError(f"{stored['name']} is no model, but a part of one")
+    check_values(made)
+    return made
+
+
+def _part(stored: Any) -> "partial[Any]":
+    if not isinstance(stored, dict) or not isinstance(stored.get("name"), str):
+        raise UserError(f"expected the name and the arguments of a model: got {str(stored)[:80]}")
+    name, arguments = stored["name"], stored.get("arguments")
+    if not isinstance(arguments, dict):
+        raise UserError(f"expected the arguments of {name}: got {str(arguments)[:80]}")
     found = resolve_name(ATTENTIONS[name]) if name in ATTENTIONS else scorer_class(name)
     return partial(found, **{key: _from_description(value) for key, value in arguments.items()})
 
@@ -78,4 +92,4 @@ def _described(value: Any) -> Any:
 def _from_description(stored: Any) -> Any:
     if isinstance(stored, list):
         return [_from_description(each) for each in stored]
-    return from_description(stored) if isinstance(stored, dict) else stored
+    return _part(stored) if isinstance(stored, dict) else stored

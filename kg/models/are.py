@@ -8,11 +8,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from kg.models.path_ranking import Ends, check_path_shape
+from kg.models.path_ranking import Ends, check_path_shape, check_paths
 from kg.models.rescal import RESCAL
 from kg.models.scorer import WORST, Queries, QueryVectors, Scorer, Tails
 from kg.rules.path_features import ends, slopes, walkable
-from kg.walks.edges import Edges, check_questions
+from kg.walks.edges import Edges, check_questions, check_relations
 
 
 class _TwoTerms(NamedTuple):
@@ -68,10 +68,14 @@ class ARE(Scorer):
             self.paths[relation] = torch.from_numpy(paths)
             self.weight[relation] = torch.from_numpy(weight)
 
+    def check_arrays(self) -> None:
+        check_paths(self.paths, self.num_relations)
+
     def encode(self, queries: Queries) -> _TwoTerms:
         is_known = queries.head < self.num_entities
         asked = replace(queries, head=queries.head.where(is_known, 0))
         heads, relations, paths = (x.cpu().numpy() for x in (queries.head, queries.relation, self.paths))
+        check_relations(queries.graph, self.num_relations)
         check_questions(queries.graph, heads, relations)
         edges = walkable(queries.graph)
         offsets, entities, sums = ends(edges, paths, self.weight.detach().cpu().numpy(), heads, relations)

@@ -55,6 +55,10 @@ class ConvE(DotScorer):
         self.table.draw(init, num_biases=1)
         self.relation.draw(init)
 
+    def check_arrays(self) -> None:
+        if any(float(norm.get_buffer("running_var").min()) < 0 for norm in self.norms):
+            raise ValueError("norms hold a variance below 0")
+
     def encode(self, queries: Queries) -> QueryVectors:
         draw = queries.generator
         of_stack, of_maps, of_vector = self.norms

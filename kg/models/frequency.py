@@ -7,6 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from kg.graph.graph import Graph
+from kg.graph.ids import check_ids
 from kg.models.scorer import Queries, Scorer, Tails
 
 
@@ -30,6 +31,9 @@ class Frequency(Scorer):
         """Learn from this graph."""
         answered = torch.bincount(graph.relation * self.num_entities + graph.tail, minlength=self.counts.numel())
         self.counts.copy_(answered.view_as(self.counts))
+
+    def check_arrays(self) -> None:
+        check_ids("counts", self.counts, 0, 2**31)
 
     def encode(self, queries: Queries) -> Queries:
         return queries

@@ -8,9 +8,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from kg.errors import UserError, check_at_least_one
+from kg.graph.ids import check_ids
 from kg.models.scorer import Queries, Scorer, Tails
 from kg.rules.path_features import ends, walkable
-from kg.walks.edges import check_questions
+from kg.walks.edges import check_questions, check_relations
 
 
 class Ends(NamedTuple):
@@ -73,11 +74,15 @@ class PathRanking(Scorer):
         self.weight[relation] = torch.from_numpy(weight)
         self.bias[relation] = bias
 
+    def check_arrays(self) -> None:
+        check_paths(self.paths, self.num_relations)
+
     def encode(self, queries: Queries) -> _WalkEnds:
         where = queries.head.device
         heads, relations, paths, weight = (
             x.cpu().numpy() for x in (queries.head, queries.relation, self.paths, self.weight)
         )
+        check_relations(queries.graph, self.num_relations)
         check_questions(queries.graph, heads, relations)
         offsets, entities, sums = ends(walkable(queries.graph), paths, weight, heads, relations)
         row = np.repeat(np.arange(len(heads)), np.diff(offsets))
@@ -90,6 +95,16 @@ class PathRanking(Scorer):
 
     def factors(self, queries: Queries, tail: Int[Tensor, " B"]) -> tuple[Float[Tensor, "B _"], ...]:
         return ()
+
+
+def check_paths(paths: Int[Tensor, "R2 P L"], num_relations: int) -> None:
+    """ValueError unless each row is directed relations, then -1 alone, and so each relation's rows."""
+    check_ids("paths", paths, -1, 2 * num_relations)
+    is_filling = paths < 0
+    if bool((is_filling[:, :, :-1] & ~is_filling[:, :, 1:]).any()):
+        raise ValueError("paths hold a relation behind the end of a path")
+    if bool((is_filling[:, :-1, 0] & ~is_filling[:, 1:, 0]).any()):
+        raise ValueError("paths hold a path behind the last one of a relation")
 
 
 def check_path_shape(num_paths: int, max_length: int) -> None:

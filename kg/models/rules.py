@@ -14,7 +14,7 @@ from kg.graph.graph import Graph
 from kg.graph.known import spans
 from kg.models.scorer import Queries, Scorer, Tails
 from kg.rules.prediction import Index, answers, index_of, lexicographic
-from kg.rules.rule import Rules
+from kg.rules.rule import MOST_ATOMS, Rules
 from kg.walks.edges import check_questions, edges_of
 
 NEVER = math.log(1e-7)
@@ -53,6 +53,7 @@ class RuleScorer(Scorer):
     """
 
     reads_graph = True
+    ragged = frozenset(field.name for field in fields(Rules))
 
     def __init__(
         self,
@@ -89,6 +90,24 @@ class RuleScorer(Scorer):
                 setattr(self, field.name, torch.empty_like(state_dict[prefix + field.name], device=self.device))
         self._index = None
         super()._load_from_state_dict(state_dict, prefix, *rest)
+
+    def check_arrays(self) -> None:
+        """It is what proves every index that the loops of kg.rules.prediction and kg.rules.evidence take from rules."""
+        found = {name: tuple(self.get_buffer(name).shape) for name in self.ragged}
+        num_closed, num_constant = found["closed"][0], found["constant"][0]
+        if not 2 <= found["closed"][1] <= MOST_ATOMS + 1:
+            raise ValueError(f"closed must hold bodies of 1 to {MOST_ATOMS} atoms: it is {found['closed']}")
+        shapes = {
+            "closed_counts": (num_closed, 3),
+            "sampled": (num_closed,),
+            "constant": (num_constant, 4),
+            "constant_counts": (num_constant, 3),
+            "relation_size": (self.num_relations,),
+        }
+        for name, shape in shapes.items():
+            if found[name] != shape:
+                raise ValueError(f"{name} must be {shape}: it is {found[name]}")
+        self.rules.check(self.num_entities)
 
     def encode(self, queries: Queries) -> _FiredRules:
         if self._index is None:

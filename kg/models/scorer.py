@@ -1,6 +1,7 @@
 """What every scorer is: a question in, one score a candidate out. Higher is more plausible, everywhere."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any, ClassVar, NamedTuple, final
@@ -54,9 +55,11 @@ class Scorer(nn.Module, ABC):
     """Scores of tails for (head, relation, ?). Encode once, compare with candidates as often as needed.
 
     reads_graph: whether scores depend on the edges of `queries.graph`. Training must then hide the answers.
+    ragged: the buffers that are as long as they are; all other arrays have the shapes that the arguments give them.
     """
 
     reads_graph: ClassVar[bool] = False
+    ragged: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, num_entities: int, num_relations: int) -> None:
         super().__init__()
@@ -111,7 +114,38 @@ class Scorer(nn.Module, ABC):
     @final
     def is_finite(self) -> bool:
         """Whether no parameter is infinite or NaN. By their sums: a fifth of the time of looking at each number."""
-        return all(bool(parameter.sum(dtype=torch.float64).isfinite()) for parameter in self.parameters())
+        return all(map(_is_finite, self.parameters()))
+
+    @final
+    def check_fit(self, arrays: Mapping[str, Tensor]) -> None:
+        """ValueError unless these have the names, shapes and dtypes of its own, which may be on the meta device."""
+        own = self.state_dict()
+        for name in sorted(own.keys() ^ arrays.keys()):
+            raise ValueError(f"{name} is {'missing' if name in own else 'none of its arrays'}")
+        parts = ((path, part) for path, part in self.named_modules() if isinstance(part, Scorer))
+        ragged = {f"{path}.{name}".lstrip(".") for path, part in parts for name in part.ragged}
+        for name, array in own.items():
+            came, axes = arrays[name], slice(0 if name in ragged else None)
+            if (came.dtype, came.ndim, came.shape[axes]) != (array.dtype, array.ndim, array.shape[axes]):
+                raise ValueError(f"{name} must be {_kind(array)}: it is {_kind(came)}")
+
+    @final
+    def check(self) -> None:
+        """ValueError where its arrays are none that a training could have left: they come from a file, and compiled
+        loops check no index. Those of its parts, too.
+        """
+        for name, array in chain(self.named_parameters(), self.named_buffers()):
+            if array.is_floating_point() and not _is_finite(array):
+                raise ValueError(f"{name} holds a number that is not finite")
+        for name, part in self.named_modules():
+            if isinstance(part, Scorer):
+                try:
+                    part.check_arrays()
+                except ValueError as error:
+                    raise ValueError(f"{name}: {error}" if name else str(error)) from None
+
+    def check_arrays(self) -> None:
+        """ValueError where its own arrays hold what no training leaves: an index out of range, a negative count."""
 
     @abstractmethod
     def factors(self, queries: Queries, tail: Int[Tensor, " B"]) -> tuple[Float[Tensor, "B _"], ...]:
@@ -275,6 +309,14 @@ class TieableScorer(DotScorer, ABC):
         """h, w_r, t."""
         head, last = self.pair(queries.head, tail, queries.graph)
         return head, self.weights.rows(queries.relation).flatten(1), last
+
+
+def _kind(array: Tensor) -> str:
+    return f"{tuple(array.shape)} of {str(array.dtype).removeprefix('torch.')}"
+
+
+def _is_finite(array: Float[Tensor, "*shape"]) -> bool:
+    return bool(array.sum(dtype=torch.float64).isfinite())
 
 
 def _without_vector(scores: Float[Tensor, "B K"], width: int) -> Float[Tensor, "B W"]:

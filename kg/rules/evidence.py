@@ -99,7 +99,10 @@ def evidence(
     The relation may be directed. Ties go by support, then by the rules' numbers. No grounding holds the fact itself, in
     either direction: variables stand for distinct entities, and no rule has its head for a body. Rules that are looked
     through are those with the fact's relation: O(rules + paths of one atom less from the head, for each of them).
+
+    IndexError for ends that are none of the graph's entities. The rules' own numbers are used as indices: Rules.check.
     """
+    check_questions(graph, np.array([head, tail]), np.array([relation]))
     back = rules.num_relations
     if relation >= back:
         head, relation, tail = tail, relation - back, head

@@ -12,13 +12,12 @@ from jaxtyping import Bool, Int
 from kg.graph.graph import Graph
 from kg.progress import SILENT, Progress
 from kg.rules.constants import constant_rules, features_of, pca_sizes
-from kg.rules.rule import SMOOTHING, Rules, confidence
+from kg.rules.rule import MOST_ATOMS, SMOOTHING, Rules, confidence
 from kg.walks.compiled import compiled
 from kg.walks.connections import bodies, check_codes, supported
 from kg.walks.edges import Edges, edges_of, span
 from kg.walks.grounding import reached
 
-MOST_ATOMS = 5
 _FACTS_BUDGET = 200_000_000  # edges looked at to find the bodies of one relation: a second or two
 BODY_BUDGET = 1_000_000  # edges looked at to measure one body
 _BODIES = 64  # measured at once

@@ -112,6 +112,9 @@ def ends(
     P(t | h, path): a walk begins at h and takes, for each relation of the path, one of the edges with this relation
     that leave the entity where it is, all alike; it may come by an entity twice; where there is no such edge it ends
     nowhere. Ragged: those of question i lie from offsets[i] to offsets[i + 1].
+
+    No index is checked here. Heads and relations are by check_questions and check_relations, at the call; paths have a
+    row for each relation (Scorer.check_fit) and hold relations (check_paths), when a model is loaded.
     """
     num_entities = len(edges.offsets) - 1
     room = _room(edges, paths.shape[2])

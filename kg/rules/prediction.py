@@ -86,6 +86,10 @@ def answers(
     Ragged: the answers to question i lie from offsets[i] to offsets[i + 1], by entity; a row of confidences falls, and
     is filled up with 0 where fewer than `depth` rules give the answer. A rule r(X, c) answers (x, r, ?) with c, and
     (c, r^-1, ?) with every X that its body holds for; one without a body adds to what the others give: see `plain`.
+
+    No index is checked here. Those of rules are by Rules.check, when a model is loaded; heads and relations by
+    check_questions, at the call; that a constant is an entity of the graph and a relation one of its relations, by
+    RuleScorer, which compares their numbers with the graph's; edges are those of a Graph.
     """
     num_entities = len(edges.offsets) - 1
     seen, found = np.full(num_entities, -1, np.int64), np.zeros(num_entities, np.int32)

@@ -8,6 +8,9 @@ from typing import NamedTuple, final
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from kg.graph.ids import check_ids
+
+MOST_ATOMS = 5  # of a body
 SMOOTHING = 5.0  # Laplace: as if so many groundings of a body had been wrong that were not seen
 
 
@@ -85,6 +88,27 @@ class Rules:
         closed, constant, counts = (np.zeros((0, width), np.int32) for width in (max_length + 1, 4, 3))
         closed_counts = counts.astype(np.int64)
         return cls(closed, closed_counts, np.zeros(0, bool), constant, counts, np.zeros(num_relations, np.int32))
+
+    def check(self, num_entities: int) -> None:
+        """ValueError where a number is none of N entities or R relations, a body has a gap, or a count cannot be.
+
+        Compiled loops use these numbers as indices: edges, entities and heads of a graph with as many of both.
+        """
+        num = self.num_relations
+        check_ids("closed", self.closed[:, 0], 0, num)
+        check_ids("closed", self.closed[:, 1], 0, 2 * num)
+        check_ids("closed", self.closed[:, 2:], -1, 2 * num)
+        r, c, b, d = self.constant.T
+        for name, numbers, lowest, stop in (("r", r, 0, 2 * num), ("c", c, 0, num_entities), ("b", b, -1, 2 * num)):
+            check_ids(f"constant ({name})", numbers, lowest, stop)
+        check_ids("constant (d)", d, -1, num_entities)
+        if ((self.closed[:, 1:-1] < 0) & (self.closed[:, 2:] >= 0)).any() or ((b < 0) & (d >= 0)).any():
+            raise ValueError("a body has a gap: an atom behind its end")
+        for counts in (self.closed_counts, self.constant_counts):
+            support, body, pca_body = counts.T
+            if (support < 1).any() or (support > body).any() or (pca_body < 0).any():
+                raise ValueError("counts must be a support of at least 1, a body of at least that, and a PCA body")
+        check_ids("relation_size", self.relation_size, 0, 2**31)
 
     def __len__(self) -> int:
         return len(self.closed) + len(self.constant)

@@ -9,6 +9,7 @@ import torch
 from kg.errors import UserError
 from kg.graph.dataset import Dataset
 from kg.models import described, from_description
+from kg.models.arguments import check_values
 from kg.models.scorer import Scorer
 from kg.training.algorithm import Trainer, TrainingAlgorithm, check_arguments, from_named, named
 
@@ -40,6 +41,7 @@ class Run:
         if not 0 <= self.seed < 2**63:
             raise UserError(f"seed must be at least 0 and below 2^63: got {self.seed}", "seed")
         check_arguments(self.scorer, "num_entities", "num_relations")
+        check_values(self.scorer)
         self.algorithm.check_scorer(self.scorer)
 
     def new_scorer(self, num_entities: int, num_relations: int) -> Scorer:

@@ -56,6 +56,12 @@ def check_questions(graph: Graph, heads: Int[np.ndarray, " B"], relations: Int[n
             raise IndexError(f"expected numbers from 0 to {count - 1:,}: got {numbers.min()} to {numbers.max()}")
 
 
+def check_relations(graph: Graph, num_relations: int) -> None:
+    """ValueError unless the graph has so many: rows of a relation would be looked up outside of their arrays."""
+    if graph.num_relations != num_relations:
+        raise ValueError(f"paths of {num_relations:,} relations lead nowhere in a graph of {graph.num_relations:,}")
+
+
 @compiled
 def span(edges: Edges, entity: int, relation: int) -> tuple[int, int]:
     """Where the edges of this entity with this relation lie: start and stop. O(log degree)."""

@@ -12,8 +12,8 @@ from kg.graph.graph import Graph, with_inverses
 from kg.models.rules import RuleScorer
 from kg.models.scorer import Queries, Scorer
 from kg.progress import SILENT, Progress
-from kg.rules.mining import MOST_ATOMS, mine
-from kg.rules.rule import Rules
+from kg.rules.mining import mine
+from kg.rules.rule import MOST_ATOMS, Rules
 from kg.training.algorithm import Epoch, Trainer, TrainingAlgorithm
 
 _SAMPLE = 500  # facts
