@@ -36,7 +36,8 @@ def presets(*references: str) -> dict[str, Run]:
     """
     found: dict[str, Run] = {}
     for reference in references:
-        file, names = _split(reference) if ":" in reference else (Path(reference), None)
+        whole = ":" not in reference or Path(reference).is_file()  # a name of a file may hold a colon
+        file, names = (Path(reference), None) if whole else _split(reference)
         functions = _functions(file)
         if names is None and not functions:
             raise UserError(f"{file} has no preset: it defines no public function")
