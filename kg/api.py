@@ -36,6 +36,7 @@ def load(
     graph: str | None = None,
     base: str | None = None,
     syntax: str | None = None,
+    header: bool | None = None,
     quarantine: Path | str | None = None,
     progress: Progress = SILENT,
 ) -> Loaded:
@@ -43,7 +44,7 @@ def load(
     Store.load.
     """
     with Store(store, create=True) as opened:
-        return opened.load(files, graph, base, syntax=syntax, quarantine=quarantine, progress=progress)
+        return opened.load(files, graph, base, syntax=syntax, header=header, quarantine=quarantine, progress=progress)
 
 
 def train(
@@ -82,7 +83,14 @@ def train(
     else:
         made = default_run(model)
     dataset = open_dataset(
-        source, relations=relations, graphs=graphs, valid=valid, test=test, seed=seed, restrictions=restrictions
+        source,
+        relations=relations,
+        graphs=graphs,
+        valid=valid,
+        test=test,
+        seed=seed,
+        restrictions=restrictions,
+        progress=progress,
     )
     run = varied(made(dataset), dim=dim, epochs=epochs, lr=lr, batch_size=batch_size, precision=precision, seed=seed)
     return trained(dataset, run, Path(out), device=device, progress=progress)

@@ -94,9 +94,14 @@ def check_regular(path: Path) -> tuple[int, int, int]:
 
 
 def chunks(path: Path) -> Iterator[bytes]:
-    """The decompressed content, less a byte order mark. UserError: not readable, damaged, empty, changed by the end."""
+    """The decompressed content, less a byte order mark; nothing of a file of none.
+
+    UserError: not readable, damaged, not UTF-8 by its first bytes, or changed by the end.
+    """
     before = check_regular(path)
-    empty = True
+    if path.suffix.lower() in COMPRESSIONS and not before[1]:
+        raise _damage(path, EOFError())  # gzip takes no bytes at all for an empty file; the format has a header
+    first = True
     with _opened(path, "rb") as stream:
         while True:
             try:
@@ -105,14 +110,20 @@ def chunks(path: Path) -> Iterator[bytes]:
                 raise _damage(path, error) from None
             if not chunk:
                 break
-            if empty:
+            if first:
+                _check_utf8_begins(path, chunk)
                 chunk = chunk.removeprefix(codecs.BOM_UTF8)
-                empty = not chunk
-            yield chunk
-    if empty:
-        raise UserError(f"{path}: the file is empty")
+                first = False
+            if chunk:
+                yield chunk
     if check_regular(path) != before:
         raise UserError(f"{path}: the file changed while it was read")
+
+
+def _check_utf8_begins(path: Path, chunk: bytes) -> None:
+    """UserError where the first bytes are those of UTF-16 or UTF-32, with a byte order mark or without."""
+    if chunk.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or 0 in chunk[:2]:
+        raise UserError(f"{path}: the text is UTF-16 or UTF-32, by its first bytes: expected UTF-8")
 
 
 def read_json(path: Path) -> Any:

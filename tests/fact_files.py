@@ -14,6 +14,7 @@ from pyoxigraph import CanonicalizationAlgorithm as Canonical
 from pyoxigraph import Dataset, NamedNode, Quad
 
 from kg.errors import UserError
+from kg.progress import Progress
 from kg.store.reading import read
 
 if sys.version_info >= (3, 14):
@@ -33,6 +34,18 @@ COMPRESS: dict[str, Callable[[bytes], bytes]] = {
 }
 RDF = '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#" xmlns:e="http://e/">\n%s\n</rdf:RDF>'
 MIB = 1 << 20
+
+
+class Notes(Progress):
+    """Keeps what it is told to tell."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.told.append(text)
+
+
 Make = Callable[[str, bytes | str], Path]  # a file of this name with this content
 
 

@@ -243,6 +243,14 @@ def test_bad_rdf(tmp_path: Path) -> None:
         read_candidates(tmp_path / "found.tsv")
 
 
+@pytest.mark.parametrize("suffix", [".tsv", ".jsonl", ".trig"])
+def test_a_file_of_nothing_is_no_file_of_no_candidates(tmp_path: Path, suffix: str) -> None:
+    """To publish it would take away what is published."""
+    (tmp_path / f"c{suffix}").touch()
+    with pytest.raises(UserError, match=r"the file is empty|no candidates are in it"):
+        read_candidates(tmp_path / f"c{suffix}")
+
+
 def test_a_new_format_is_one_file_and_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     module = module_of("export format of candidates", "names", tmp_path, monkeypatch)
     monkeypatch.setitem(FORMATS, ".names", module.Names())

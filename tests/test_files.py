@@ -1,5 +1,6 @@
 """Compressed streams, and files that are written whole or not at all."""
 
+import gzip
 import os
 import signal
 import subprocess
@@ -131,6 +132,28 @@ def test_only_a_regular_file_is_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(UserError, match="pipe: expected a regular file"):
         next(files.chunks(tmp_path / "pipe"))
-    (tmp_path / "empty").touch()
-    with pytest.raises(UserError, match="empty: the file is empty"):
-        list(files.chunks(tmp_path / "empty"))
+
+
+@pytest.mark.parametrize("content", [b"", b"\xef\xbb\xbf"], ids=["empty", "a byte order mark"])
+def test_a_file_of_nothing_has_no_chunks(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a").write_bytes(content)
+    assert list(files.chunks(tmp_path / "a")) == []
+    (tmp_path / "a.gz").write_bytes(gzip.compress(content))
+    assert list(files.chunks(tmp_path / "a.gz")) == []
+
+
+@pytest.mark.parametrize("compression", files.COMPRESSIONS)
+def test_no_bytes_at_all_are_no_compressed_file(tmp_path: Path, compression: str) -> None:
+    path = tmp_path / f"a{compression}"
+    path.touch()
+    with pytest.raises(UserError, match=rf"a{compression}: the {compression} file is cut short"):
+        list(files.chunks(path))
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"])
+@pytest.mark.parametrize("compression", ["", ".gz"])
+def test_another_encoding_is_named(tmp_path: Path, encoding: str, compression: str) -> None:
+    with files.replacing(tmp_path / f"a{compression}") as stream:
+        stream.write("<http://e/a>".encode(encoding))
+    with pytest.raises(UserError, match=r"a(\.gz)?: the text is UTF-16 or UTF-32, by its first bytes: expected UTF-8"):
+        list(files.chunks(tmp_path / f"a{compression}"))

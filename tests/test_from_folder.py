@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from benchmark_data import benchmark
+from fact_files import Notes
 
 from kg.errors import UserError
 from kg.graph.from_folder import dataset_from_folder, facts_named
@@ -25,6 +26,24 @@ def test_a_folder_by_hand(tmp_path: Path) -> None:
     assert data.test.tolist() == [[4, 1, 0]]
     assert data.describe() == "5 entities, 2 relations, 2 / 1 / 1 train / valid / test facts"
     assert data.source == str(tmp_path.resolve()) and data.generation is None
+
+
+def test_a_header_names_the_columns_and_is_no_fact(tmp_path: Path) -> None:
+    (tmp_path / "train.tsv").write_text("\nobject\tPREDICATE\tsubject\tsource\nb\tlikes\ta\tx\n")
+    (tmp_path / "valid.tsv").write_text("h\tr\tt\n")
+    (tmp_path / "test.tsv").write_text("b\tlikes\ta\n")
+    notes = Notes()
+    data = dataset_from_folder(tmp_path, notes)
+    assert data.vocabulary.entities == ("a", "b") and data.vocabulary.relations == ("likes",)
+    assert data.train.tolist() == [[0, 0, 1]] and data.test.tolist() == [[1, 0, 0]] and not len(data.valid)
+    assert notes.told == [
+        f"{tmp_path / 'train.tsv'}:2: a header, no fact: head 'subject', relation 'PREDICATE', tail 'object';"
+        " not read: source",
+        f"{tmp_path / 'valid.tsv'}:1: a header, no fact: head 'h', relation 'r', tail 't'",
+    ]
+    (tmp_path / "test.tsv").write_text("head\trelation\ttail\nb\tlikes\ta\nb\tlikes\n")
+    with pytest.raises(UserError, match=r"test\.tsv:3: expected head, relation and tail, tab-separated; got 2 cells"):
+        dataset_from_folder(tmp_path)
 
 
 @pytest.mark.parametrize("suffix", ["", ".gz", ".bz2", ".xz"])
@@ -45,11 +64,12 @@ def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"a\tr\tb\nc\tr\n", r"train\.tsv:2: .*got 2 columns"),
-        (b"a\tr\tb\td\n", r"train\.tsv:1: .*got 4 columns"),
-        (b"a r b\n", r"train\.tsv:1: .*got 1 column"),
+        (b"a\tr\tb\nc\tr\n", r"train\.tsv:2: .*tab-separated; got 2 cells"),
+        (b"a\tr\tb\td\n", r"train\.tsv:1: .*got 4 cells"),
+        (b"a r b\n", r"train\.tsv:1: .*got 1 cell and 2 spaces"),
         (b"a\tr\tb\n\n\t\tb\n", r"train\.tsv:3: .*empty"),
         (b"a\tr\tb\n\xff\tr\tb\n", r"train\.tsv:2: not UTF-8"),
+        (b"source\tr\ttarget\n", r"train\.tsv:1: a header, .*relation by none"),
         (b"", r"train\.tsv: .*empty"),
         (b"\n\n", r"train\.tsv: .*empty"),
     ],

@@ -19,7 +19,7 @@ from kg.store.syntaxes import SYNTAXES
 
 def nested(syntax: str, *pieces: bytes) -> str:
     """ "" if the guard lets the pieces through, else "line:column: reason"."""
-    guarded = SYNTAXES[syntax].guard()
+    guarded = SYNTAXES[syntax].guard().feed
     line, column = 1, 1
     try:
         for piece in pieces:

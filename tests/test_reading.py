@@ -7,10 +7,11 @@ import re
 from pathlib import Path
 
 import pytest
-from fact_files import COMPRESS, FACT, LINE, MIB, RDF, A, B, E, Make, P, error
+from fact_files import COMPRESS, FACT, LINE, MIB, RDF, A, B, E, Make, Notes, P, error
 from pyoxigraph import BlankNode, NamedNode, Quad, Triple
 
 from kg.errors import UserError
+from kg.store.quarantine import Quarantine
 from kg.store.reading import read
 
 
@@ -116,7 +117,64 @@ def blanks(quads: set[Quad]) -> set[BlankNode]:
     return found
 
 
+# ---- a file of no facts
+
+NOTHING = [b"", b"\xef\xbb\xbf", b" \r\n\n\t\n", b"# nothing\n\n# at all"]
+
+
+@pytest.mark.parametrize("name", ["a.nt", "a.nq", "a.ttl", "a.trig", "a.n3", "a.tsv", "a.csv"])
+@pytest.mark.parametrize("suffix", ["", ".gz", ".zst"])
+def test_a_file_of_no_facts_is_read_and_said(file: Make, name: str, suffix: str) -> None:
+    contents = NOTHING[:3] if name in ("a.tsv", "a.csv") else NOTHING  # a table has no comments
+    for content in contents:
+        path, notes = file(name + suffix, COMPRESS.get(suffix, bytes)(content)), Notes()
+        assert list(read(path, progress=notes)) == []
+        assert notes.told == [f"{path} holds no facts"]
+
+
+def test_a_file_of_bad_lines_alone_holds_no_facts(file: Make, tmp_path: Path) -> None:
+    notes = Notes()
+    with Quarantine(tmp_path / "bad") as quarantine:
+        assert list(read(file("a.nt", b"bad"), quarantine=quarantine, progress=notes)) == []
+    assert quarantine.count == len(notes.told) == 1
+
+
+def test_a_file_of_facts_says_nothing(file: Make) -> None:
+    notes = Notes()
+    for name, content in DOCUMENTS.items():
+        assert len(list(read(file(name, content), progress=notes))) == 1
+    assert notes.told == []
+
+
+@pytest.mark.parametrize("content", [b"", b" \n", b'<?xml version="1.0"?>\n', b"<!-- a -->", b"<!DOCTYPE a>"])
+def test_an_xml_file_without_an_element_is_none(file: Make, content: bytes) -> None:
+    assert re.search(
+        r"^a.rdf:\d:\d+: expected an element of RDF/XML, and the file ends$", error(file("a.rdf", content))
+    )
+
+
+@pytest.mark.parametrize("content", [b"", b" \n"])
+def test_a_json_file_without_a_value_is_none(file: Make, content: bytes) -> None:
+    assert "Unexpected end of file, a value was expected" in error(file("a.jsonld", content))
+
+
 # ---- a file that is wrong
+
+
+@pytest.mark.parametrize("name", [name for name in DOCUMENTS if not name.endswith(("sv", ".nt", ".nq"))])
+def test_a_document_cut_short_anywhere_is_an_error(file: Make, name: str) -> None:
+    whole = DOCUMENTS[name].rstrip()
+    begin = whole.index("e:p" if name != "a.jsonld" else "{")
+    for size in range(begin, len(whole)):
+        assert error(file(name, whole[:size])), whole[:size]
+
+
+def test_xml_cut_short_between_two_tags_is_an_error(file: Make) -> None:
+    """The parser takes it for a whole file."""
+    whole = RDF % '<e:a rdf:about="http://e/a"><e:p rdf:resource="http://e/b"/></e:a>'
+    assert error(file("a.rdf", whole.removesuffix("</rdf:RDF>"))) == (
+        "a.rdf:3:1: the file is cut short: it ends with 1 elements open"
+    )
 
 
 def test_a_file_that_is_no_file_of_facts(tmp_path: Path, file: Make) -> None:
@@ -125,9 +183,6 @@ def test_a_file_that_is_no_file_of_facts(tmp_path: Path, file: Make) -> None:
     assert error(tmp_path / "folder.nt") == "folder.nt: a directory: expected a file of facts"
     os.mkfifo(tmp_path / "pipe.nt")
     assert "expected a regular file" in error(tmp_path / "pipe.nt")
-    for name in (*DOCUMENTS, "a.nt.gz"):
-        assert error(file(name, b"")) == f"{name}: the file is empty"
-    assert error(file("b.nt.gz", gzip.compress(b""))) == "b.nt.gz: the file is empty"
 
 
 @pytest.mark.parametrize("suffix", COMPRESS)
@@ -168,9 +223,14 @@ def test_not_utf8(file: Make, name: str) -> None:
         ("a.tsv", b"a\tp\t\n", r"a\.tsv:1:5: the tail is empty"),
         ("a.tsv", b"a\t_:p\tb\n", r"a\.tsv:1:3: a blank node is no relation"),
         ("a.tsv", b"_:\tp\tb\n", r"a\.tsv:1:1: the head '_:'"),
+        ("a.tsv", b"a p b\n", r"a\.tsv:1:1: .*got 1 cell and 2 spaces"),
+        ("a.tsv", b"a\tp\tb\ra\tp\tb\r", r"a\.tsv:1:1: .*got 5 cells"),
+        ("a.tsv", b"a\tp\tb\na\tp\x00\tb\n", r"a\.tsv:2:4: a NUL byte: expected text"),
+        ("a.csv", b"a\tp\tb\n", r"a\.csv:1:1: .*comma-separated; got 1 cell and 2 tabs"),
+        ("a.csv", b"a,p,b\n\x00,p,b\n", r"a\.csv:2:1: a NUL byte: expected text"),
         ("a.tsv", b"a\tp\thttp://e/ b\n", r"a\.tsv:1:5: the tail 'http://e/ b': Invalid IRI"),
         ("a.csv", b'a,p,b\n"a,p,b\n', r"a\.csv:2:1: not a row of CSV"),
-        ("a.csv", b"a;p;b\n", r"a\.csv:1:1: .*comma-separated; got 1 cells"),
+        ("a.csv", b"a;p;b\n", r"a\.csv:1:1: .*comma-separated; got 1 cell and 2 semicolons"),
     ],
 )
 def test_bad_text_has_its_place(file: Make, name: str, content: bytes, message: str) -> None:

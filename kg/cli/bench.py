@@ -39,7 +39,7 @@ def bench(
     runs = read(*presets)
     device = device_named(device)
     with saving("the same command goes on"), ConsoleProgress() as progress:
-        dataset = open_dataset(source)
+        dataset = open_dataset(source, progress=progress)
         results = benchmark.bench(dataset, runs, out_, seeds=seeds, device=device, progress=progress)
     if json_:
         print_json(results.to_json())

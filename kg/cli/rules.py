@@ -49,10 +49,12 @@ def rules(
     check_at_least_one(top=top)
     if out_ is not None and not out_.parent.is_dir():  # said before the mining, not after it
         raise UserError(f"{out_}: no directory {out_.parent}")
-    dataset = open_dataset(source)
-    words = Names(dataset.vocabulary.relations, dataset.schema, "relation")
-    wanted = None if relations is None else [dataset.vocabulary.relation_ids[words.term(name)] for name in relations]
     with ConsoleProgress() as progress:
+        dataset = open_dataset(source, progress=progress)
+        words = Names(dataset.vocabulary.relations, dataset.schema, "relation")
+        wanted = (
+            None if relations is None else [dataset.vocabulary.relation_ids[words.term(each)] for each in relations]
+        )
         mined = mining.rules(dataset.graph(), progress)
     names = RuleNames(dataset.vocabulary, dataset.schema)
     best = list(islice(ranked(mined, names, wanted), top))

@@ -16,7 +16,7 @@ READ = "How the files are read"
     START,
     "kg load world.kg world.ttl",
     "kg load world.kg facts.nt.gz more.trig --quarantine bad.txt",
-    "kg load world.kg table.tsv --base http://example.org/",
+    "kg load world.kg table.csv --base http://example.org/ --header",
 )
 def load(
     store: StorePath,
@@ -25,6 +25,16 @@ def load(
     base: Annotated[str | None, option(READ, "IRI", "What relative IRIs and plain TSV names are relative to.")] = None,
     syntax: Annotated[
         str | None, option(READ, "NAME", "turtle, ntriples, tsv ...: otherwise by the ending of a file's name.")
+    ] = None,
+    header: Annotated[
+        bool | None,
+        option(
+            READ,
+            None,
+            "Whether the first line of TSV and CSV names the columns: otherwise if it says head, relation, tail "
+            "or subject, predicate, object.",
+            "--header/--no-header",
+        ),
     ] = None,
     quarantine: Annotated[
         Path | None,
@@ -41,7 +51,15 @@ def load(
 
     with Store(store, create=True) as opened:
         with ConsoleProgress() as progress:
-            loaded = opened.load(files, graph=graph, base=base, syntax=syntax, quarantine=quarantine, progress=progress)
+            loaded = opened.load(
+                files,
+                graph=graph,
+                base=base,
+                syntax=syntax,
+                header=header,
+                quarantine=quarantine,
+                progress=progress,
+            )
         if json_:
             print_json(vars(loaded))
             return

@@ -93,6 +93,7 @@ def train(
                 test=test,
                 seed=split_seed,
                 restrictions=restrictions,
+                progress=progress,
             )
             run = asked.varied(settings(dataset))
             note(f"{source}: {dataset.describe()}")

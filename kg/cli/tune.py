@@ -39,7 +39,7 @@ def tune(
     device = device_named(device)
     with saving("the same command goes on"), ConsoleProgress() as progress:
         found = tuned(
-            open_dataset(source),  # as `kg bench` and `kg train` split it
+            open_dataset(source, progress=progress),  # as `kg bench` and `kg train` split it
             model,
             out_,
             trials=trials,

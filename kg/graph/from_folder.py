@@ -1,6 +1,7 @@
 """A dataset from a folder of files: train, valid and test, as the benchmarks come."""
 
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -8,18 +9,21 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from kg.columns import Columns
 from kg.errors import UserError
 from kg.files import COMPRESSIONS, chunks
 from kg.graph.dataset import PARTS, Dataset
 from kg.graph.schema import Schema
 from kg.graph.vocabulary import Vocabulary
+from kg.progress import SILENT, Progress
 
 
-def dataset_from_folder(path: Path | str) -> Dataset:
+def dataset_from_folder(path: Path | str, progress: Progress = SILENT) -> Dataset:
     """train, valid and test as .tsv or .txt (plain, .gz, .bz2, .xz or .zst): tab-separated head, relation, tail.
 
     valid and test may be missing. Entities that only valid or test has stay: they count, and are ranked. Labels are
-    read from entity_labels and relation_labels where these files lie beside them (name, label, ...).
+    read from entity_labels and relation_labels where these files lie beside them (name, label, ...). A part may begin
+    with a header that names the columns (kg/columns.py); progress is told of one.
 
     Raises UserError with file and line where a line has not three columns.
     """
@@ -29,7 +33,7 @@ def dataset_from_folder(path: Path | str) -> Dataset:
         raise UserError(f"{folder}: no train.tsv or train.txt (or .gz) here, and no store either")
     entity_ids: dict[str, int] = {}
     relation_ids: dict[str, int] = {}
-    ids = {name: _ids(_lines(file) if file else (), entity_ids, relation_ids) for name, file in parts.items()}
+    ids = {name: _ids(_lines(file, progress) if file else (), entity_ids, relation_ids) for name, file in parts.items()}
     if not len(ids["train"]):
         raise UserError(f"{parts['train']}: the file is empty")
     vocabulary = Vocabulary(entity_ids, relation_ids)
@@ -48,7 +52,7 @@ def facts_named(vocabulary: Vocabulary, folder: Path, name: str) -> Int[Tensor, 
         raise UserError(f"{folder}: no {name}.tsv or {name}.txt (or .gz) here")
     entities, relations = vocabulary.entity_ids, vocabulary.relation_ids
     rows: dict[tuple[int, int, int], None] = {}
-    for head, relation, tail in _lines(file):
+    for head, relation, tail in _lines(file, SILENT):
         for term, ids in ((head, entities), (relation, relations), (tail, entities)):
             if term not in ids:
                 raise UserError(f"{file}: {term} is not among the names that the model knows")
@@ -67,8 +71,6 @@ def _part_file(folder: Path, name: str) -> Path | None:
 
 def _rows(file: Path) -> Iterator[tuple[int, list[str]]]:
     """(line number, cells) of every line that is not blank."""
-    if not file.stat().st_size:
-        return
     for number, line in enumerate(b"".join(chunks(file)).split(b"\n"), 1):
         try:
             text = line.decode().rstrip("\r")
@@ -78,12 +80,26 @@ def _rows(file: Path) -> Iterator[tuple[int, list[str]]]:
             yield number, text.split("\t")
 
 
-def _lines(file: Path) -> Iterator[tuple[str, str, str]]:
-    for number, cells in _rows(file):
-        if len(cells) != 3 or not all(cells):
-            came = f"{len(cells)} columns" if len(cells) != 3 else "an empty one"
-            raise UserError(f"{file}:{number}: expected head, relation, tail between tabs, got {came}")
-        yield cells[0], cells[1], cells[2]
+def _lines(file: Path, progress: Progress) -> Iterator[tuple[str, str, str]]:
+    """The facts of a part. A header (kg/columns.py) is none, and said to the progress."""
+    rows = _rows(file)
+    first = next(rows, None)
+    if first is None:
+        return
+    line, cells = first
+    try:
+        columns = Columns.of(cells)
+        if columns.heading:
+            progress.note(f"{file}:{line}: {columns.described()}")
+        for number, cells in rows if columns.heading else chain([first], rows):
+            line = number
+            columns.check(cells, "\t")
+            head, relation, tail = (cells[place] for place in columns.places)
+            if not (head and relation and tail):
+                raise ValueError("expected head, relation and tail; got an empty cell")
+            yield head, relation, tail
+    except ValueError as error:
+        raise UserError(f"{file}:{line}: {error}") from None
 
 
 def _ids(

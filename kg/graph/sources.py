@@ -6,6 +6,7 @@ from pkgutil import resolve_name
 
 from kg.errors import UserError
 from kg.graph.dataset import Dataset
+from kg.progress import SILENT, Progress
 
 SOURCES = {"store": "kg.graph.from_store:dataset_at", "folder": "kg.graph.from_folder:dataset_from_folder"}
 
@@ -19,10 +20,12 @@ def open_dataset(
     test: float | None = None,
     seed: int = 0,
     restrictions: bool = False,
+    progress: Progress = SILENT,
 ) -> Dataset:
     """The facts of a store, a part of them held out (kg.graph.from_store), or of a folder's files.
 
-    UserError for settings of a store where a folder is, whose files are the parts already; and where neither is.
+    progress is told of a header in a folder's files. UserError for settings of a store where a folder is, whose files
+    are the parts already; and where neither is.
     """
     path = Path(source)
     if path.is_file():
@@ -35,7 +38,7 @@ def open_dataset(
         return _opener("store")(path, seed=seed, **chosen)
     for name in chosen:
         raise UserError(f"{name} chooses from a store: {path} is a folder of parts, taken as they are", setting=name)
-    return _opener("folder")(path)
+    return _opener("folder")(path, progress=progress)
 
 
 def _opener(kind: str) -> Callable[..., Dataset]:

@@ -25,13 +25,15 @@ def blocks(
     path: Path,
     end: bytes = b"\n",
     *,
+    cut: Callable[[bytes], int] | None = None,
     stretch: str = "a line",
     overlong: Callable[[int, bytes], None] | None = None,
 ) -> Iterator[Block]:
     """The content in blocks of about BLOCK bytes, each but the last with the one byte `end` as its last.
 
-    More than MAX_TOKEN bytes without `end` are Refused, as a `stretch` that is too long; or `overlong` is given their
-    line and beginning, and they are left out.
+    cut: up to where bytes can be cut off as a block, 0 for nowhere yet; otherwise after the last `end`. More than
+    MAX_TOKEN bytes that cannot be cut are Refused, as a `stretch` that is too long; or `overlong` is given their line
+    and beginning, and they are left out up to the next `end`.
     """
     line, column = 1, 1
     rest: bytes | None = b""
@@ -40,12 +42,11 @@ def blocks(
             if end not in chunk:
                 continue
             chunk, rest = chunk[chunk.index(end) :], b""
-        chunk = rest + chunk
-        cut = chunk.rfind(end) + 1
-        if cut:
-            yield Block(line, column, chunk[:cut])
-            line, column = after(line, column, chunk[:cut])
-        rest = chunk[cut:]
+        rest += chunk
+        while size := rest.rfind(end) + 1 if cut is None else cut(rest):
+            yield Block(line, column, rest[:size])
+            line, column = after(line, column, rest[:size])
+            rest = rest[size:]
         if len(rest) > MAX_TOKEN:
             if overlong is None:
                 raise Refused(f"{stretch} longer than {MAX_TOKEN >> 20} MiB", line, column)

@@ -6,8 +6,9 @@ labels/         which terms may have another label than a generation before (fac
 manifest.json   counts, prefixes, and the sha256 of every file
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import nullcontext
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, final
@@ -131,29 +132,24 @@ def load(
     graph: str | None,
     base: str | None,
     syntax: str | None,
+    header: bool | None,
     quarantine: str | None,
 ) -> dict[str, int]:
     """What the worker process does for Store.load: parses the sources and writes the whole generation."""
     draft = StoreDraft(Path(directory), number, Path(previous) if previous else None)
     prefixes: dict[str, str] = {}
     with Quarantine(quarantine) if quarantine else nullcontext() as bad:
-        counted = Counted(_parsed(sources, graph, base, syntax, bad, prefixes), progress)
+        reader = partial(read, graph=graph, base=base, syntax=syntax, header=header, quarantine=bad, progress=progress)
+        counted = Counted(_parsed(sources, reader, prefixes), progress)
         added = draft.insert(counted)
     draft.finish(prefixes)
     return {"read": counted.count, "added": added, "quarantined": bad.count if bad else 0}
 
 
-def _parsed(
-    sources: list[str],
-    graph: str | None,
-    base: str | None,
-    syntax: str | None,
-    bad: Quarantine | None,
-    prefixes: dict[str, str],
-) -> Iterator[Quad]:
+def _parsed(sources: list[str], reader: Callable[..., Iterator[Quad]], prefixes: dict[str, str]) -> Iterator[Quad]:
     for source in sources:
         declared: dict[str, str] = {}
-        yield from read(source, syntax=syntax, base=base, graph=graph, quarantine=bad, prefixes=declared)
+        yield from reader(source, prefixes=declared)
         prefixes.update(merged_prefixes(prefixes, declared))
 
 

@@ -27,6 +27,10 @@ class Refused(Exception):
         self.column = column
 
 
+class FileRefused(Refused):
+    """The whole file is: nothing can be left out of it to make the rest right."""
+
+
 def after(line: int, column: int, text: bytes) -> tuple[int, int]:
     """The line and column that follow `text`, which begins at (line, column); columns count characters."""
     newlines = text.count(b"\n")
@@ -82,8 +86,13 @@ class Nesting:
     def __init__(self, lexer: Lexer) -> None:
         self._pieces, self._bracket, self._steps = lexer.pieces, lexer.bracket, lexer.steps
         self._rest = b""
-        self._depth = 0
+        self.depth = 0  # how many are open
         self._line, self._column = 1, 1
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """The line and column after the last whole token."""
+        return self._line, self._column
 
     def feed(self, data: bytes) -> bytes:
         """The same bytes. Refused where a bracket opens deeper than MAX_DEPTH, or a token is longer than MAX_TOKEN."""
@@ -99,13 +108,13 @@ class Nesting:
         rest = b""
         if found[-1] and not self._bracket.fullmatch(found[-1]):
             rest = found.pop()
-        depths = list(accumulate(self._steps(found), initial=self._depth))
+        depths = list(accumulate(self._steps(found), initial=self.depth))
         if max(depths) > MAX_DEPTH:
             number = next(i for i, depth in enumerate(depths[1:]) if depth > MAX_DEPTH)
             token = next(islice(self._pieces.finditer(data), number, None))
             reason = f"nested more than {MAX_DEPTH} deep"
             raise Refused(reason, *after(self._line, self._column, data[: token.start()]))
-        self._depth = depths[-1]
+        self.depth = depths[-1]
         self._line, self._column = after(self._line, self._column, data[: len(data) - len(rest)])
         self._rest = rest
         if len(rest) > MAX_TOKEN:

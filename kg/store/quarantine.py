@@ -10,8 +10,9 @@ class Quarantine:
     """Where the bad lines of a load go: `line number<TAB>reason<TAB>the line`, under a `# path` for each file with any.
 
     Only a syntax of one fact a line has lines to leave out: N-Triples, N-Quads, TSV, CSV. In the others an error stays
-    an error. Lines are written out as their block is read, so a load that fails later leaves what it found.
-    `count` is how many there are so far. UserError: the path cannot be written.
+    an error. A row of CSV over several lines is written as one, with a backslash and an n for each line end in it.
+    Lines are written out as their block is read, so a load that fails later leaves what it found. `count` is how many
+    there are so far. UserError: the path cannot be written.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -23,11 +24,12 @@ class Quarantine:
 
     def add(self, source: Path, line: int, reason: str, text: bytes) -> None:
         """Note one bad line of a file."""
+        row = text.decode("utf-8", errors="replace").removesuffix("\r").replace("\r", "\\r").replace("\n", "\\n")
         with failing_as(self.path):
             if source != self._source:
                 self._file.write(f"# {source}\n")
                 self._source = source
-            self._file.write(f"{line}\t{reason}\t{text.decode('utf-8', errors='replace')}\n")
+            self._file.write(f"{line}\t{reason}\t{row}\n")
         self.count += 1
 
     def flush(self) -> None:

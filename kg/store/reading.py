@@ -14,9 +14,11 @@ from pyoxigraph import DefaultGraph, NamedNode, Quad, RdfFormat, parse, serializ
 
 from kg.errors import UserError, one_line
 from kg.files import check_regular, chunks
+from kg.progress import SILENT, Progress
 from kg.store.guard import Refused
 from kg.store.quarantine import Quarantine
 from kg.store.syntaxes import syntax_of
+from kg.store.syntaxes.syntax import Reading
 
 
 def read(
@@ -25,15 +27,19 @@ def read(
     syntax: str | None = None,
     base: str | None = None,
     graph: str | None = None,
+    header: bool | None = None,
     quarantine: Quarantine | None = None,
     prefixes: dict[str, str] | None = None,
+    progress: Progress = SILENT,
     keep_labels: bool = False,
 ) -> Iterator[Quad]:
     """The facts of a file, as a stream.
 
     syntax: its name, where the suffix does not say. base: what relative IRIs, or the plain names of a TSV or CSV, are
-    put after. graph: the named graph for what the file puts in none. quarantine: where bad lines go; without it the
-    first one is the error. prefixes: filled, at the end, with those the file declares.
+    put after. graph: the named graph for what the file puts in none. header: whether the first line of a TSV or CSV
+    names its columns; None: if it names those of a fact (kg/columns.py). quarantine: where bad lines go; without it the
+    first one is the error. prefixes: filled, at the end, with those the file declares. progress: is told, by a note, of
+    a line that was taken for a header, and of a file that holds no facts.
 
     Blank nodes become `b<16 hex of the sha256 of the content>_<order of first appearance>`: those of two files never
     meet, and one file twice (or once compressed) has the same. The names are kept until the end of the file. With
@@ -48,16 +54,21 @@ def read(
     target = None if graph is None else _node(graph, "graph")
     if base is not None:
         _node(base, "base")
-    names = _BlankNames(path)
+    if header is not None and not kind.headers:
+        raise UserError(f"{path}: {kind.name} has no header: only TSV and CSV may have one", "header")
+    names, empty = _BlankNames(path), True
     try:
-        for quads, blanks in kind.batches(path, base, quarantine, prefixes):
+        for quads, blanks in kind.batches(path, Reading(base, header, quarantine, prefixes, progress)):
             if blanks and not keep_labels:
                 quads = _renamed(quads, names)
             if target is not None:
                 quads = [_placed(quad, target) for quad in quads]
+            empty = empty and not quads
             yield from quads
     except Refused as refused:
         raise UserError(f"{path}:{refused.line}:{refused.column}: {refused.reason}") from None
+    if empty:
+        progress.note(f"{path} holds no facts")
 
 
 def _node(iri: str, what: str) -> NamedNode:

@@ -112,15 +112,17 @@ class Store:
         base: str | None = None,
         *,
         syntax: str | None = None,
+        header: bool | None = None,
         quarantine: Source | None = None,
         progress: Progress = SILENT,
     ) -> Loaded:
         """Adds the facts of files (parsed in a worker process) or of an rdflib graph: all of them, or none.
 
         `graph`: the IRI of the graph that takes what the files say outside any graph. `base`: what relative IRIs and
-        the plain names of TSV are relative to. `syntax`: by name, else by suffix. `quarantine`: a file that takes the
-        bad lines of N-Triples, N-Quads and TSV; without it a bad line is a UserError with file, line and column.
-        `progress` is told the number of facts read so far.
+        the plain names of TSV are relative to. `syntax`: by name, else by suffix. `header`: whether the first line of a
+        TSV or CSV names its columns (None: if it names those of a fact). `quarantine`: a file that takes the bad lines
+        of N-Triples, N-Quads, TSV and CSV; without it a bad line is a UserError with file, line and column. `progress`
+        is told the number of facts read so far, and by notes which lines were headers and which files hold no facts.
         """
         started = time.monotonic()
         if isinstance(sources, (str, Path)):
@@ -139,6 +141,7 @@ class Store:
                         "graph": graph,
                         "base": base,
                         "syntax": syntax,
+                        "header": header,
                         "quarantine": str(quarantine) if quarantine else None,
                     },
                     timeout_seconds=None,

@@ -68,11 +68,16 @@ class LineFormat(Format):
 
 
 def _lines(file: Path) -> Iterator[tuple[int, str]]:
-    """(number, text) of each line, without its end. Refused: one is longer than a parser takes, or not UTF-8."""
+    """(number, text) of each line, without its end. Refused: one is longer than a parser takes, or not UTF-8.
+    UserError: there is none, since a file of no candidates says that it is one."""
+    empty = True
     for block in blocks(file):
+        empty = False
         check_utf8(block)
         lines = block.data.decode().removesuffix("\n").split("\n")
         yield from ((number, line.removesuffix("\r")) for number, line in enumerate(lines, block.line))
+    if empty:
+        raise UserError(f"{file}: the file is empty")
 
 
 @contextmanager

@@ -60,4 +60,6 @@ def rows(progress: Progress, path: str) -> dict[str, Any]:
         candidates, origin = read_annotations(read(path, keep_labels=True))
     except ValueError as error:
         raise UserError(f"{path}: {one_line(str(error))}") from None
+    if not candidates and origin is None:  # to publish them would take away what is published, for a file of nothing
+        raise UserError(f"{path}: no candidates are in it, and no run that found none")
     return {"rows": [list(each.to_json().values()) for each in candidates], "origin": origin and origin.to_json()}

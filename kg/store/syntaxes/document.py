@@ -2,7 +2,7 @@
 
 import re
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from io import BufferedIOBase
 from itertools import islice
 from pathlib import Path
@@ -11,12 +11,25 @@ from typing import IO, cast
 from pyoxigraph import NamedNode, Quad, RdfFormat, parse
 
 from kg.store.content import Block, blocks, check_utf8
-from kg.store.guard import MAX_TOKEN, Refused, after
-from kg.store.quarantine import Quarantine
-from kg.store.syntaxes.syntax import Batches, Syntax, refusal, write_rdf
+from kg.store.guard import MAX_TOKEN, Lexer, Nesting, Refused, after
+from kg.store.syntaxes.syntax import Batches, Reading, Syntax, refusal, write_rdf
 
 BATCH = 8192  # quads parsed at once
 _BUFFER_FULL = "Reached the buffer maximal size"  # how the parser says that its own limit, not memory, ran out
+
+
+class Guard:
+    """Reads one file's blocks, in order, before the parser does."""
+
+    def __init__(self, lexer: Lexer) -> None:
+        self.nesting = Nesting(lexer)
+
+    def feed(self, block: Block) -> bytes:
+        """What the parser gets of it. Refused: it must not see it."""
+        return self.nesting.feed(block.data)
+
+    def end(self) -> None:
+        """The parser has seen all and found nothing wrong. Refused: there is, all the same."""
 
 
 class Document(Syntax):
@@ -32,14 +45,13 @@ class Document(Syntax):
     step: bytes = b"\n"
 
     @abstractmethod
-    def guard(self) -> Callable[[Block], bytes]:
-        """For one file: from its blocks, in order, to what the parser gets of each. Refused: it must not see it."""
+    def guard(self) -> Guard:
+        """For one file."""
 
-    def batches(
-        self, path: Path, base: str | None, quarantine: Quarantine | None, prefixes: dict[str, str] | None
-    ) -> Batches:
+    def batches(self, path: Path, how: Reading) -> Batches:
         """In batches of BATCH. There are no lines to leave out: quarantine stays empty."""
-        parser = parse(cast("IO[bytes]", _Pieces(self._guarded(path))), self.rdf, base_iri=base)
+        base, guard = how.base, self.guard()
+        parser = parse(cast("IO[bytes]", _Pieces(self._guarded(path, guard))), self.rdf, base_iri=base)
         declared: dict[str, str] = {}
         size = 1
         try:
@@ -55,23 +67,23 @@ class Document(Syntax):
                 raise
             reason = f"a single token is longer than the {MAX_TOKEN >> 20} MiB that the parser takes"
             raise Refused(reason, *self._place(path, base)) from None
-        if prefixes is not None:
+        guard.end()
+        if how.prefixes is not None:
             declared |= parser.prefixes
-            prefixes.update((name, iri) for name, iri in declared.items() if _is_absolute(iri))
+            how.prefixes.update((name, iri) for name, iri in declared.items() if _is_absolute(iri))
 
     def write(self, quads: Iterable[Quad], stream: BufferedIOBase, prefixes: dict[str, str] | None) -> None:
         """With the prefixes declared."""
         write_rdf(quads, stream, self.rdf, prefixes)
 
-    def _guarded(self, path: Path) -> Iterator[bytes]:
-        guarded = self.guard()
+    def _guarded(self, path: Path, guard: Guard) -> Iterator[bytes]:
         for block in blocks(path, self.end, stretch=self.stretch):
             check_utf8(block)
-            yield guarded(block)
+            yield guard.feed(block)
 
     def _place(self, path: Path, base: str | None) -> tuple[int, int]:
         """Where a parser that does not say stops: read again, a step at a time, until it does."""
-        pieces = _Pieces(_small(self._guarded(path), self.step))
+        pieces = _Pieces(_small(self._guarded(path, self.guard()), self.step))
         try:
             for _ in parse(cast("IO[bytes]", pieces), self.rdf, base_iri=base):
                 pass

@@ -1,13 +1,11 @@
 """JSON-LD."""
 
-from collections.abc import Callable
 from typing import final
 
 from pyoxigraph import RdfFormat
 
-from kg.store.content import Block
-from kg.store.guard import Nesting, lexer
-from kg.store.syntaxes.document import Document
+from kg.store.guard import lexer
+from kg.store.syntaxes.document import Document, Guard
 
 _LEXER = lexer(rb'[^"\[\]{}]++|"(?:[^"\\]++|\\.)*+"', rb"[\[\]{}]")
 
@@ -24,6 +22,5 @@ class JSONLD(Document):
     end = b'"'  # a file may be one line
     stretch = "a string, or a gap between strings,"
 
-    def guard(self) -> Callable[[Block], bytes]:
-        nesting = Nesting(_LEXER)
-        return lambda block: nesting.feed(block.data)
+    def guard(self) -> Guard:
+        return Guard(_LEXER)

@@ -1,7 +1,7 @@
 """RDF/XML, of which the parser takes no more than ordinary files need: no entity but plain ones."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import lru_cache
 from io import BufferedIOBase
 from typing import final
@@ -11,8 +11,8 @@ from pyoxigraph import Literal, Quad, RdfFormat, Triple
 from kg.errors import one_line
 from kg.namespaces import RDF
 from kg.store.content import Block
-from kg.store.guard import MAX_DEPTH, Nesting, Refused, after, lexer
-from kg.store.syntaxes.document import Document
+from kg.store.guard import MAX_DEPTH, Refused, after, lexer
+from kg.store.syntaxes.document import Document, Guard
 from kg.store.syntaxes.syntax import write_rdf
 
 MAX_ENTITY = 1024  # bytes of one XML entity's value
@@ -45,9 +45,8 @@ class RDFXML(Document):
     end = step = b">"
     stretch = "a tag or a text"
 
-    def guard(self) -> Callable[[Block], bytes]:
-        nesting, entities = Nesting(_LEXER), Entities()
-        return lambda block: entities.feed(nesting.feed(block.data))
+    def guard(self) -> Guard:
+        return _XMLGuard()
 
     def objection(self, quad: Quad | Triple) -> str:
         """To a predicate that is no XML name, and to a character that XML does not have."""
@@ -123,6 +122,30 @@ class Entities:
         if self._grown > MAX_EXPANSION * self._read + MAX_ENTITY * MAX_DEPTH:
             reason = f"XML entities make the text more than {MAX_EXPANSION} times as long"
             raise Refused(reason, self._line, self._column)
+
+
+_START_TAG = re.compile(rb"<[^!?/\s]")
+
+
+@final
+class _XMLGuard(Guard):
+    """The parser takes a file that ends within its elements, or has none, for a whole one."""
+
+    def __init__(self) -> None:
+        super().__init__(_LEXER)
+        self._entities = Entities()
+        self._has_elements = False
+
+    def feed(self, block: Block) -> bytes:
+        self._has_elements = self._has_elements or _START_TAG.search(block.data) is not None
+        return self._entities.feed(super().feed(block))
+
+    def end(self) -> None:
+        if not self._has_elements:
+            raise Refused("expected an element of RDF/XML, and the file ends", *self.nesting.place)
+        if self.nesting.depth:
+            reason = f"the file is cut short: it ends with {self.nesting.depth} elements open"
+            raise Refused(reason, *self.nesting.place)
 
 
 _NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")

@@ -1,14 +1,13 @@
 """Turtle, TriG and N3."""
 
 import re
-from collections.abc import Callable
 from typing import final
 
 from pyoxigraph import RdfFormat
 
 from kg.store.content import Block
-from kg.store.guard import STRINGS, Nesting, lexer
-from kg.store.syntaxes.document import Document
+from kg.store.guard import STRINGS, lexer
+from kg.store.syntaxes.document import Document, Guard
 
 _COMMENT = rb"#[^\n\r]*+[\n\r]"
 _IRI_BODY = rb'[^\x00-\x20<>"{}|^`]*+>'
@@ -28,9 +27,8 @@ class Turtle(Document):
     suffixes = (".ttl",)
     rdf = RdfFormat.TURTLE
 
-    def guard(self) -> Callable[[Block], bytes]:
-        nesting = Nesting(LEXER)
-        return lambda block: nesting.feed(block.data)
+    def guard(self) -> Guard:
+        return Guard(LEXER)
 
 
 @final
@@ -40,9 +38,8 @@ class TriG(Document):
     rdf = RdfFormat.TRIG
     graphs = True
 
-    def guard(self) -> Callable[[Block], bytes]:
-        nesting = Nesting(LEXER)
-        return lambda block: nesting.feed(block.data)
+    def guard(self) -> Guard:
+        return Guard(LEXER)
 
 
 @final
@@ -52,13 +49,14 @@ class N3(Document):
     rdf = RdfFormat.N3
     triple_terms = False
 
-    def guard(self) -> Callable[[Block], bytes]:
-        nesting = Nesting(_N3)
+    def guard(self) -> Guard:
+        return _N3Guard(_N3)
 
-        def passed(block: Block) -> bytes:
-            ambiguous = _AMBIGUOUS.search(block.data)
-            if ambiguous is not None:
-                raise block.refused("write a space after the operator, or the IRI in full", ambiguous.start())
-            return nesting.feed(block.data)
 
-        return passed
+@final
+class _N3Guard(Guard):
+    def feed(self, block: Block) -> bytes:
+        ambiguous = _AMBIGUOUS.search(block.data)
+        if ambiguous is not None:
+            raise block.refused("write a space after the operator, or the IRI in full", ambiguous.start())
+        return super().feed(block)
