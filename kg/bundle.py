@@ -27,7 +27,7 @@ from kg.models.scorer import Scorer
 FORMAT = 2
 _READABLE = (1, 2)  # 1: its run is of another form, which nothing reads but for its scorer and its seed
 _HELD = ("matrix", "matrices")  # weights that stood in a scorer itself in format 1: now in RelationWeights
-_CALIBRATION = "calibration.json"
+CALIBRATION = "calibration.json"
 _COLDEST = 1e-6  # temperature; those that are fitted lie between e^-9 and e^9
 _CONSTANT = ("vocabulary.json", "schema.json", "dataset.safetensors")  # the same in every generation of a training
 
@@ -80,9 +80,11 @@ class Bundle:
             with torch.device("meta"):  # as the arguments declare it, and not a byte of it
                 declared: Scorer = made(dataset.num_entities, dataset.num_relations)
         scorer = _with_weights(declared, folder / "model.safetensors", manifest["format"], device)
-        with _believing(folder / _CALIBRATION) as calibration:
+        with _believing(folder / CALIBRATION) as calibration:
             temperature, probability = calibration["temperature"], calibration.get("probability")
             _check_temperature(temperature)
+            if not isinstance(probability, dict | None):
+                raise ValueError(f"expected a calibration: got {str(probability)[:80]}")
         with _believing(folder / "metrics.json") as metrics:
             _check_metrics(metrics)
         tensors = _tensors(folder / "state" / "tensors.safetensors")
@@ -167,7 +169,7 @@ def save_calibration(bundle: Bundle, calibration: dict[str, Any]) -> None:
         if before != bundle.manifest:
             raise UserError(f"{bundle.path} has changed since it was read: calibrate it again")
         for name in before["files"]:
-            if name != _CALIBRATION:
+            if name != CALIBRATION:
                 (draft.path / name).parent.mkdir(exist_ok=True)
                 generations.carry(draft.previous / name, draft.path / name)
         _save_calibration(draft.path, bundle.temperature, calibration)
@@ -176,7 +178,7 @@ def save_calibration(bundle: Bundle, calibration: dict[str, Any]) -> None:
 
 
 def _save_calibration(folder: Path, temperature: float | None, calibration: dict[str, Any] | None) -> None:
-    _write_json(folder / _CALIBRATION, {"temperature": temperature, "probability": calibration})
+    _write_json(folder / CALIBRATION, {"temperature": temperature, "probability": calibration})
 
 
 def _save_dataset(folder: Path, dataset: Dataset) -> None:

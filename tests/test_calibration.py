@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -345,7 +346,8 @@ def test_a_bundle_is_calibrated_and_saved(tmp_path: Path) -> None:
     run = Run(partial(ComplEx, dim=4), GradientDescent(partial(Adagrad, lr=0.1))).to_json()
     scorer = ComplEx(given.num_entities, given.num_relations, dim=4)
     for folder, data in (("with", given), ("without", replace(given, valid=NONE))):
-        weights, metrics = scorer.state_dict(), {"epochs": 0, "best_epoch": 0}
+        weights = scorer.state_dict()
+        metrics = {"valid": None, "finished": True, "epochs": 0, "best_epoch": 0, "history": []}
         bundles.save(tmp_path / folder, dataset=data, run=run, weights=weights, state={}, metrics=metrics)
     before = Bundle.load(tmp_path / "with")
     after = calibrate(before, seed=4)
@@ -353,9 +355,47 @@ def test_a_bundle_is_calibrated_and_saved(tmp_path: Path) -> None:
     assert after.calibration == made(fit_calibration(before.scorer, given, None, seed=4)).to_json()
     bare = Bundle.load(tmp_path / "without")
     assert calibrate(bare) is bare and Bundle.load(tmp_path / "without").sha256 == bare.sha256
-    other = replace(after, calibration={"features": ["luck"], "weights": [], "shape": "platt", "knots": []})
-    with pytest.raises(UserError, match="with must be calibrated anew: it is of luck, this version knows"):
-        calibration_of(other)
     assert calibration_of(bare) is None and torch.equal(
         made(calibration_of(after)).weights, Calibration.from_json(after.calibration).weights
     )
+
+
+LINE: dict[str, Any] = {"weights": [[1.0] * 8] * 2, "shape": "platt", "knots": [[1.0, 0.0]]}
+
+
+@pytest.mark.parametrize(
+    ("changed", "line"),
+    [
+        ({"features": ["luck"]}, "it is of luck, this version knows"),
+        ({"features": [1, None]}, "it is of 1, None"),
+        ({"shape": "beta"}, "its shape must be one of temperature, platt, isotonic: got beta"),
+        ({"shape": None}, "its shape must be one of"),
+        ({"shape": ["platt"]}, "its shape must be one of"),
+        ({"weights": None}, "expected a list: got None"),
+        ({"weights": [1.0] * 8}, "expected a list: got 1.0"),
+        ({"weights": [[1.0] * 7] * 2}, "its weights must be rows of 8 numbers"),
+        ({"weights": [[1.0] * 8] * 3}, "it is of 3 relations, not 2"),
+        ({"weights": []}, "it is of 0 relations, not 2"),
+        ({"weights": [["1"] * 8] * 2}, "expected numbers of at most 1e+12: got 1"),
+        ({"weights": [[math.nan] * 8] * 2}, "expected numbers of at most 1e+12: got nan"),
+        ({"weights": [[1e300] * 8] * 2}, "expected numbers of at most 1e+12: got 1e+300"),
+        ({"knots": []}, "its knots must be one slope and one shift"),
+        ({"knots": [[1.0]]}, "its knots must be one slope and one shift"),
+        ({"knots": [[True, 0]]}, "expected numbers"),
+        ({"shape": "isotonic"}, "its knots must be logits and as many probabilities"),
+        ({"shape": "isotonic", "knots": [[], []]}, "its knots must be logits and as many probabilities"),
+        ({"shape": "isotonic", "knots": [[1.0, 2.0], [0.1]]}, "its knots must be logits and as many"),
+        ({"shape": "isotonic", "knots": [[2.0, 1.0], [0.1, 0.2]]}, "its knots must rise"),
+        ({"shape": "isotonic", "knots": [[1.0, 2.0], [0.2, 0.1]]}, "its knots must rise"),
+        ({"shape": "isotonic", "knots": [[1.0, 2.0], [-0.2, 0.1]]}, "its knots must rise, from a probability of"),
+        ({"shape": "isotonic", "knots": [[1.0, 2.0], [0.2, 1.1]]}, "its knots must be probabilities: got 1.1"),
+    ],
+)
+def test_a_calibration_that_nothing_fitted(changed: dict[str, Any], line: str) -> None:
+    names = Vocabulary(["a", "b"], ["r", "s"])
+    bundle = Bundle(Path("m"), ComplEx(2, 2, dim=2), Dataset(NONE, NONE, NONE, names), {}, None, {}, {}, {}, LINE)
+    assert made(calibration_of(bundle)).shape == "platt"
+    with pytest.raises(UserError) as caught:
+        calibration_of(replace(bundle, calibration=LINE | changed))
+    assert str(caught.value).startswith(f"m must be calibrated anew: in its calibration.json {line}")
+    assert str(caught.value).isprintable()

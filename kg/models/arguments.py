@@ -28,7 +28,7 @@ def check_values(made: "partial[Any]") -> None:
     parameters = inspect.signature(made.func).parameters
     for name, value in made.keywords.items():
         if name not in [*parameters][2:]:  # all are made from two sizes
-            raise UserError(f"{made.func.__name__} takes no {name}")
+            raise UserError(f"{made.func.__name__}: got an unexpected keyword argument {name!r}")
         expected = _expected(name, parameters[name].annotation, value)
         if expected:
             raise UserError(f"{name} must be {expected}: got {str(value)[:80]}", name)

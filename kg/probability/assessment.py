@@ -53,8 +53,8 @@ def evaluate(
     scorer, dataset, temperature = bundle.scorer, bundle.dataset, bundle.temperature
     if not len(dataset.part(split)):
         raise UserError(f"{bundle.path} was trained without {split} facts: there is nothing to measure it on")
+    calibration = calibration_of(bundle)  # which may be none: said before the ranking
     found = ranking.evaluate(scorer, dataset, split, temperature=temperature, progress=progress)
-    calibration = calibration_of(bundle)
     probability = classification = None
     if calibration is not None:
         probability = held_out_reliability(

@@ -19,6 +19,7 @@ sec. 2).
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, final
 
 import numpy as np
@@ -26,13 +27,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from kg.bundle import Bundle
+from kg.bundle import CALIBRATION, Bundle
 from kg.errors import UserError
 from kg.probability.candidate_sample import CandidateSample
 from kg.probability.features import WEIGHTS
 from kg.probability.query_scores import ScoreBlock
 
 SHAPES = ("temperature", "platt", "isotonic")
+_LARGEST = 1e12  # of what is fitted; with numbers near the largest of all, a probability would be none
 
 
 @final
@@ -101,21 +103,60 @@ class Calibration:
 
     @classmethod
     def from_json(cls, stored: dict[str, Any]) -> "Calibration":
-        """ValueError where it was fitted to other features. (Those of WEIGHTS are meant where none are named.)"""
+        """ValueError where it was fitted to other features, or to nothing. (Those of WEIGHTS are meant where none are
+        named.)"""
         names = stored.get("features", list(WEIGHTS))
         if names != list(WEIGHTS):
-            raise ValueError(f"it is of {', '.join(names)}, this version knows {', '.join(WEIGHTS)}")
-        return cls(torch.tensor(stored["weights"]), stored["shape"], tuple(tuple(each) for each in stored["knots"]))
+            raise ValueError(f"it is of {', '.join(map(str, names))}, this version knows {', '.join(WEIGHTS)}")
+        rows = [_numbers(row) for row in _listed(stored.get("weights"))]
+        if any(len(row) != len(WEIGHTS) for row in rows):
+            raise ValueError(f"its weights must be rows of {len(WEIGHTS)} numbers")
+        knots = tuple(_numbers(each) for each in _listed(stored.get("knots")))
+        shape = stored.get("shape")
+        if shape not in SHAPES:
+            raise ValueError(f"its shape must be one of {', '.join(SHAPES)}: got {str(shape)[:80]}")
+        if shape == "isotonic":
+            _check_steps(knots)
+        elif len(knots) != 1 or len(knots[0]) != 2:
+            raise ValueError("its knots must be one slope and one shift")
+        return cls(torch.tensor(rows).view(-1, len(WEIGHTS)), shape, knots)
+
+
+def _listed(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise ValueError(f"expected a list: got {str(value)[:80]}")
+    return value
+
+
+def _numbers(value: Any) -> tuple[float, ...]:
+    for each in _listed(value):
+        if not isinstance(each, int | float) or isinstance(each, bool) or not abs(each) <= _LARGEST:
+            raise ValueError(f"expected numbers of at most {_LARGEST:g}: got {str(each)[:80]}")
+    return tuple(value)
+
+
+def _check_steps(knots: tuple[tuple[float, ...], ...]) -> None:
+    """ValueError unless there are logits and as many probabilities, both in rising order."""
+    if len(knots) != 2 or not 0 < len(knots[0]) == len(knots[1]):
+        raise ValueError("its knots must be logits and as many probabilities")
+    if any(left > right for each in knots for left, right in pairwise(each)) or not min(knots[1]) >= 0:
+        raise ValueError("its knots must rise, from a probability of at least 0")
+    if max(knots[1]) > 1 + 1e-9:
+        raise ValueError(f"its knots must be probabilities: got {max(knots[1]):g}")
 
 
 def calibration_of(bundle: Bundle) -> Calibration | None:
-    """That of a trained model, None where it was not calibrated. UserError where it is of other features."""
+    """That of a trained model, None where it was not calibrated. UserError where it is of other features, of other
+    relations, or none that was ever fitted."""
     if bundle.calibration is None:
         return None
     try:
-        return Calibration.from_json(bundle.calibration)
+        found = Calibration.from_json(bundle.calibration)
+        if len(found.weights) != bundle.dataset.num_relations:
+            raise ValueError(f"it is of {len(found.weights)} relations, not {bundle.dataset.num_relations}")
     except ValueError as error:
-        raise UserError(f"{bundle.path} must be calibrated anew: {error}") from None
+        raise UserError(f"{bundle.path} must be calibrated anew: in its {CALIBRATION} {error}") from None
+    return found
 
 
 def by_log_softmax(num_relations: int) -> Calibration:
