@@ -13,7 +13,7 @@ from kg.studies.presets import presets
 ROOT = Path(__file__).parents[1]
 EXPERIMENTS = ROOT / "experiments"
 PRESETS = sorted((EXPERIMENTS / "presets").glob("*.py"))
-SCRIPTS = [path for room in ("quality", "speed") for path in sorted((EXPERIMENTS / room).glob("*.py"))]
+SCRIPTS = [path for room in ("quality", "speed", "robustness") for path in sorted((EXPERIMENTS / room).glob("*.py"))]
 
 
 def test_the_readme_is_up_to_date() -> None:

@@ -117,6 +117,12 @@ def blanks(quads: set[Quad]) -> set[BlankNode]:
     return found
 
 
+def test_a_local_name_may_hold_what_an_iri_may_not(file: Make) -> None:
+    """By the grammar of Turtle; the parser takes it, and so does what renames blank nodes (W3C, localName_with_...)."""
+    (quad,) = read(file("a.ttl", "@prefix e: <http://e/> .\n[] e:p e:a\U000e01ef ."))
+    assert str(quad.object) == "<http://e/a\U000e01ef>"
+
+
 # ---- a file of no facts
 
 NOTHING = [b"", b"\xef\xbb\xbf", b" \r\n\n\t\n", b"# nothing\n\n# at all"]

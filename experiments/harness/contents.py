@@ -25,6 +25,7 @@ Made by `python experiments/harness/contents.py`: a test holds it to the files.
 
 - `presets/`: Runs for `kg train --preset` and `kg bench --preset`, a file a dataset or a question.
 - `quality/`: how good models, probabilities, evidence and candidates are.
+- `robustness/`: whether what comes in is read as it says, and what goes wrong is said.
 - `speed/`: how fast, beside the bare arithmetic and beside other libraries (`peers/`, in an environment of their own).
 - `harness/`: what the scripts share; `behaviour.py` records what the commands answer, to compare it after a change.
 - `results/`: what was measured: the command, seed, versions, hardware and figures, and pictures.
@@ -146,6 +147,7 @@ CLAIMS: dict[str, Callable[[dict[str, Any]], str]] = {
     "training_speed": lambda r: (
         f"training ComplEx on {r['dataset']}: {r['fp32_over_pykeen']['of_medians']:.1f} times PyKEEN's speed"
     ),
+    "w3c": lambda r: f"{r['as_they_say']} of {r['tests']} tests of the W3C's suites of RDF 1.1 come out as they say",
     "where_attention_wins": _compared,
 }
 
@@ -210,7 +212,7 @@ def contents() -> str:
 
 def _about(name: str) -> str:
     """The first sentence of the script's own text."""
-    files = [path for room in ("quality", "speed") for path in (EXPERIMENTS / room).glob(f"{name}.py")]
+    files = [path for room in ("quality", "speed", "robustness") for path in (EXPERIMENTS / room).glob(f"{name}.py")]
     if not files:
         return "Leaderboards of `kg bench`, with the settings of every preset and a row a training."
     return (ast.get_docstring(ast.parse(files[0].read_text(encoding="utf-8"))) or "").partition("\n\n")[0]
