@@ -30,6 +30,13 @@ def check_at_least_one(**settings: int) -> None:
             raise UserError(f"{name} must be at least 1: got {value}", name)
 
 
+def check_above_zero(**settings: float | None) -> None:
+    """UserError for the first of these that is not; None is no limit."""
+    for name, value in settings.items():
+        if value is not None and not value > 0:
+            raise UserError(f"{name} must be above 0: got {value:g}", name)
+
+
 @contextmanager
 def extra(name: str) -> Iterator[None]:
     """Around the imports of what an extra of this package installs: UserError in one line where it is missing."""

@@ -1,5 +1,6 @@
 """What tests/test_sandbox.py runs in a worker. Not a test: the worker imports it."""
 
+import errno
 import os
 import sys
 import time
@@ -56,6 +57,12 @@ def die(progress: Progress, number: int) -> None:
     """By this signal, with some last words."""
     print("last words", file=sys.stderr, flush=True)
     os.kill(os.getpid(), number)
+
+
+def full(progress: Progress, as_databases_say: bool = False) -> None:
+    if as_databases_say:
+        raise OSError("IO error: No space left on device: While appending to file: there")
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "there")
 
 
 def leave(progress: Progress) -> None:

@@ -1,5 +1,6 @@
 """A worker answers, is stopped, dies and is replaced; the parent only ever sees an error of one line."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -91,10 +92,12 @@ def test_memory_has_a_limit() -> None:
         (signal.SIGSEGV, r"^the worker died \(signal 11, SIGSEGV\)"),
         (signal.SIGABRT, r"^the worker died \(signal 6, SIGABRT\)"),
         (signal.SIGKILL, r"^the worker was killed \(signal 9, SIGKILL\), as the system does"),
+        (signal.SIGTERM, r"^the worker was stopped from outside \(signal 15, SIGTERM\)$"),
+        (signal.SIGRTMIN + 3, r"^the worker was stopped from outside \(signal \d+, a real-time signal\)$"),
     ],
 )
 def test_a_death_is_one_line_and_prints_nothing(
-    worker: Worker, number: signal.Signals, message: str, capfd: pytest.CaptureFixture[str]
+    worker: Worker, number: int, message: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(UserError, match=message) as error:
         call(worker, "die", number=int(number))
@@ -120,6 +123,60 @@ def test_an_idle_worker_that_was_killed_is_replaced(worker: Worker) -> None:
     while worker._process.is_alive():  # a moment after it is a zombie: its threads have to end, too
         time.sleep(0.01)
     assert call(worker, "process_id") != first
+
+
+def test_one_that_was_killed_since_its_last_answer_is_replaced(worker: Worker) -> None:
+    first = call(worker, "process_id")
+    os.kill(first, signal.SIGKILL)
+    assert worker._process
+    worker._process.wait()
+    with pytest.MonkeyPatch.context() as patch:  # as if it died after it was looked at
+        patch.setattr(sandbox._Process, "is_alive", lambda self: True)
+        assert call(worker, "process_id") != first
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_one_that_is_killed_while_it_starts(worker: Worker, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    line = sandbox._Process.line
+
+    def killed(process: sandbox._Process, timeout: int | float | None) -> bytes | None:
+        process._popen.send_signal(number)
+        return line(process, timeout)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sandbox._Process, "line", killed)
+        with pytest.raises(UserError, match=rf"^the worker was .* \(signal {int(number)}, "):
+            call(worker, "process_id")
+    assert call(worker, "process_id") > 0
+
+
+def test_one_that_takes_no_request(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More than a pipe holds: its parent would wait for ever."""
+    first = call(worker, "process_id")
+    os.kill(first, signal.SIGSTOP)
+    monkeypatch.setattr(sandbox, "START_SECONDS", 0.2)
+    with pytest.raises(UserError, match=r"^stopped: the worker took no request for 0\.2 seconds$"):
+        call(worker, "echo", text="x" * (1 << 20))
+    assert gone(first)
+
+
+def test_an_error_of_the_system_is_raised_here(worker: Worker) -> None:
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        call(worker, "full")
+    assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, "there")
+    with pytest.raises(OSError, match=r"^IO error: No space left on device: While appending to file: there$"):
+        call(worker, "full", as_databases_say=True)
+
+
+@pytest.mark.parametrize("seconds", [0, -1.0, float("nan")])
+def test_a_deadline_is_ahead(worker: Worker, seconds: float) -> None:
+    with pytest.raises(UserError, match=r"^timeout_seconds must be above 0: got "):
+        call(worker, "process_id", timeout_seconds=seconds)
+
+
+@pytest.mark.parametrize("seconds", [1e300, float("inf")])
+def test_a_deadline_that_no_clock_reaches(worker: Worker, seconds: float) -> None:
+    assert call(worker, "process_id", timeout_seconds=seconds) > 0
 
 
 def test_a_large_answer(worker: Worker) -> None:

@@ -168,7 +168,7 @@ def test_no_trial_came_to_its_end(random_dataset: Dataset, tmp_path: Path, monke
     with pytest.raises(UserError, match="none of 2 trials came to its end; the last error: the loss is nan"):
         tuned(random_dataset, tmp_path / "t", 2)
     with pytest.raises(UserError, match=r"none of 0 trials came to its end$"):
-        tuned(random_dataset, tmp_path / "u", 2, timeout_seconds=0)
+        tuned(random_dataset, tmp_path / "u", 2, timeout_seconds=1e-9)
 
 
 def test_a_bad_trial_is_given_up_early(

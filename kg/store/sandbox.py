@@ -20,11 +20,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
-from kg.errors import UserError
+from kg.errors import UserError, check_above_zero
 from kg.progress import SILENT, Progress
 
 GIB = 1 << 30
 QUERY_MEMORY = 4 * GIB
+_LONGEST_WAIT = 3600.0  # at once: the system refuses more than it can count
 START_SECONDS = 120.0  # for the interpreter to come up, on a machine that does much else
 
 
@@ -69,15 +70,19 @@ class Worker:
         """What `module:function(**arguments, progress=...)` returns: arguments, result and progress go as JSON.
 
         progress is told what the function tells its own, less the figures, in order. UserError: the function raised it,
-        the deadline passed, the memory did not suffice, or the worker died. RuntimeError: any other exception in the
-        function, with its traceback. If anything else ends the call (Ctrl-C, an exception of progress) the worker is
-        killed.
+        the deadline passed, the memory did not suffice, or the worker died. OSError: as in the function. RuntimeError:
+        any other exception in it, with its traceback. If anything else ends the call (Ctrl-C, an exception of progress)
+        the worker is killed.
         """
+        check_above_zero(timeout_seconds=timeout_seconds)
         request = json.dumps({"target": target, "arguments": arguments})
         with self._lock:
             process = self._alive()
             try:
-                process.send(request)
+                if not self._sent(process, request):  # it died since its last answer
+                    self.close()
+                    process = self._alive()
+                    self._sent(process, request)
                 answer = self._answer(process, timeout_seconds, progress)
             except BaseException:
                 self.close()
@@ -113,6 +118,13 @@ class Worker:
                 raise
         return self._process
 
+    def _sent(self, process: "_Process", request: str) -> bool:
+        """Whether it was there to take the request. UserError: it is, and takes none."""
+        try:
+            return process.send(request, START_SECONDS)
+        except TimeoutError:
+            raise UserError(f"stopped: the worker took no request for {START_SECONDS:g} seconds") from None
+
     def _answer(self, process: "_Process", timeout: int | float | None, progress: Progress) -> dict[str, Any]:
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
@@ -145,20 +157,27 @@ class Worker:
         code, said = process.wait()
         if any(sign in said for sign in _OUT_OF_MEMORY):
             return self._no_memory()
+        if code >= 0:
+            return f"the worker died (exit {code}): {' '.join(said.split()[-40:])}"
+        ended = f"signal {-code}, {_SIGNALS.get(-code, 'a real-time signal')}"
         if code == -signal.SIGKILL:
-            return "the worker was killed (signal 9, SIGKILL), as the system does when memory runs out"
-        if code < 0:
-            name = signal.Signals(-code).name
-            return f"the worker died (signal {-code}, {name}): the input is too deeply nested or too large"
-        return f"the worker died (exit {code}): {' '.join(said.split()[-40:])}"
+            return f"the worker was killed ({ended}), as the system does when memory runs out"
+        if -code in _OF_A_CRASH:
+            return f"the worker died ({ended}): the input is too deeply nested or too large"
+        return f"the worker was stopped from outside ({ended})"
 
 
+_SIGNALS = {int(each): each.name for each in signal.Signals}
+_OF_A_CRASH = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE, signal.SIGTRAP)
 _OUT_OF_MEMORY = ("memory allocation of", "bad_alloc", "MemoryError", "annot allocate memory", "out of memory")
 
 
 def _result(answer: dict[str, Any]) -> Any:
     if "user_error" in answer:
         raise UserError(answer["user_error"], answer["setting"])
+    if "os_error" in answer:
+        number, reason, name = answer["os_error"]
+        raise OSError(reason) if number is None else OSError(number, reason, name)
     if "defect" in answer:
         raise RuntimeError(f"in the worker:\n{answer['defect']}")
     return answer["result"]
@@ -185,6 +204,7 @@ class _Process:
             start_new_session=True,  # Ctrl-C in the terminal is for the parent
         )
         assert self._popen.stdin is not None and self._popen.stdout is not None
+        os.set_blocking(self._popen.stdin.fileno(), False)  # it may not be reading: see send
         self._stdin, self._stdout = self._popen.stdin, self._popen.stdout
         self._pieces: list[bytes] = []  # of a line that has not ended
         self._lines: list[bytes] = []  # whole ones, last first
@@ -195,18 +215,29 @@ class _Process:
     def is_alive(self) -> bool:
         return self._popen.poll() is None
 
-    def send(self, line: str) -> None:
-        with contextlib.suppress(BrokenPipeError):  # it died: reading its answer says how
-            self._stdin.write(line.encode() + b"\n")
-            self._stdin.flush()
+    def send(self, line: str, timeout: int | float) -> bool:
+        """Whether it can have read the line: False where it has died. TimeoutError: it read none of it for so long."""
+        left = memoryview(line.encode() + b"\n")
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._stdin, selectors.EVENT_WRITE)
+            while left:
+                if not selector.select(timeout):
+                    raise TimeoutError
+                try:
+                    left = left[os.write(self._stdin.fileno(), left) :]
+                except BrokenPipeError:
+                    return False
+        return True
 
     def line(self, timeout: int | float | None) -> bytes | None:
         """The next line, None when there is no more. TimeoutError: none within `timeout` seconds."""
         deadline = None if timeout is None else time.monotonic() + timeout
         while not self._lines:
-            left = None if deadline is None else max(0.0, deadline - time.monotonic())
-            if not self._selector.select(left):
-                raise TimeoutError
+            left = _LONGEST_WAIT if deadline is None else min(deadline - time.monotonic(), _LONGEST_WAIT)
+            if not self._selector.select(max(0.0, left)):
+                if left < _LONGEST_WAIT:
+                    raise TimeoutError
+                continue
             data = os.read(self._stdout.fileno(), 1 << 20)
             if not data:
                 return None

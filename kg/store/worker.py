@@ -3,7 +3,8 @@
 Requests come on standard input, answers leave on what was standard output, one JSON object a line:
 
     {"target": "module:function", "arguments": {...}}  ->  {"at": [what, done, total]}, {"note": line} ...  then one of
-    {"result": ...}   {"user_error": line, "setting": name or null}   {"memory_error": true}   {"defect": traceback}
+    {"result": ...}   {"user_error": line, "setting": name or null}   {"os_error": [number, reason, file]}
+    {"memory_error": true}   {"defect": traceback}
 """
 
 import contextlib
@@ -81,6 +82,9 @@ def _serve(request: dict[str, Any], answers: IO[str]) -> None:
         _say(answers, result=function(**request["arguments"], progress=_Passed(answers)))
     except UserError as error:
         _say(answers, user_error=str(error), setting=error.setting)
+    except OSError as error:  # a full disk, say: the parent knows what it was that could not be written
+        name = error.filename if isinstance(error.filename, str) else None
+        _say(answers, os_error=[error.errno, error.strerror or str(error), name])
     except MemoryError:
         _say(answers, memory_error=True)
         os._exit(0)  # what is left of the heap is no place to go on

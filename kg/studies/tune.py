@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from kg.errors import UserError, check_at_least_one, extra
+from kg.errors import UserError, check_above_zero, check_at_least_one, extra
 from kg.files import write_text
 from kg.graph.dataset import Dataset
 from kg.progress import SILENT, Progress
@@ -81,6 +81,7 @@ def tune(
     base = replace(default_run(model)(dataset), seed=seed)
     base = base if epochs is None else replace(base, algorithm=base.algorithm.with_epochs(epochs))
     check_at_least_one(trials=trials)
+    check_above_zero(timeout_seconds=timeout_seconds)
     if not len(dataset.valid):
         raise UserError("there are no valid facts: nothing to choose settings by")
     search = _Search(dataset, base, recipe(model).space, torch.device(device), progress)
