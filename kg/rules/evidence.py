@@ -102,7 +102,7 @@ def evidence(
 
     IndexError for ends that are none of the graph's entities. The rules' own numbers are used as indices: Rules.check.
     """
-    check_questions(graph, np.array([head, tail]), np.array([relation]))
+    check_questions(graph, np.array([head, tail]), np.array([relation, relation]))
     back = rules.num_relations
     if relation >= back:
         head, relation, tail = tail, relation - back, head
