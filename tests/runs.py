@@ -1,5 +1,6 @@
 """Variants of a Run, whose settings lie in its algorithm; how parts are trained, and what was said on the way."""
 
+import signal
 from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from kg.training.train import resume, train
 
 
 class Noted(Progress):
-    """Keeps what is noted, and the figures of the last step."""
+    """Keeps what is noted, and the figures of the last step that had some."""
 
     def __init__(self) -> None:
         self.notes: list[str] = []
@@ -23,10 +24,25 @@ class Noted(Progress):
 
     def at(self, what: str, done: int, total: int | None = None, figures: Callable[[], str] | None = None) -> None:
         self.steps.append((what, done, total))
-        self.figures = figures() if figures else ""
+        self.figures = figures() if figures else self.figures
 
     def note(self, text: str) -> None:
         self.notes.append(text)
+
+
+class Stopping(Noted):
+    """Sends this process a signal at the n-th step, of these that it is told of or of all."""
+
+    def __init__(self, what: str | None = None, number: int = 1, sent: signal.Signals = signal.SIGINT) -> None:
+        super().__init__()
+        self._what, self._left, self._sent = what, number, sent
+
+    def at(self, what: str, done: int, total: int | None = None, figures: Callable[[], str] | None = None) -> None:
+        super().at(what, done, total, figures)
+        if self._what in (None, what):
+            self._left -= 1
+            if self._left == 0:
+                signal.raise_signal(self._sent)
 
 
 def varied(run: Run, **changes: Any) -> Run:

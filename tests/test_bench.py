@@ -17,12 +17,12 @@ from kg.bundle import Bundle
 from kg.errors import UserError
 from kg.evaluation.ranking import evaluate
 from kg.graph.dataset import Dataset
+from kg.interruption import Interrupted
 from kg.models.distmult import DistMult
 from kg.models.transe import TransE
 from kg.studies.bench import Results, _epoch_seconds, _seconds_to, bench, leaderboard, markdown, plot, plot_cost
 from kg.training.gradient_descent import Descent, GradientDescent
 from kg.training.run import Run
-from kg.training.train import Interrupted
 
 SMALL = Run(partial(DistMult, dim=4), GradientDescent(partial(Adam, lr=0.01), epochs=4, valid_every=2))
 NEW = ("seconds_to_95_percent", "queries_per_second", "answers_per_second")  # what rows of version 0.1.0 lack

@@ -2,23 +2,30 @@
 
 from dataclasses import replace
 from functools import partial
+from itertools import groupby
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from horn import Brute, Counts, everything, graph_of, random_facts
 from paper import no_facts
+from runs import Noted, Stopping
 
+from kg.bundle import Bundle
 from kg.errors import UserError
 from kg.graph.dataset import Dataset
 from kg.graph.graph import Graph
+from kg.interruption import Interrupted
 from kg.models.distmult import DistMult
-from kg.progress import Progress
+from kg.models.rules import RuleScorer
 from kg.rules import mining
-from kg.rules.mining import mine
+from kg.rules.mining import Miner, mine
 from kg.rules.rule import SMOOTHING, Rules
 from kg.training.algorithms.mining import Mining
 from kg.training.recipes import default_run
+from kg.training.run import Run
+from kg.training.train import resume, train
 
 
 def closed(rules: Rules) -> Counts:
@@ -203,14 +210,42 @@ def test_time_is_up(random_dataset: Dataset, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_progress_is_told(random_dataset: Dataset) -> None:
-    told: list[tuple[int, int]] = []
+    progress = Noted()
+    mine(random_dataset.graph(), 2, progress=progress)
+    stages = {what: [step[1:] for step in steps] for what, steps in groupby(progress.steps, key=lambda step: step[0])}
+    names = ["mining bodies of 1", "counting bodies of 1", "mining bodies of 2", "counting bodies of 2"]
+    assert list(stages) == ["mining constants", *names]
+    for told in stages.values():
+        assert told == [(done, len(told)) for done in range(1, len(told) + 1)]
 
-    class Listener(Progress):
-        def at(self, what: str, done: int, total: int | None = None, figures: object = None) -> None:
-            told.append((done, total))
 
-    mine(random_dataset.graph(), 2, progress=Listener())
-    assert [done for done, _ in told] == list(range(1, len(told) + 1)) and told[-1] == (len(told), len(told))
+@pytest.mark.parametrize("number", [1, 2, 4, 5, 6, 9])
+def test_a_stopped_mining_goes_on(random_dataset: Dataset, number: int) -> None:
+    """After each kind of piece: what is mined is the same, and no piece is mined twice."""
+    graph, arguments = random_dataset.graph(), (2, 2, 2, 0.001, None)
+    whole, first, second = (Miner(graph, *arguments) for _ in range(3))
+    told = list(whole)
+    begun = [piece for _, piece in zip(range(number), first, strict=False)]
+    second.load_state_dict(first.state_dict())
+    assert begun + list(second) == told and len(told) == 9
+    for name, value in vars(whole.rules()).items():
+        assert np.array_equal(getattr(second.rules(), name), value), name
+
+
+@pytest.mark.parametrize("number", [1, 5])
+def test_a_signal_saves_what_was_mined(random_dataset: Dataset, tmp_path: Path, number: int) -> None:
+    run = Run(partial(RuleScorer), Mining(2))
+    whole = Noted()
+    expected = train(random_dataset, run, tmp_path / "whole", progress=whole)
+    with pytest.raises(Interrupted):
+        train(random_dataset, run, tmp_path / "model", progress=Stopping(number=number))
+    assert not Bundle.load(tmp_path / "model").metrics["finished"]
+    rest = Noted()
+    resumed = resume(tmp_path / "model", progress=rest)
+    assert rest.steps == whole.steps[number:]
+    for name, value in expected.scorer.state_dict().items():
+        assert torch.equal(resumed.scorer.state_dict()[name], value), name
+    assert resumed.metrics["valid"] == expected.metrics["valid"]
 
 
 def test_bodies_that_one_number_cannot_hold() -> None:

@@ -1,5 +1,6 @@
 """tune(): what is tried, what is given up, what is tried again, and what lies in the folder at the end."""
 
+import signal
 import sqlite3
 from dataclasses import replace
 from functools import partial
@@ -16,6 +17,7 @@ from runs import Noted
 from kg.errors import UserError
 from kg.evaluation import ranking
 from kg.graph.dataset import Dataset
+from kg.interruption import Interrupted
 from kg.models import SCORERS, scorer_class
 from kg.progress import SILENT
 from kg.studies import tune as tuning
@@ -28,7 +30,6 @@ from kg.training.gradient_descent import Descent, GradientDescent
 from kg.training.recipes import FAMILIES, Recipe, bilinear, default_run, recipe
 from kg.training.recipes.space import AGAINST_ALL, COMMON, NUCLEAR, Choice, Real, Space
 from kg.training.run import Run
-from kg.training.train import Interrupted
 
 
 def trials(folder: Path) -> list[FrozenTrial]:
@@ -115,7 +116,7 @@ def test_ctrl_c_and_on(random_dataset: Dataset, tmp_path: Path, whole: Path, mon
     def stepping(fit: Descent, order: torch.Tensor) -> None:
         take(fit, order)
         if next(seen) == 11:  # in the third trial: two steps an epoch, or one where whole questions are asked
-            raise KeyboardInterrupt
+            signal.raise_signal(signal.SIGTERM)
 
     with monkeypatch.context() as patched, pytest.raises(Interrupted):
         patched.setattr(Descent, "_take_step", stepping)

@@ -1,6 +1,9 @@
 """The `kg` command: its commands, and what becomes of their errors. Each command stands in the module of its noun."""
 
+import contextlib
 import io
+import os
+import signal
 import sys
 import traceback
 from collections.abc import Iterator
@@ -28,8 +31,10 @@ from kg.cli import (  # noqa: F401  each registers its commands
 )
 from kg.cli.command import Group, add_commands, with_option
 from kg.cli.console import error, say
+from kg.cli.interruption import INTERRUPTED
 from kg.errors import UserError, one_line, visible
 from kg.files import reason
+from kg.interruption import interruptible
 
 
 class _Verbs(Group):
@@ -41,13 +46,13 @@ class _Verbs(Group):
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            with _visible_usage():
+            with interruptible(), _visible_usage():
                 return super().invoke(ctx)
         except UserError as found:
             error(with_option(found, self.commands.get(ctx.invoked_subcommand)))
             raise typer.Exit(1) from None
         except KeyboardInterrupt:
-            raise typer.Exit(130) from None
+            raise typer.Exit(INTERRUPTED) from None
         except BrokenPipeError:  # the reader of our output has gone, as `| head` does
             sys.stderr.close()
             raise typer.Exit(1) from None
@@ -117,8 +122,17 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, signal.SIG_DFL)  # what a second one does, whatever a shell in the background has set
     try:
         app(prog_name="kg")
+    except SystemExit as ended:
+        if ended.code == INTERRUPTED:  # what other threads compute is dropped, not waited for
+            with contextlib.suppress(OSError):
+                sys.stdout.flush()
+                sys.stderr.flush()
+            os._exit(INTERRUPTED)
+        raise
     except Exception:  # a defect: its traceback quotes data
         sys.stderr.write(visible(traceback.format_exc()))
         sys.exit(1)

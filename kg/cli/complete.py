@@ -1,11 +1,13 @@
 """`kg complete`."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
 from kg.cli.ask import say_what_is_known
 from kg.cli.command import ANSWERS, command
 from kg.cli.console import note, out, print_json
+from kg.cli.interruption import saving
 from kg.cli.options import ANSWERS as WHICH
 from kg.cli.options import OUTPUT, TYPES, Device, Json, KnownFrom, ModelPath, Types, device_named, option
 from kg.cli.progress_bar import ConsoleProgress
@@ -43,8 +45,8 @@ def complete(
 ) -> None:
     """The most probable new facts of the whole graph.
 
-    Every subject, predicate and object that is not known is tried. Killed, the search goes on where it was: with -o,
-    the same command. Of the best twenty a table is printed.
+    Every subject, predicate and object that is not known is tried. Stopped or killed, the search goes on where it was:
+    with -o, the same command. Of the best twenty a table is printed.
     """
     from kg.query.candidates.completion import Completion, complete_into
     from kg.query.candidates.files import check_writable
@@ -54,7 +56,8 @@ def complete(
     if out_ is not None:  # said before the model is loaded, not after the search
         check_writable(out_, rdf11)
     predictor = Predictor.load(model, store, device_named(device))
-    with ConsoleProgress() as progress:
+    stoppable = saving("the same command goes on") if out_ is not None else nullcontext()
+    with stoppable, ConsoleProgress() as progress:
         if out_ is None:
             found = wanted.candidates(predictor, progress=progress)
         else:

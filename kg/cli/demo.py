@@ -81,8 +81,9 @@ def _trained(name: str, dataset: "Dataset", folder: Path) -> dict[str, float]:
     began = time.perf_counter()
     with ConsoleProgress() as progress:
         bundle = trained(dataset, default_run(name)(dataset), folder, progress=progress)
-    seconds = time.perf_counter() - began
-    test = evaluate(bundle.scorer, dataset, "test", temperature=bundle.temperature).metrics()
+        seconds = time.perf_counter() - began
+        ranking = evaluate(bundle.scorer, dataset, "test", temperature=bundle.temperature, progress=progress)
+    test = ranking.metrics()
     return {
         "valid mrr": bundle.metrics["valid"]["mrr"],
         "test mrr": test.mrr,

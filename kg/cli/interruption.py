@@ -1,20 +1,21 @@
-"""How a command that trains is stopped."""
+"""How a command that is stopped says how to go on."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-
-import typer
+from pathlib import Path
 
 from kg.cli.console import note
+from kg.interruption import Interrupted
+
+INTERRUPTED = 130  # the exit code, of SIGTERM, too
 
 
 @contextmanager
-def saving(goes_on: str) -> Iterator[None]:
-    """A training that is stopped has saved: say how it goes on, and exit 130."""
-    from kg.training.train import Interrupted
-
+def saving(goes_on: str, model: Path | None = None) -> Iterator[None]:
+    """Stopped, it says how what was saved goes on; where there is no such model yet, that the same command does."""
     try:
         yield
     except Interrupted:
-        note(f"Stopped and saved: {goes_on}")
-        raise typer.Exit(130) from None
+        begun = model is None or (model / "CURRENT").exists()
+        note(f"Stopped and saved: {goes_on}" if begun else "Stopped before there was a model: the same command goes on")
+        raise

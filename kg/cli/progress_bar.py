@@ -1,6 +1,7 @@
-"""How far a long piece of work is, on stderr."""
+"""How far a long piece of work is, on stderr: a bar on a terminal, elsewhere a line now and then."""
 
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import final
 
@@ -11,69 +12,125 @@ from kg.cli import console
 from kg.errors import visible
 from kg.progress import Progress
 
-_SECONDS_BETWEEN = 0.1
+_SECONDS_BETWEEN = 0.1  # of a bar ...
+_SECONDS_BETWEEN_LINES = 30.0  # ... and of lines, where stderr is a file or a pipe
+_MARKS = 64  # of the past of a piece of work
 
 
 @final
 class ConsoleProgress(Progress):
-    """A bar on stderr for as long as a `with` lasts: what is being done, how much of it, how fast or how much longer.
+    """Shown on stderr for as long as a `with` lasts: what is being done, how much of it, how fast or how much longer.
 
-    It is for a person's eyes: gone when done, and where stderr is a file or a pipe only the notes are written.
+    A bar is for a person's eyes: gone when done. Where stderr is a file or a pipe there is a line every 30 seconds, and
+    a last one of a piece of work that took longer.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         columns = (
             TextColumn("{task.description}", markup=False),
             BarColumn(6),
             TextColumn("{task.fields[counts]}", markup=False),
         )
-        self._bar = Bar(
-            *columns, console=console.err, transient=True, disable=not console.err.is_terminal, auto_refresh=False
-        )
+        err = console.err
+        self._bar = Bar(*columns, console=err, transient=True, disable=not err.is_terminal, auto_refresh=False)
+        self._every = _SECONDS_BETWEEN_LINES if self._bar.disable else _SECONDS_BETWEEN
         self._task: TaskID | None = None
-        self._what = ""
-        self._began = self._shown = 0.0
+        self._clock = clock
+        self._paces: dict[str, Pace] = {}
+        self._shown = clock() if self._bar.disable else float("-inf")
+        self._unsaid: tuple[Pace, str, int | None, Callable[[], str] | None] | None = None  # of long work, the last
 
     def __enter__(self) -> "ConsoleProgress":
         self._bar.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self._unsaid:
+            self._say(*self._unsaid)
         self._bar.stop()
 
     def note(self, text: str) -> None:
         console.note(text)
 
     def at(self, what: str, done: int, total: int | None = None, figures: Callable[[], str] | None = None) -> None:
+        now = self._clock()
+        pace = self._paces.get(what)
+        if pace is None or done < pace.done:  # it has begun anew
+            pace = self._paces[what] = Pace(now)
+        pace.add(now, done)
         if self._bar.disable:
-            return
-        now = time.monotonic()
-        if what != self._what or self._task is None:
-            if self._task is not None:
-                self._bar.remove_task(self._task)
-            self._task = self._bar.add_task(what, counts="")
-            self._what, self._began = what, now
-        elif done != total and now - self._shown < _SECONDS_BETWEEN:
-            return
-        self._shown = now
-        said = counts(done, total, now - self._began, figures() if figures else "")
-        description = "" if figures else what  # figures say what is done, and fill a line of 80 columns
+            self._line(now, pace, what, total, figures)
+        elif now - self._shown >= _SECONDS_BETWEEN:
+            self._shown = now
+            description = "" if figures else what  # figures say what is done, and fill a line of 80 columns
+            self._draw(description, done, total, counts(done, total, pace.a_second(), figures() if figures else ""))
+
+    def _draw(self, description: str, done: int, total: int | None, said: str) -> None:
+        if self._task is None:
+            self._task = self._bar.add_task(description, counts="")
         self._bar.update(
             self._task, total=total, completed=done, description=visible(description), counts=visible(said)
         )
         self._bar.refresh()
 
+    def _line(self, now: float, pace: "Pace", what: str, total: int | None, figures: Callable[[], str] | None) -> None:
+        is_long = now - pace.began > _SECONDS_BETWEEN_LINES
+        self._unsaid = (pace, what, total, figures) if is_long else None
+        if now - self._shown >= _SECONDS_BETWEEN_LINES or (is_long and pace.done == total):
+            self._shown, self._unsaid = now, None
+            self._say(pace, what, total, figures)
 
-def counts(done: int, total: int | None, seconds: float, figures: str = "") -> str:
+    def _say(self, pace: "Pace", what: str, total: int | None, figures: Callable[[], str] | None) -> None:
+        said = counts(pace.done, total, pace.a_second(), figures() if figures else "")
+        numbers = f"{pace.done:,} of {total:,}, " if figures and total else ""
+        self.note(f"{what}: {numbers}{said}")
+
+
+@final
+class Pace:
+    """How fast a piece of work goes: over the later half of the time since it began here, with all that happened
+    between its units (an epoch's validation, a checkpoint).
+    """
+
+    def __init__(self, now: float) -> None:
+        self.began, self.now, self.done = now, now, 0
+        self._marks: deque[tuple[float, int]] = deque()
+
+    def add(self, now: float, done: int) -> None:
+        """So many units are done now."""
+        marks = self._marks
+        if not marks or now - marks[-1][0] >= (now - self.began) / _MARKS:
+            marks.append((now, done))
+        while len(marks) > 1 and marks[1][0] <= (self.began + now) / 2:
+            marks.popleft()
+        self.now, self.done = now, done
+
+    def a_second(self) -> float:
+        """Units; 0 where nothing is known yet."""
+        since, first = self._marks[0]
+        return (self.done - first) / (self.now - since) if self.now > since else 0.0
+
+
+def counts(done: int, total: int | None, a_second: float, figures: str = "") -> str:
     """'1,000 of 4,000, 0:03 left', with the figures in place of the numbers where there are any; where nobody knows the
     total, '1,000, 500 a second'.
     """
     if total is None:
-        return f"{done:,}, {done / seconds:,.0f} a second" if done and seconds else f"{done:,}" if done else ""
+        return f"{done:,}, {a_second:,.0f} a second" if done and a_second else f"{done:,}" if done else ""
     figures = figures or f"{done:,} of {total:,}"
-    if not 0 < done < total:
+    if not 0 < done < total or not a_second:
         return figures
-    left = round(seconds * (total - done) / done)
-    minutes, left = divmod(left, 60)
+    return f"{figures}, {duration((total - done) / a_second)} left"
+
+
+def duration(seconds: float) -> str:
+    """'1:05', '23:59:59', '2 d 4 h', '3 y 2 d' (a year has 365 days)."""
+    minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{figures}, {f'{hours}:{minutes:02}' if hours else minutes}:{left:02} left"
+    days, hours = divmod(hours, 24)
+    years, days = divmod(days, 365)
+    if years:
+        return f"{years:,} y {days} d"
+    if days:
+        return f"{days} d {hours} h"
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -78,7 +78,7 @@ def train(
 
     asked = RunSettings(model, preset, parts, dim, epochs, batch_size, lr, seed, precision)
     device = device_named(device)
-    with saving(f"kg train {source} {model_out} --resume goes on"), ConsoleProgress() as progress:
+    with saving(f"kg train {source} {model_out} --resume goes on", model_out), ConsoleProgress() as progress:
         if resume:
             bundle = training.resume(model_out, epochs=epochs, device=device, progress=progress)
             asked.say_unused(bundle.run)

@@ -1,9 +1,9 @@
 """Filtered ranking: where does the true answer stand among all candidates?"""
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from kg.evaluation.metrics import Figures, Metrics, figures
 from kg.graph.dataset import Dataset
 from kg.graph.graph import Graph, with_inverses
 from kg.graph.known import KnownAnswers
+from kg.interruption import in_threads
 from kg.models.scorer import WORST, Queries, Scorer
 from kg.progress import SILENT, Progress
 
@@ -167,7 +168,7 @@ def rank_facts(
         return len(rank[targets])
 
     done = 0
-    with _two_threads(hrt.device) as run:
+    with _threads(hrt.device) as run:
         for count in run(rank_batch, range(0, len(question), batch_size)):
             done += count
             progress.at("ranking", done, len(directed))
@@ -179,21 +180,18 @@ def rank_facts(
 
 
 @contextmanager
-def _two_threads(device: torch.device) -> Iterator[Callable[..., Iterator[int]]]:
-    """A `map` over two threads, each with half of PyTorch's own; the plain one where there is nothing to halve.
+def _threads(device: torch.device) -> Iterator[Callable[..., Iterator[int]]]:
+    """A `map` over two threads, each with half of PyTorch's own; over one, where there is nothing to halve.
 
-    Threads that share every operation wait for each other in each; those that take batches in turn do not.
+    Threads that share every operation wait for each other in each; those that take batches in turn do not. A signal
+    is heard by who waits for them, even where a batch takes long.
     """
     num_threads = torch.get_num_threads()
-    if device.type != "cpu" or num_threads == 1:
-        yield map
-        return
-    pool = ThreadPoolExecutor(2)
-    torch.set_num_threads(num_threads // 2)
+    count = 2 if device.type == "cpu" and num_threads > 1 else 1
+    torch.set_num_threads(num_threads // count)
     try:
-        yield pool.map
+        yield partial(in_threads, threads=count)
     finally:
-        pool.shutdown(cancel_futures=True)
         torch.set_num_threads(num_threads)
 
 

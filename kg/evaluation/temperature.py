@@ -11,13 +11,15 @@ from kg.graph.dataset import Dataset
 from kg.graph.graph import Graph, with_inverses
 from kg.graph.known import KnownAnswers
 from kg.models.scorer import Queries, Scorer
+from kg.progress import SILENT, Progress
 
 _SAMPLE = 500  # valid facts: their mean cross-entropy stands to about 5 %
+_TURNS = 4  # grids, each finer than the one before
 _GRID = 5  # temperatures to each side of the best one so far
 _BATCH = 256
 
 
-def fit_temperature(scorer: Scorer, dataset: Dataset, seed: int = 0) -> float | None:
+def fit_temperature(scorer: Scorer, dataset: Dataset, seed: int = 0, progress: Progress = SILENT) -> float | None:
     """The T > 0 that gives softmax(scores / T) the least filtered cross-entropy on valid; None without valid facts.
 
     Scores that a margin or a sample trained are free up to such a factor. The best of a grid over log T in [-7, 7],
@@ -31,9 +33,10 @@ def fit_temperature(scorer: Scorer, dataset: Dataset, seed: int = 0) -> float | 
     facts, graph = dataset.valid[chosen].to(device), dataset.graph().to(device)
     known = dataset.known("train", "valid").to(device)
     best, step = 0.0, 1.4
-    for _ in range(4):
+    for turn in range(_TURNS):
         grid = [best + place * step for place in range(-_GRID, _GRID + 1)]
         found = _cross_entropies(scorer, facts, graph, known, [math.exp(x) for x in grid])
+        progress.at("fitting the temperature", turn + 1, _TURNS)
         best, step = grid[int(found.argmin())], step / _GRID
     return math.exp(best)
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from kg import bundle as bundles
 from kg.bundle import Bundle
 from kg.graph.dataset import Dataset
+from kg.interruption import finishing
 from kg.models.scorer import Scorer
 from kg.probability.calibration import SHAPES, Calibration
 from kg.probability.candidate_sample import CandidateSample, sample_candidates
@@ -28,7 +29,8 @@ def calibrate(bundle: Bundle, seed: int = 0, progress: Progress = SILENT) -> Bun
         found = fit_calibration(bundle.scorer, bundle.dataset, bundle.temperature, seed, progress)
     if found is None:
         return bundle
-    bundles.save_calibration(bundle, found.to_json())
+    with finishing():
+        bundles.save_calibration(bundle, found.to_json())
     return Bundle.load(bundle.path, bundle.scorer.device)
 
 

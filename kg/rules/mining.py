@@ -1,15 +1,15 @@
 """Rule mining: which bodies lead where a relation leads, and how often they are right."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple, final
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Int
 
 from kg.graph.graph import Graph
+from kg.interruption import in_threads, waited_for
 from kg.progress import SILENT, Progress
 from kg.rules.constants import constant_rules, features_of, pca_sizes
 from kg.rules.rule import MOST_ATOMS, SMOOTHING, Rules, confidence
@@ -23,9 +23,6 @@ BODY_BUDGET = 1_000_000  # edges looked at to measure one body
 _BODIES = 64  # measured at once
 _FEATURES = 4096  # whose rules are mined at once
 
-_Item = TypeVar("_Item")
-_Result = TypeVar("_Result")
-
 
 def mine(
     graph: Graph,
@@ -36,7 +33,26 @@ def mine(
     seconds: float | None = None,
     progress: Progress = SILENT,
 ) -> Rules:
-    """Closed rules of up to max_length atoms and rules with constants, as `Rules` says; the same ones each time.
+    """All rules at once: see `Miner`."""
+    miner = Miner(graph, max_length, min_support, min_constant_support, min_confidence, seconds)
+    for piece in miner:
+        progress.at(*piece)
+    return miner.rules()
+
+
+class _Stage(NamedTuple):
+    """Pieces of the same work, in order: `work` on each item, whose result goes into `found` under these names."""
+
+    what: str
+    items: Sequence[int]
+    work: Callable[[int], tuple[np.ndarray, ...]]
+    names: tuple[str, ...]
+
+
+@final
+class Miner:
+    """A mining under way, piece by piece: closed rules of up to max_length atoms and rules with constants, as `Rules`
+    says; the same ones each time.
 
     Every rule has at least this support and this confidence (support / (body + SMOOTHING)), but for those without a
     body, which are all there. Rules with constants come first, then closed rules by length; after so many `seconds` no
@@ -44,100 +60,139 @@ def mine(
     relation's facts are very many (_FACTS_BUDGET), bodies are looked for at a random part of them; where those from the
     heads of a body are (BODY_BUDGET), its counts are scaled up from a part. Uses as many threads as PyTorch does.
 
+    Iterate it: each piece is told as Progress.at is told it. state_dict() is all that another Miner of the same graph
+    and settings needs to go on. Interrupted between the pieces, it has lost those under way alone.
+
     UserError where there are so many relations that a body of max_length atoms has no number below 2^63.
     """
-    if not 1 <= max_length <= MOST_ATOMS:
-        raise ValueError(f"max_length must be from 1 to {MOST_ATOMS}: got {max_length}")
-    if min(min_support, min_constant_support) < 1:
-        raise ValueError(f"a rule needs support of at least 1: got {min_support} and {min_constant_support}")
-    check_codes(graph.num_relations, max_length)
-    work = _Work(edges_of(graph), seconds, progress)
-    constant, constant_counts = _mined_constants(work, min_constant_support, min_confidence)
-    relation_size = np.bincount(work.edges.relation, minlength=2 * graph.num_relations)[: graph.num_relations]
-    closed, counts, sampled = [], [], []
-    for length in range(1, max_length + 1):
-        for rules, counted, part in _mined_closed(work, length, max_length, min_support):
-            kept = (counted[:, 0] >= min_support) & (confidence(counted) >= min_confidence)
-            closed.append(rules[kept])
-            counts.append(counted[kept])
-            sampled.append(part[kept])
-    return Rules(
-        np.concatenate([np.zeros((0, max_length + 1), np.int32), *closed]),
-        np.concatenate([np.zeros((0, 3), np.int64), *counts]),
-        np.concatenate([np.zeros(0, bool), *sampled]),
-        constant,
-        constant_counts,
-        relation_size.astype(np.int32),
-    )
 
+    def __init__(
+        self,
+        graph: Graph,
+        max_length: int,
+        min_support: int,
+        min_constant_support: int,
+        min_confidence: float,
+        seconds: float | None,
+    ) -> None:
+        if not 1 <= max_length <= MOST_ATOMS:
+            raise ValueError(f"max_length must be from 1 to {MOST_ATOMS}: got {max_length}")
+        if min(min_support, min_constant_support) < 1:
+            raise ValueError(f"a rule needs support of at least 1: got {min_support} and {min_constant_support}")
+        check_codes(graph.num_relations, max_length)
+        self._edges = edges_of(graph)
+        self._max_length, self._min_support, self._min_confidence = max_length, min_support, min_confidence
+        self._min_constant_support = min_constant_support
+        self._seconds, self._began, self._spent = seconds, time.monotonic(), 0.0
+        self._stage = self._done = 0  # stages that are over, pieces of the present one
+        self._found: dict[str, list[np.ndarray]] = {
+            "constant": [np.zeros((0, 6), np.int32)],
+            "pairs": [np.zeros((0, 2), np.int64)],  # bodies of the present length, with relations that they lead to
+            "closed": [np.zeros((0, max_length + 1), np.int32)],
+            "counts": [np.zeros((0, 3), np.int64)],
+            "sampled": [np.zeros(0, bool)],
+        }
 
-class _Work:
-    """Pieces of work over one graph, on some threads, until the time is up."""
-
-    def __init__(self, edges: Edges, seconds: float | None, progress: Progress) -> None:
-        self.edges = edges
-        self._deadline = None if seconds is None else time.monotonic() + seconds
-        self._progress = progress
-        self._done, self._known = 0, 0
-
-    def each(self, function: Callable[[_Item], _Result], items: Iterable[_Item]) -> Iterator[_Result]:
-        """The results in the order of the items; what begins after the deadline is left out."""
-
-        def unless_late(item: _Item) -> _Result | None:
-            late = self._deadline is not None and time.monotonic() > self._deadline
-            return None if late else function(item)
-
-        listed = list(items)
-        self._known += len(listed)
-        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-            for result in pool.map(unless_late, listed):
-                self._done += 1
-                self._progress.at("mining", self._done, self._known)
+    def __iter__(self) -> Iterator[tuple[str, int, int]]:
+        while self._stage <= 2 * self._max_length:
+            stage = waited_for(self._present)
+            for result in self._results(stage):
                 if result is not None:
-                    yield result
+                    for name, found in zip(stage.names, result, strict=True):
+                        self._found[name].append(found)
+                self._done += 1
+                yield stage.what, self._done, len(stage.items)
+            self._stage, self._done = self._stage + 1, 0
+            if self._stage % 2:  # the next length begins
+                self._found["pairs"] = [np.zeros((0, 2), np.int64)]
 
+    def _present(self) -> _Stage:
+        length = (self._stage + 1) // 2
+        if self._stage == 0:
+            return self._constants()
+        return self._joining(length) if self._stage % 2 else self._counting(length)
 
-def _mined_constants(
-    work: _Work, min_support: int, min_confidence: float
-) -> tuple[Int[np.ndarray, "K 4"], Int[np.ndarray, "K 3"]]:
-    edges = work.edges
-    features = features_of(edges)
+    def _results(self, stage: _Stage) -> Iterator[tuple[np.ndarray, ...] | None]:
+        """Of what is left of a stage, in order; None for what would begin after the deadline."""
 
-    def piece(start: int) -> Int[np.ndarray, "K 6"]:
-        stop = min(start + _FEATURES, len(features.tail))
-        return constant_rules(edges, features, start, stop, min_support, min_confidence, SMOOTHING)
+        def unless_late(item: int) -> tuple[np.ndarray, ...] | None:
+            return None if self._is_late() else stage.work(item)
 
-    found = list(work.each(piece, range(0, len(features.tail), _FEATURES)))
-    rows = np.concatenate([np.zeros((0, 6), np.int32), *found])
-    rules = np.ascontiguousarray(rows[:, :4])
-    return rules, np.concatenate([rows[:, 4:], pca_sizes(edges, rules)[:, None]], 1).astype(np.int32)
+        return in_threads(unless_late, stage.items[self._done :], torch.get_num_threads())
 
+    def _time_spent(self) -> float:
+        return self._spent + time.monotonic() - self._began
 
-def _mined_closed(
-    work: _Work, length: int, width: int, min_support: int
-) -> Iterator[tuple[Int[np.ndarray, "C L1"], Int[np.ndarray, "C 3"], Bool[np.ndarray, " C"]]]:
-    """Rules with bodies of this length, in rows that hold `width` atoms; their counts; whether a sample was counted."""
-    edges = work.edges
+    def _is_late(self) -> bool:
+        return self._seconds is not None and self._time_spent() > self._seconds
 
-    def joining(relation: int) -> Int[np.ndarray, "C 2"]:
-        codes, counts, _ = supported(edges, relation, _facts(edges, relation), length, _FACTS_BUDGET)
-        found = np.sort(codes[counts >= min_support])
-        return np.stack([found, np.full(len(found), relation)], 1)
+    def _constants(self) -> _Stage:
+        edges, (support, confidence) = self._edges, (self._min_constant_support, self._min_confidence)
+        features = features_of(edges)
 
-    pairs = np.concatenate([np.zeros((0, 2), np.int64), *work.each(joining, range(edges.num_relations))])
-    pairs = pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
-    codes, first = np.unique(pairs[:, 0], return_index=True)
-    first = np.append(first, len(pairs))
-    body = bodies(codes, edges.num_relations, width)
+        def rules_of(start: int) -> tuple[np.ndarray]:
+            stop = min(start + _FEATURES, len(features.tail))
+            return (constant_rules(edges, features, start, stop, support, confidence, SMOOTHING),)
 
-    def counted(start: int) -> tuple[Int[np.ndarray, "C L1"], Int[np.ndarray, "C 3"], Bool[np.ndarray, " C"]]:
-        stop = min(start + _BODIES, len(body))
-        relations, first_rule = pairs[first[start] : first[stop], 1], first[start : stop + 1] - first[start]
-        counts, part = scaled_counts(edges, body[start:stop], first_rule, relations, BODY_BUDGET)
-        rules = np.concatenate([relations[:, None], body[start:stop].repeat(np.diff(first_rule), 0)], 1)
-        return rules.astype(np.int32), counts, part
+        return _Stage("mining constants", range(0, len(features.tail), _FEATURES), rules_of, ("constant",))
 
-    yield from work.each(counted, range(0, len(body), _BODIES))
+    def _joining(self, length: int) -> _Stage:
+        """The bodies of this length that join the ends of enough facts."""
+        edges = self._edges
+
+        def joining(relation: int) -> tuple[Int[np.ndarray, "C 2"]]:
+            codes, counts, _ = supported(edges, relation, _facts(edges, relation), length, _FACTS_BUDGET)
+            found = np.sort(codes[counts >= self._min_support])
+            return (np.stack([found, np.full(len(found), relation)], 1),)
+
+        return _Stage(f"mining bodies of {length}", range(edges.num_relations), joining, ("pairs",))
+
+    def _counting(self, length: int) -> _Stage:
+        """The rules with these bodies, in rows that hold max_length atoms; their counts; whether of a sample."""
+        edges = self._edges
+        pairs = np.concatenate(self._found["pairs"])
+        pairs = pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
+        codes, first = np.unique(pairs[:, 0], return_index=True)
+        first = np.append(first, len(pairs))
+        body = bodies(codes, edges.num_relations, self._max_length)
+
+        def counted(
+            start: int,
+        ) -> tuple[Int[np.ndarray, "C L1"], Int[np.ndarray, "C 3"], Bool[np.ndarray, " C"]]:
+            stop = min(start + _BODIES, len(body))
+            relations, first_rule = pairs[first[start] : first[stop], 1], first[start : stop + 1] - first[start]
+            counts, part = scaled_counts(edges, body[start:stop], first_rule, relations, BODY_BUDGET)
+            rules = np.concatenate([relations[:, None], body[start:stop].repeat(np.diff(first_rule), 0)], 1)
+            kept = (counts[:, 0] >= self._min_support) & (confidence(counts) >= self._min_confidence)
+            return rules[kept].astype(np.int32), counts[kept], part[kept]
+
+        names = ("closed", "counts", "sampled")
+        return _Stage(f"counting bodies of {length}", range(0, len(body), _BODIES), counted, names)
+
+    def rules(self) -> Rules:
+        """What was found."""
+        edges, found = self._edges, {name: np.concatenate(arrays) for name, arrays in self._found.items()}
+        constant = np.ascontiguousarray(found["constant"][:, :4])
+        sizes = pca_sizes(edges, constant)
+        constant_counts = np.concatenate([found["constant"][:, 4:], sizes[:, None]], 1).astype(np.int32)
+        relation_size = np.bincount(edges.relation, minlength=2 * edges.num_relations)[: edges.num_relations]
+        return Rules(
+            found["closed"],
+            found["counts"],
+            found["sampled"],
+            constant,
+            constant_counts,
+            relation_size.astype(np.int32),
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Tensors and plain numbers."""
+        found = {name: torch.from_numpy(np.concatenate(arrays)) for name, arrays in self._found.items()}
+        return {"stage": self._stage, "done": self._done, "seconds": self._time_spent(), "found": found}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._stage, self._done, self._spent = state["stage"], state["done"], state["seconds"]
+        self._found = {name: [found.numpy()] for name, found in state["found"].items()}
 
 
 def _facts(edges: Edges, relation: int) -> Int[np.ndarray, "F 2"]:

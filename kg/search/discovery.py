@@ -19,6 +19,7 @@ from torch import Tensor
 
 from kg import files
 from kg.errors import UserError, check_choice
+from kg.interruption import Interrupted, finishing, interruptible
 from kg.progress import SILENT, Progress
 from kg.search.eligibility import Eligibility
 from kg.search.type_constraints import CONSTRAINTS, Constraint
@@ -71,6 +72,7 @@ class PairLogits(ABC):
         """From heads to the logits of their facts with these tails."""
 
 
+@interruptible()
 @torch.no_grad()
 def best_new_facts(
     search: Search,
@@ -91,16 +93,22 @@ def best_new_facts(
     begun = 0 if checkpoint is None else checkpoint.read(best, search, blocks)
     done = sum(block.size for block in blocks[:begun])
     number = begun
-    for of_relation in _by_relation(blocks[begun:]):
-        logits_of = logits.of_relation(of_relation[0].relation, of_relation[0].tails)
-        for block in of_relation:
-            found = logits_of(block.heads)
-            found[eligible.no_candidates(block.relation, block.heads, block.tails)] = -torch.inf
-            best.take(found, block)
-            number, done = number + 1, done + block.size
-            if checkpoint is not None:
-                checkpoint.write(best, number)
-            progress.at("candidates", done, total)
+    try:
+        for of_relation in _by_relation(blocks[begun:]):
+            logits_of = logits.of_relation(of_relation[0].relation, of_relation[0].tails)
+            for block in of_relation:
+                found = logits_of(block.heads)
+                found[eligible.no_candidates(block.relation, block.heads, block.tails)] = -torch.inf
+                with finishing():
+                    best.take(found, block)
+                    number, done = number + 1, done + block.size
+                if checkpoint is not None and checkpoint.is_due():
+                    checkpoint.write(best, number)
+                progress.at("candidates", done, total)
+    except Interrupted:
+        if checkpoint is not None:
+            checkpoint.write(best, number)
+        raise
     if checkpoint is not None:
         checkpoint.remove()
     return best.hrt, best.logits
@@ -202,14 +210,15 @@ class Checkpoint:
         best.logits, best.hrt = torch.from_numpy(found["logits"]), torch.from_numpy(found["hrt"])
         return int(found["blocks"])
 
+    def is_due(self) -> bool:
+        """Every five seconds."""
+        return time.monotonic() - self._saved >= _SAVE_EVERY_SECONDS
+
     def write(self, best: _Best, blocks: int) -> None:
-        """At most every five seconds."""
-        if time.monotonic() - self._saved < _SAVE_EVERY_SECONDS:
-            return
-        self._saved = time.monotonic()
         with files.replacing(self._path) as stream:
             file = cast("IO[bytes]", stream)
             np.savez(file, of=self._of, blocks=blocks, logits=best.logits.numpy(), hrt=best.hrt.numpy())
+        self._saved = time.monotonic()
 
     def remove(self) -> None:
         files.remove(self._path)

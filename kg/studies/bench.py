@@ -17,6 +17,7 @@ from kg.errors import UserError, check_at_least_one, extra
 from kg.evaluation.ranking import evaluate
 from kg.files import read_json, write_lines, write_text
 from kg.graph.dataset import PARTS, Dataset
+from kg.interruption import interruptible
 from kg.probability.fitting import calibrate
 from kg.progress import SILENT, Progress
 from kg.studies.provenance import check_same
@@ -57,6 +58,7 @@ class Results:
         return [row for row in self.rows if row["preset"] == preset]
 
 
+@interruptible()
 def bench(
     dataset: Dataset,
     presets: Mapping[str, Run],
@@ -134,18 +136,19 @@ def _measured(folder: Path, dataset: Dataset, run: Run, device: torch.device, pr
     peak = _peak_memory_mb(device) if peak_is_known else None
     dataset.graph(), dataset.known(*PARTS)  # built once for all models: no part of an answer's time
     began = time.perf_counter()
-    test = evaluate(trained.scorer, dataset, "test", temperature=trained.temperature).metrics().to_json()
+    test = evaluate(trained.scorer, dataset, "test", temperature=trained.temperature, progress=progress)
     answered = time.perf_counter() - began
+    figures = test.metrics().to_json()
     history = trained.metrics["history"]
     num_queries = run.algorithm.trainer(trained.scorer, dataset, run.seed, device).num_queries
     return {
         "run": trained.run,
         "valid": trained.metrics["valid"] and _overall(trained.metrics["valid"]),
-        "test": _overall(test),
+        "test": _overall(figures),
         "seconds": history[-1]["seconds"],
         "seconds_to_95_percent": _seconds_to(0.95, history),
         "queries_per_second": num_queries / _epoch_seconds(history),
-        "answers_per_second": test["num_ranks"] / answered,
+        "answers_per_second": figures["num_ranks"] / answered,
         "epochs": trained.metrics["epochs"],
         "best_epoch": trained.metrics["best_epoch"],
         "parameters": sum(parameter.numel() for parameter in trained.scorer.parameters()),

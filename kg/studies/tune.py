@@ -13,6 +13,7 @@ import torch
 from kg.errors import UserError, check_above_zero, check_at_least_one, extra
 from kg.files import write_text
 from kg.graph.dataset import Dataset
+from kg.interruption import interruptible
 from kg.progress import SILENT, Progress
 from kg.resources import keep_freed_memory, threads_for
 from kg.studies.presets import written
@@ -20,7 +21,6 @@ from kg.studies.provenance import check_same
 from kg.training.recipes import default_run, recipe
 from kg.training.recipes.space import Choice, Options, Range, Space
 from kg.training.run import Run
-from kg.training.train import Interrupted
 
 with extra("tune"):
     import optuna
@@ -54,6 +54,7 @@ class Tuned:
         return {**plain, "best": self.best.to_json()}
 
 
+@interruptible()
 def tune(
     dataset: Dataset,
     model: str,
@@ -74,9 +75,9 @@ def tune(
     there are so many, and makes the same trials as if it had not been interrupted. No trial begins after
     timeout_seconds.
 
-    Writes out/study.db, and at the end best.py (a preset) and report.md. SIGINT raises Interrupted; the trial under way
-    is tried again. UserError where `out` was begun with other facts or settings, or holds something else, there are no
-    valid facts, or no trial came to its end.
+    Writes out/study.db, and at the end best.py (a preset) and report.md. SIGINT and SIGTERM raise Interrupted; the
+    trial under way is tried again. UserError where `out` was begun with other facts or settings, or holds something
+    else, there are no valid facts, or no trial came to its end.
     """
     base = replace(default_run(model)(dataset), seed=seed)
     base = base if epochs is None else replace(base, algorithm=base.algorithm.with_epochs(epochs))
@@ -164,7 +165,7 @@ class _Search:
             study.tell(trial, state=TrialState.PRUNED)
         except KeyboardInterrupt:
             _try_again(study, trial)
-            raise Interrupted from None
+            raise
         self.progress.note(f"{turn} of {turns}, trial {trial.number}: {_outcome(study.trials[trial.number])}")
 
     def run(self, trial: BaseTrial) -> Run:
@@ -197,7 +198,7 @@ class _Search:
             for epoch in trainer:
                 if not epoch.complete or (epoch.number % algorithm.valid_every and epoch.number < algorithm.epochs):
                     continue
-                mrr = trainer.valid_ranking(self.dataset, None).metrics().mrr
+                mrr = trainer.valid_ranking(self.dataset, None, self.progress).metrics().mrr
                 trainer.report(mrr)
                 trial.report(mrr, epoch.number)
                 if epoch.number < algorithm.epochs and trial.should_prune():

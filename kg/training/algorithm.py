@@ -131,8 +131,11 @@ class Trainer(ABC):
     report.
 
     report(valid_mrr) keeps the best weights and ends the iteration when the patience is spent. pause() (from a signal
-    handler or another thread) ends the step, and the iteration gives an Epoch that is not complete; going on with the
+    handler, or from `progress`) ends the step, and the iteration gives an Epoch that is not complete; going on with the
     iteration continues it. state_dict() is all that a resume needs beside the Run and the dataset.
+
+    Who trains it puts a signal off to the end of the step; what takes long and changes nothing yet is put into
+    kg.interruption.at_once or waited_for.
 
     is_cross_fitted: whether valid facts were trained on, and valid_ranking says of each what the others do.
     progress: is given the step after each.
@@ -170,9 +173,9 @@ class Trainer(ABC):
     def finished(self) -> bool:
         return self.epoch >= self.algorithm.epochs or self._without_gain >= self.algorithm.patience
 
-    def valid_ranking(self, dataset: Dataset, temperature: float | None) -> Ranking:
+    def valid_ranking(self, dataset: Dataset, temperature: float | None, progress: Progress = SILENT) -> Ranking:
         """Ranks of the valid facts, with the weights that the scorer has now: see `evaluate`."""
-        return evaluate(self.scorer, dataset, "valid", temperature=temperature)
+        return evaluate(self.scorer, dataset, "valid", temperature=temperature, progress=progress)
 
     def pause(self) -> None:
         """Give a partial Epoch after the step under way."""

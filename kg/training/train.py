@@ -1,14 +1,10 @@
 """train(): iterate a Trainer, measure it on valid, save it, stop when asked."""
 
-import signal
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import FrameType
-from typing import Any
+from typing import Any, final
 
 import torch
 from torch import Tensor
@@ -18,16 +14,14 @@ from kg.bundle import Bundle
 from kg.errors import UserError
 from kg.evaluation.temperature import fit_temperature
 from kg.graph.dataset import Dataset
+from kg.interruption import Interrupted, finishing, interruptible
 from kg.progress import SILENT, Progress
 from kg.resources import keep_freed_memory, threads_for
 from kg.training.algorithm import Epoch, Trainer
 from kg.training.run import Run
 
-_SAVE_EVERY_SECONDS = 60.0
-
-
-class Interrupted(Exception):
-    """Training was asked to stop, and has saved: resume() goes on from here."""
+_SECONDS_BETWEEN_SAVES = 60.0  # at least ...
+_TIMES_AS_LONG = 20  # ... and so many times as long as the last one took: saving takes at most 5 % of the time
 
 
 def train(
@@ -40,8 +34,9 @@ def train(
 ) -> Bundle:
     """Train a new model into the folder `out` and return it as saved: the weights with the best MRR on valid.
 
-    A checkpoint is written at least once a minute, and on SIGINT or SIGTERM, which then raise Interrupted. The model
-    gives no probabilities yet: kg.probability.fitting.calibrate adds them. UserError if `out` holds a model already.
+    A checkpoint is written once a minute, less often where writing it takes long, and on SIGINT or SIGTERM, which then
+    raise Interrupted. The model gives no probabilities yet: kg.probability.fitting.calibrate adds them. UserError if
+    `out` holds a model already.
     """
     check_vacant(out)
     run.to_json()  # what cannot be stored is an error before the first batch
@@ -66,8 +61,8 @@ def resume(
     """Go on with the model in `out`, on the split it was trained on; with `epochs`, up to so many instead.
 
     Takes bitwise the steps an uninterrupted training would have taken, where the environment (threads, PyTorch, kind of
-    CPU) is the same; a difference is noted. A finished training is only returned. UserError where the model's format is
-    an older one.
+    CPU) is the same; a difference is noted. One that was stopped after its last epoch is measured; a finished one is
+    only returned. UserError where the model's format is an older one.
     """
     saved = Bundle.load(out)
     if saved.manifest["format"] != bundle.FORMAT:
@@ -101,45 +96,78 @@ def _with_epochs(run: Run, epochs: int | None) -> Run:
 
 @dataclass
 class _Training:
-    """A trainer on its way into one folder. history: a row an epoch, with valid_mrr where it was measured."""
+    """A trainer on its way into one folder. history: a row an epoch, with valid_mrr where it was measured.
+
+    A signal ends the step under way, saves and raises Interrupted; a validation it ends at once, which the resumed
+    training repeats: nothing depends on it yet.
+    """
 
     run: Run
     trainer: Trainer
     dataset: Dataset
     out: Path
     history: list[dict[str, Any]]
+    clock: Callable[[], float] = time.perf_counter
+    _unsaved: bool = field(default=False, init=False)
+    _save_took: float = field(default=0.0, init=False)
 
     def finish(self, progress: Progress) -> Bundle:
-        self.trainer.progress = progress
+        self._progress, self.trainer.progress = progress, _Pausing(progress, self)
         self._spent = self.history[-1]["seconds"] if self.history else 0.0
-        self._began = self._saved = time.perf_counter()
-        with _pausing(self.trainer) as asked:
-            for epoch in self.trainer:
-                if epoch.complete:
-                    self._record(epoch)
-                if asked.is_set() or self._due() or not epoch.complete:
-                    self._save()
-                if asked.is_set():
-                    raise Interrupted
-        self._save()  # what follows takes a while, and Ctrl-C would lose the last epochs
-        return self._finished()
+        self._began = self._saved = self.clock()
+        with interruptible():
+            try:
+                self._validate()  # the last epoch, if that was dropped
+                for epoch in self._epochs():
+                    if epoch.complete:
+                        self._validate()
+            except Interrupted:
+                self._save()
+                raise
+            return self._finished()
 
-    def _record(self, epoch: Epoch) -> None:
-        row = {"epoch": epoch.number, "loss": epoch.loss}
-        if len(self.dataset.valid) and epoch.number % self.run.algorithm.valid_every == 0:
-            row["valid_mrr"] = self._valid_mrr()
-            self.trainer.report(row["valid_mrr"])
-        self.history.append({**row, "seconds": self._spent + time.perf_counter() - self._began})
+    def _epochs(self) -> Iterator[Epoch]:
+        """The trainer's, each on disk where a checkpoint is due, and all when the last one is over."""
+        epochs, epoch = iter(self.trainer), None
+        while True:
+            with finishing(self.trainer.pause):
+                self._unsaved = self._unsaved or not self.trainer.finished
+                epoch = next(epochs, None)
+                if epoch and epoch.complete:
+                    row = {"epoch": epoch.number, "loss": epoch.loss}
+                    self.history.append({**row, "seconds": self._seconds()})
+                if epoch is None or self._due() or not epoch.complete:
+                    self._save()  # before a validation: it takes a while, and SIGKILL would lose the epoch
+            if epoch is None:
+                return
+            yield epoch
+
+    def _validate(self) -> None:
+        """Measure the last epoch, if it is one's turn that has not been measured."""
+        row = self.history[-1] if self.history else None
+        is_due = row and not self.trainer.step and not row["epoch"] % self.run.algorithm.valid_every
+        if row is None or not is_due or "valid_mrr" in row or not len(self.dataset.valid):
+            return
+        found = self._valid_mrr()
+        with finishing():
+            row |= {"valid_mrr": found, "seconds": self._seconds()}
+            self.trainer.report(found)
+            self._unsaved = True
+            if self._due():
+                self._save()
 
     def _valid_mrr(self) -> float:
-        return self.trainer.valid_ranking(self.dataset, None).metrics().mrr
+        return self.trainer.valid_ranking(self.dataset, None, self._progress).metrics().mrr
+
+    def _seconds(self) -> float:
+        return self._spent + self.clock() - self._began
 
     def _due(self) -> bool:
-        return time.perf_counter() - self._saved > _SAVE_EVERY_SECONDS
+        return self.clock() - self._saved > max(_SECONDS_BETWEEN_SAVES, _TIMES_AS_LONG * self._save_took)
 
     def _finished(self) -> Bundle:
         """Choose the weights to answer with, measure them, save them; what a resume goes on from stays as it is."""
-        trainer = self.trainer
+        trainer, progress = self.trainer, self._progress
         last = {name: value.clone() for name, value in trainer.scorer.state_dict().items()}
         weights, epoch = trainer.best_weights(), trainer.best_epoch or trainer.epoch
         # The last epoch, where no validation fell on it: measured apart, so that more epochs would take the same steps.
@@ -147,13 +175,14 @@ class _Training:
         if passed_by and self._valid_mrr() > (trainer.best_mrr or 0):
             weights, epoch = last, trainer.epoch
         trainer.scorer.load_state_dict(weights)
-        temperature = self._temperature() or fit_temperature(trainer.scorer, self.dataset)
+        temperature = self._temperature() or fit_temperature(trainer.scorer, self.dataset, progress=progress)
         valid = None
         if len(self.dataset.valid):
-            ranking = trainer.valid_ranking(self.dataset, temperature)
+            ranking = trainer.valid_ranking(self.dataset, temperature, progress)
             valid = ranking.metrics(self.dataset.vocabulary.relations).to_json()
         trainer.scorer.load_state_dict(last)
-        self._write(weights, epoch, temperature, valid, finished=True)
+        with finishing():
+            self._write(weights, epoch, temperature, valid, finished=True)
         return Bundle.load(self.out, trainer.device)
 
     def _temperature(self) -> float | None:
@@ -161,9 +190,10 @@ class _Training:
         return 1.0 if self.run.algorithm.is_calibrated else None
 
     def _save(self) -> None:
-        """A checkpoint: it answers with the best weights so far."""
-        epoch = self.trainer.best_epoch or self.trainer.epoch
-        self._write(self.trainer.best_weights(), epoch, self._temperature(), valid=None, finished=False)
+        """A checkpoint, if the last one is not of now: it answers with the best weights so far."""
+        if self._unsaved:
+            epoch = self.trainer.best_epoch or self.trainer.epoch
+            self._write(self.trainer.best_weights(), epoch, self._temperature(), valid=None, finished=False)
 
     def _write(
         self,
@@ -181,6 +211,7 @@ class _Training:
             "history": self.history,
             **({"cross_fitted": True} if self.trainer.is_cross_fitted else {}),
         }
+        began = self.clock()
         bundle.save(
             self.out,
             dataset=self.dataset,
@@ -190,37 +221,21 @@ class _Training:
             metrics=metrics,
             temperature=temperature,
         )
-        self._saved = time.perf_counter()
+        self._saved, self._unsaved = self.clock(), False
+        self._save_took = self._saved - began
 
 
-@contextmanager
-def _pausing(trainer: Trainer) -> Iterator[threading.Event]:
-    """Pauses the trainer on SIGINT and SIGTERM (the event is set), and once a minute for a checkpoint.
+@final
+class _Pausing(Progress):
+    """Passes on what a trainer tells; and pauses it when a checkpoint is due."""
 
-    A second signal does what it would have done without us. Signals reach the main thread only; elsewhere (a notebook's
-    worker, a test) only the checkpoints are kept.
-    """
-    asked, over = threading.Event(), threading.Event()
+    def __init__(self, told: Progress, training: _Training) -> None:
+        self._told, self._training = told, training
 
-    def stop(number: int, frame: FrameType | None) -> None:
-        asked.set()
-        trainer.pause()
-        for name, handler in before.items():
-            signal.signal(name, handler)
+    def at(self, what: str, done: int, total: int | None = None, figures: Callable[[], str] | None = None) -> None:
+        self._told.at(what, done, total, figures)
+        if self._training._due():
+            self._training.trainer.pause()
 
-    def tick() -> None:
-        while not over.wait(_SAVE_EVERY_SECONDS):
-            trainer.pause()
-
-    before: dict[signal.Signals, Any] = {}
-    if threading.current_thread() is threading.main_thread():
-        before = {name: signal.signal(name, stop) for name in (signal.SIGINT, signal.SIGTERM)}
-    ticker = threading.Thread(target=tick, daemon=True)
-    ticker.start()
-    try:
-        yield asked
-    finally:
-        over.set()
-        ticker.join()
-        for name, handler in before.items():
-            signal.signal(name, handler)
+    def note(self, text: str) -> None:
+        self._told.note(text)

@@ -13,6 +13,7 @@ from torch import Tensor
 from kg.errors import UserError
 from kg.graph.dataset import Dataset
 from kg.graph.graph import Graph, distinct, with_inverses
+from kg.interruption import waited_for
 from kg.models.rescal import RESCAL
 from kg.models.scorer import Scorer
 from kg.training.algorithm import Epoch, Iterative, Trainer
@@ -80,8 +81,7 @@ class Sweeps(Trainer):
 
     def __iter__(self) -> Iterator[Epoch]:
         if not self.epoch and not self.step:
-            start = leading_eigenvectors(self._graph, self._table.size, self.seed)
-            self._keep(start, fitted_relations(self._slices, start, self.algorithm.relation_weight))
+            self._keep(*waited_for(self._start))
         while not self.finished:
             while self.step < self.num_steps and not self._paused:
                 self._take_step()
@@ -93,18 +93,26 @@ class Sweeps(Trainer):
             self.epoch += 1
             yield Epoch(self.epoch, self._loss, self.num_queries, complete=True)
 
+    def _start(self) -> tuple[Float[Tensor, "N D"], Float[Tensor, "R D D"]]:
+        vectors = leading_eigenvectors(self._graph, self._table.size, self.seed)
+        return vectors, fitted_relations(self._slices, vectors, self.algorithm.relation_weight)
+
     def _take_step(self) -> None:
+        vectors, matrices, self._loss = waited_for(self._moved)
+        self._keep(vectors, matrices)
+        self._step_taken()
+
+    def _moved(self) -> tuple[Float[Tensor, "N D"], Float[Tensor, "R D D"], float]:
+        """What the step whose turn it is comes to, and the loss after it."""
         vectors, matrices = (x.detach().double() for x in (self._table.whole(), self._weights.kept()))
         if self.step == 0:
             vectors = moved_entities(self._slices, vectors, matrices, self.algorithm.entity_weight)
         else:
             matrices = fitted_relations(self._slices, vectors, self.algorithm.relation_weight)
-        self._keep(vectors, matrices)
         penalty = self.algorithm.entity_weight * vectors.square().sum()
         penalty += self.algorithm.relation_weight * matrices.square().sum()
         error = squared_error(self._slices, vectors, matrices)
-        self._loss = float(error + penalty) / max(1, self._slices.num_facts)
-        self._step_taken()
+        return vectors, matrices, float(error + penalty) / max(1, self._slices.num_facts)
 
     def _keep(self, vectors: Float[Tensor, "N D"], matrices: Float[Tensor, "R D D"]) -> None:
         self._table.assign(vectors)

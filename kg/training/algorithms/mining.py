@@ -1,7 +1,7 @@
 """Mining: the whole training of a scorer that answers by rules."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, final
 
 import torch
@@ -9,10 +9,11 @@ import torch
 from kg.errors import UserError, check_at_least_one
 from kg.graph.dataset import Dataset
 from kg.graph.graph import Graph, with_inverses
+from kg.interruption import waited_for
 from kg.models.rules import RuleScorer
 from kg.models.scorer import Queries, Scorer
 from kg.progress import SILENT, Progress
-from kg.rules.mining import mine
+from kg.rules.mining import Miner, mine
 from kg.rules.rule import MOST_ATOMS, Rules
 from kg.training.algorithm import Epoch, Trainer, TrainingAlgorithm
 
@@ -41,17 +42,13 @@ class Mining(TrainingAlgorithm):
         if self.seconds is not None and not self.seconds > 0:
             raise UserError(f"seconds must be above 0: got {self.seconds}", "seconds")
 
+    def miner(self, graph: Graph) -> Miner:
+        """What mines."""
+        return Miner(graph, **asdict(self))
+
     def rules(self, graph: Graph, progress: Progress = SILENT) -> Rules:
         """What is mined."""
-        return mine(
-            graph,
-            self.max_length,
-            self.min_support,
-            self.min_constant_support,
-            self.min_confidence,
-            self.seconds,
-            progress,
-        )
+        return mine(graph, **asdict(self), progress=progress)
 
     def trainer(self, scorer: Scorer, dataset: Dataset, seed: int, device: torch.device | str = "cpu") -> "Mine":
         """UserError for what does not answer by rules."""
@@ -62,9 +59,7 @@ class Mining(TrainingAlgorithm):
 
 @final
 class Mine(Trainer):
-    """One pass; a second one would find the same.
-
-    Half a mining is none: pause() waits for its end. (A second Ctrl-C ends it, after the pieces under way, unsaved.)
+    """One pass; a second one would find the same. Stopped or paused, it goes on with the pieces that are left.
 
     loss: the share of the ends of 500 training facts, drawn by the seed, that no rule with a body gives as an answer.
     """
@@ -78,6 +73,7 @@ class Mine(Trainer):
         self._answering = scorer
         self._graph = dataset.graph()
         self._facts = dataset.train
+        self._miner: Miner | None = algorithm.miner(self._graph)
         self._loss = 1.0
         self.num_queries = 2 * len(dataset.train)
         self.num_steps = 1
@@ -87,8 +83,15 @@ class Mine(Trainer):
 
     def __iter__(self) -> Iterator[Epoch]:
         while not self.finished:
-            self._answering.learn(self.algorithm.rules(self._graph, self.progress))
-            self._loss = self._unexplained()
+            assert self._miner, "its rules are not learnt yet"
+            for piece in self._miner:
+                self.progress.at(*piece)
+                if self._paused:
+                    self._paused = False
+                    yield Epoch(self.epoch + 1, self._loss, 0, complete=False)
+            self._answering.learn(waited_for(self._miner.rules))
+            self._loss = waited_for(self._unexplained)
+            self._miner = None
             self.epoch += 1
             yield Epoch(self.epoch, self._loss, self.num_queries, complete=True)
 
@@ -101,7 +104,16 @@ class Mine(Trainer):
 
     def state_dict(self) -> dict[str, Any]:
         """The rules are in the scorer, and those of a graph may be many: they are stored once."""
-        return {**super().state_dict(), "scorer": {}, "best_weights": {}}
+        return {
+            **super().state_dict(),
+            "scorer": {},
+            "best_weights": {},
+            "miner": self._miner.state_dict() if self._miner else None,
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict({**state, "scorer": self.scorer.state_dict()})
+        if self.epoch:
+            self._miner = None
+        elif self._miner:
+            self._miner.load_state_dict(state["miner"])

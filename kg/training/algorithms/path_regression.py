@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple, final
+from typing import Any, NamedTuple, final
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from jaxtyping import Float, Int
 from kg.errors import UserError, check_at_least_one
 from kg.graph.dataset import Dataset
 from kg.graph.graph import Graph
+from kg.interruption import waited_for
 from kg.models.path_ranking import PathRanking
 from kg.models.scorer import Scorer
 from kg.rules.path_features import Examples, examples, path_types, walkable
@@ -82,25 +83,38 @@ class Regressions(Trainer):
         super().__init__(scorer, algorithm, seed, device)
         self._ranking = scorer
         self._graph = dataset.graph()
-        self._loss = math.log(2)
+        self._losses: list[float] = []  # of each directed relation that is fitted
         self.num_queries = 2 * len(dataset.train)
         self.num_steps = dataset.num_relations
 
     def loss(self) -> float:
-        return self._loss
+        return float(np.mean(self._losses)) if self._losses else math.log(2)
 
     def __iter__(self) -> Iterator[Epoch]:
         while not self.finished:
-            losses: list[float] = []
-            for relation in range(self.num_steps):
-                for fitted in self.algorithm.regressions(self._graph, relation, *self._ranking.path_shape):
+            while self.step < self.num_steps and not self._paused:
+                for fitted in waited_for(self._regressions):
                     self._ranking.learn(fitted.relation, fitted.paths, fitted.weight, fitted.bias)
-                    losses.append(fitted.loss)
-                self._loss = float(np.mean(losses))
+                    self._losses.append(fitted.loss)
                 self._step_taken()
+            if self.step < self.num_steps:
+                self._paused = False
+                yield Epoch(self.epoch + 1, self.loss(), 0, complete=False)
+                continue
             self.step = 0
             self.epoch += 1
-            yield Epoch(self.epoch, self._loss, self.num_queries, complete=True)
+            yield Epoch(self.epoch, self.loss(), self.num_queries, complete=True)
+
+    def _regressions(self) -> list[Weighed]:
+        """Those of the relation whose turn it is."""
+        return list(self.algorithm.regressions(self._graph, self.step, *self._ranking.path_shape))
+
+    def state_dict(self) -> dict[str, Any]:
+        return {**super().state_dict(), "losses": self._losses}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        super().load_state_dict(state)
+        self._losses = state.get("losses", [])
 
 
 def some_facts(graph: Graph, relation: int, most: int) -> Int[np.ndarray, "F 2"]:

@@ -15,9 +15,11 @@ from kg.errors import UserError, check_at_least_one
 from kg.evaluation.ranking import Ranking
 from kg.graph.dataset import Dataset
 from kg.graph.graph import with_inverses
+from kg.interruption import at_once
 from kg.models.ensemble import Ensemble
 from kg.models.scorer import Queries, Scorer
 from kg.newton import minimised
+from kg.progress import SILENT, Progress
 from kg.training.algorithm import Epoch, Trainer, TrainingAlgorithm
 
 _BATCH = 128  # questions scored at once
@@ -199,12 +201,14 @@ class Gathering(Trainer, ABC):
             if not self.step:
                 self._begin()
             while self.step < self.num_steps and not self._paused:
-                self._take_step()
+                with at_once():  # nothing of an epoch under way is kept
+                    self._take_step()
             if self.step < self.num_steps:
                 self._paused = False
                 yield Epoch(self.epoch + 1, self.loss(), self.step * _BATCH, complete=False)
                 continue
-            self._fit(Gathered(self._rivals, self._weight, self._question, self._answers))
+            with at_once():
+                self._fit(Gathered(self._rivals, self._weight, self._question, self._answers))
             del self._rivals, self._weight, self._answers
             self.step = 0
             self.epoch += 1
@@ -214,7 +218,7 @@ class Gathering(Trainer, ABC):
     def _fit(self, evidence: Gathered) -> None:
         """Give the scorer its weights; keep the ranks and losses of each half of the facts by those of the other."""
 
-    def valid_ranking(self, dataset: Dataset, temperature: float | None) -> Ranking:
+    def valid_ranking(self, dataset: Dataset, temperature: float | None, progress: Progress = SILENT) -> Ranking:
         """Each half of the facts by the weights of the other, whatever weights the scorer has now."""
         head, relation, tail = self._directed.unbind(1)
         losses = self._losses[:0] if temperature is None else self._losses
