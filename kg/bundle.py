@@ -21,6 +21,7 @@ from kg.files import failed, read_json
 from kg.graph.dataset import PARTS, Dataset, check_facts
 from kg.graph.schema import Schema
 from kg.graph.vocabulary import Vocabulary
+from kg.manifest import MANIFEST, manifest_sha256, read_manifest, verify
 from kg.models import from_description
 from kg.models.scorer import Scorer
 
@@ -60,8 +61,8 @@ class Bundle:
         """
         root = Path(path)
         with generations.Reader(root, noun="model") as reader:
-            generations.verify(reader.path)
-            manifest = generations.read_manifest(reader.path)
+            verify(reader.path)
+            manifest = read_manifest(reader.path)
             if "config.json" not in manifest["files"]:
                 raise UserError(f"{root} is no model: it holds no config.json")
             if manifest.get("format") not in _READABLE:
@@ -115,7 +116,7 @@ class Bundle:
     @property
     def sha256(self) -> str:
         """Of its manifest, which lists the sha256 of every file: the same for two copies of a model only."""
-        return generations.manifest_sha256(self.manifest)
+        return manifest_sha256(self.manifest)
 
 
 def exists(path: Path | str) -> bool:
@@ -141,9 +142,8 @@ def save(
     """
     with generations.write(Path(path), noun="model") as draft:
         folder = draft.path
-        for name in _CONSTANT:
-            if draft.previous:
-                generations.carry(draft.previous / name, folder / name)
+        for name in _CONSTANT if draft.previous else ():
+            draft.carry(name)
         if not draft.previous:
             _save_dataset(folder, dataset)
         save_file(_contiguous(weights), folder / "model.safetensors")
@@ -155,7 +155,7 @@ def save(
         _save_calibration(folder, temperature, None)
         _write_json(folder / "metrics.json", metrics)
         (folder / "README.md").write_text(_card(dataset, run, metrics), encoding="utf-8")
-        generations.write_manifest(folder, {**_provenance(dataset), "seed": run["seed"]}, previous=draft.previous)
+        draft.finish({**_provenance(dataset), "seed": run["seed"]})
 
 
 def save_calibration(bundle: Bundle, calibration: dict[str, Any]) -> None:
@@ -164,17 +164,15 @@ def save_calibration(bundle: Bundle, calibration: dict[str, Any]) -> None:
     UserError where the folder holds another generation by now: the calibration is of other weights.
     """
     with generations.write(bundle.path, noun="model") as draft:
-        assert draft.previous, "a bundle was read from there"
-        before = generations.read_manifest(draft.previous)
+        before = draft.before
         if before != bundle.manifest:
             raise UserError(f"{bundle.path} has changed since it was read: calibrate it again")
         for name in before["files"]:
             if name != CALIBRATION:
-                (draft.path / name).parent.mkdir(exist_ok=True)
-                generations.carry(draft.previous / name, draft.path / name)
+                draft.carry(name)
         _save_calibration(draft.path, bundle.temperature, calibration)
         written = datetime.now(UTC).isoformat(timespec="seconds")
-        generations.write_manifest(draft.path, {**before, "written": written}, previous=draft.previous)
+        draft.finish({**before, "written": written})
 
 
 def _save_calibration(folder: Path, temperature: float | None, calibration: dict[str, Any] | None) -> None:
@@ -246,7 +244,7 @@ def _dataset(folder: Path, manifest: dict[str, Any]) -> Dataset:
         vocabulary = Vocabulary(_texts(names["entities"]), _texts(names["relations"]))
     with _believing(folder / "schema.json") as stored:
         schema = Schema.from_json(stored)
-    with _believing(folder / generations.MANIFEST):
+    with _believing(folder / MANIFEST):
         source, generation, graphs = manifest["source"], manifest["generation"], manifest.get("graphs")
         if not isinstance(source, str) or not isinstance(generation, int | None):
             raise ValueError(f"expected a path and the number of a generation: got {source!r} and {generation!r}")

@@ -8,13 +8,13 @@
 
 A write fills a draft, fsyncs all of it, names it and replaces CURRENT. Killed at any moment, or at a power cut, the
 directory therefore holds the old generation or the new one, whole. The two newest generations stay, and those that a
-`Reader` has open.
+`Reader` has open. What a draft takes over of the generation before it reads first, and compares with the sha256 in that
+one's manifest: damage never gets a new sha256. Generations share files, as hard links: a published file never changes.
 """
 
 import fcntl
-import hashlib
-import json
 import os
+import re
 import secrets
 import shutil
 import weakref
@@ -22,21 +22,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, final
+from typing import final
 
 from kg.errors import UserError
-from kg.files import is_unfinished, read_json, to_disk, write_lines
-
-MANIFEST = "manifest.json"
-
-
-@dataclass(frozen=True)
-class Draft:
-    """The next generation while it is written: `path` is a fresh directory, `previous` the published generation."""
-
-    path: Path
-    number: int
-    previous: Path | None
+from kg.files import is_unfinished, to_disk, write_lines
+from kg.manifest import Draft, damages, read_manifest, size, strays
+from kg.progress import SILENT, Progress
 
 
 @final
@@ -55,7 +46,8 @@ class Reader:
             except (FileNotFoundError, BlockingIOError) as error:
                 # Two writes between reading CURRENT and opening what it names may have removed that.
                 if current(root, noun=noun) == self.path:
-                    raise UserError(f"{self.path}: CURRENT names this generation and it cannot be opened") from error
+                    line = f"{self.path}: CURRENT names this generation and it cannot be opened"
+                    raise UserError(f"{line}{_advice(root)}") from error
         self._finalizer = weakref.finalize(self, os.close, descriptor)
 
     def close(self) -> None:
@@ -73,14 +65,15 @@ def current(root: Path, *, noun: str = "store") -> Path:
     try:
         name = (root / "CURRENT").read_text(encoding="ascii").strip()
     except FileNotFoundError:
-        reason = "there is no such directory" if not root.exists() else "it has no file CURRENT"
+        reason = f"it has no file CURRENT{_advice(root)}" if root.exists() else "there is no such directory"
         raise UserError(f"{root} is no {noun}: {reason}") from None
     except NotADirectoryError:
         raise UserError(f"{root} is no {noun}: it is a file, a {noun} is a directory") from None
     except (UnicodeDecodeError, OSError) as error:
-        raise UserError(f"{root} is no {noun}: its file CURRENT cannot be read ({error})") from None
-    if not name.isdecimal():
-        raise UserError(f"{root} is no {noun}: its file CURRENT should hold a number and holds {name[:40]!r}")
+        raise UserError(f"{root} is no {noun}: its file CURRENT cannot be read ({error}){_advice(root)}") from None
+    if not _is_number(name):
+        line = f"{root} is no {noun}: its file CURRENT should hold a number and holds {name[:40]!r}"
+        raise UserError(f"{line}{_advice(root)}")
     return root / name
 
 
@@ -96,18 +89,28 @@ def write(root: Path, *, noun: str = "store") -> Iterator[Draft]:
     `root` is made if need be. One writer at a time: UserError "the store is in use by process N" otherwise, and if
     `root` is something else than a directory of generations.
     """
+    check_root(root, noun=noun)
     with _locked(root, noun):
+        previous = current(root, noun=noun) if (root / "CURRENT").exists() else None
+        if previous and not previous.is_dir():  # else the sweep would take all the others for outdated
+            raise UserError(f"{previous}: CURRENT names this generation and it is not there{_advice(root)}")
         try:
             _sweep(root)
-            previous = current(root, noun=noun) if (root / "CURRENT").exists() else None
-            following = number(previous) + 1 if previous else 1
-            # A worker that outlives its killed parent may go on writing for a moment: into a name nobody uses again.
-            draft = Draft(root / f"{following}.{secrets.token_hex(4)}.draft", following, previous)
-            draft.path.mkdir()
-            yield draft
+            draft = _begin(root, number(previous) + 1 if previous else 1, previous)
+            try:
+                yield draft
+            finally:
+                draft.drop_checks()
             _publish(root, draft)
         finally:
             _sweep(root)
+
+
+def _begin(root: Path, number: int, previous: Path | None) -> Draft:
+    # A worker that outlives its killed parent may go on writing for a moment: into a name nobody uses again.
+    draft = Draft(root / f"{number}.{secrets.token_hex(4)}.draft", number, previous)
+    draft.path.mkdir()
+    return draft
 
 
 def check_root(root: Path, *, noun: str = "store") -> None:
@@ -120,79 +123,153 @@ def check_root(root: Path, *, noun: str = "store") -> None:
     if not root.is_dir():
         raise UserError(f"{root} is no {noun}: it is a file, a {noun} is a directory")
     strangers = [entry.name for entry in root.iterdir() if not _ours(entry)]
-    if strangers and not (root / "CURRENT").exists():
+    if (root / "CURRENT").exists():
+        return
+    if strangers:
         raise UserError(f"{root} is no {noun}: it holds other files, such as {min(strangers)}")
+    if _numbered(root):  # a first one here would take their place
+        raise UserError(f"{root} has lost its file CURRENT{_advice(root)}")
 
 
-def carry(source: Path, target: Path) -> None:
-    """The same file in a new generation, as a hard link: published files never change."""
-    os.link(source, target)
+# What was damaged
 
 
-def write_manifest(directory: Path, contents: dict[str, Any], *, previous: Path | None = None) -> dict[str, Any]:
-    """Writes and returns `contents` with `files`: the sha256 of every file of the directory, by relative name.
+@dataclass(frozen=True)
+class Findings:
+    """What a check found: lines, one for each thing that is not as it was written.
 
-    The manifest carries a sha256 of itself, too.
-    A file that `previous` has too (a hard link) is not read again.
+    generation: the published one, None where CURRENT names none. files, bytes: what its manifest lists, 0 where that
+    cannot be read.
     """
-    before = read_manifest(previous)["files"] if previous else {}
-    files = {}
-    for path in sorted(path for path in directory.rglob("*") if path.is_file()):
-        name = path.relative_to(directory).as_posix()
-        files[name] = before[name] if name in before and _is_carried(path, directory, previous) else sha256(path)
-    manifest = {**contents, "files": files}
-    (directory / MANIFEST).write_text(_manifest_text(manifest), encoding="utf-8")
-    return manifest
+
+    generation: Path | None
+    files: int
+    bytes: int
+    lines: list[str]
 
 
-def manifest_sha256(manifest: dict[str, Any]) -> str:
-    """The sha256 that a manifest carries of itself: since it lists those of all files, it stands for the generation."""
-    return hashlib.sha256(_text(manifest).encode()).hexdigest()
+def check(root: Path, *, noun: str = "store", progress: Progress = SILENT) -> Findings:
+    """Reads every file of the published generation, and looks for files that do not belong there.
 
-
-def _manifest_text(manifest: dict[str, Any]) -> str:
-    return _text({**manifest, "sha256": manifest_sha256(manifest)})
-
-
-def _text(value: dict[str, Any]) -> str:
-    return json.dumps(value, indent=1, ensure_ascii=False) + "\n"
-
-
-def read_manifest(directory: Path) -> dict[str, Any]:
-    """The manifest of a generation. UserError if it is missing or damaged."""
-    path = directory / MANIFEST
-    manifest = read_json(path)
-    if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
-        raise UserError(f"{path} is no manifest: it lists no files")
-    manifest.pop("sha256", None)
-    if path.read_bytes() != _manifest_text(manifest).encode():
-        raise UserError(f"{path} is damaged: its sha256 is not the one it carries")
-    return manifest
-
-
-def verify(directory: Path, *, under: str = "") -> None:
-    """Reads every file the manifest lists, or those whose name begins with `under`.
-
-    UserError naming the first that is missing or whose bytes are not those that were written.
+    UserError if `root` is no directory of generations.
     """
-    for name, digest in read_manifest(directory)["files"].items():
-        if not name.startswith(under):
-            continue
-        path = directory / name
-        if not path.is_file():
-            raise UserError(f"{path} is missing: the manifest lists it")
-        if sha256(path) != digest:
-            raise UserError(f"{path} is damaged: its sha256 is not the one in the manifest")
+    try:
+        with Reader(root, noun=noun) as reader:
+            generation = reader.path
+            files: dict[str, str] = read_manifest(generation)["files"]
+            lines = damages(generation, files, progress) + strays(generation, files)
+    except UserError as error:
+        if not _numbered(root):
+            raise
+        return Findings(_published(root), 0, 0, [str(error)])
+    later = [each for each in _numbered(root) if number(each) > number(generation)]
+    said = "is newer than what CURRENT names: a write was killed at its end, or CURRENT is damaged"
+    lines += [f"{each} {said}" for each in later]
+    return Findings(generation, len(files), sum(size(generation / name) for name in files), lines)
 
 
-def sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+@dataclass(frozen=True)
+class Restored:
+    """Which generation was published once more, and as which."""
+
+    restored: int
+    generation: int
+
+
+def newest_whole(root: Path, *, progress: Progress = SILENT) -> Path | None:
+    """The newest generation, all of whose files are as they were written, of those older than the published one; of all
+    where CURRENT names none that is there."""
+    published = _published(root)
+    older = (each for each in _numbered(root) if published is None or number(each) < number(published))
+    return next((each for each in older if _damage(each, progress) is None), None)
+
+
+def restore(root: Path, wanted: int | None = None, *, noun: str = "store", progress: Progress = SILENT) -> Restored:
+    """Publishes a generation once more, under the next number: the one that is wanted, or newest_whole. Its files
+    become hard links, and the manifest says which it was: `restored`.
+
+    For it neither CURRENT nor the newest manifest need be readable. UserError: the one that is wanted is not there,
+    is the published one or is damaged; or none was named, and the published one is whole or no other is.
+    """
+    there = _numbered(root)
+    if not there:
+        raise UserError(f"{current(root, noun=noun)} is not there, and no other generation is")
+    with _locked(root, noun):
+        published = _published(root)
+        source = root / str(wanted) if wanted is not None else newest_whole(root, progress=progress)
+        if wanted is None and published and _damage(published, progress) is None:
+            line = f"{published} is whole: name an older generation to go back to it"
+            raise UserError(f"{line}{_list_of(there, number(published))}")
+        if source is None:
+            raise UserError(f"{root}: {'no older' if published else 'no'} generation is whole: nothing can be restored")
+        if source not in there or source == published:
+            state = "is the published generation" if source == published else "is not there"
+            raise UserError(f"{source} {state}{_list_of(there, number(published) if published else None)}")
+        draft = _begin(root, _following(root), source)
+        try:
+            draft.begin_checks()
+            draft.end_checks()
+            for name in draft.before["files"]:
+                draft.carry(name)
+            draft.finish({**draft.before, "restored": number(source)})
+            _publish(root, draft)
+        finally:
+            shutil.rmtree(draft.path, ignore_errors=True)  # where it was not published
+        _sweep(root)
+    return Restored(number(source), draft.number)
+
+
+def _published(root: Path) -> Path | None:
+    with suppress(UserError):
+        return next((each for each in _numbered(root) if each == current(root)), None)
+    return None
+
+
+def _following(root: Path) -> int:
+    """A number that no generation had, nor CURRENT ever named."""
+    numbers = [number(each) for each in _numbered(root)]
+    with suppress(UserError):
+        numbers.append(number(current(root)))
+    return max(numbers) + 1
+
+
+def _damage(generation: Path, progress: Progress) -> str | None:
+    """The first thing that is not as it was written."""
+    try:
+        files = read_manifest(generation)["files"]
+    except UserError as error:
+        return str(error)
+    return next(iter(damages(generation, files, progress)), None)
+
+
+def _list_of(generations: list[Path], published: int | None) -> str:
+    others = ", ".join(each.name for each in generations if number(each) != published)
+    return f"; there is {others}" if others else "; there is no other"
+
+
+def _advice(root: Path) -> str:
+    """What can be done where CURRENT is lost or damaged."""
+    return f": kg restore {root} publishes the newest generation that is whole" if _numbered(root) else ""
+
+
+def _numbered(root: Path) -> list[Path]:
+    """The generations that lie there, published or not, newest first."""
+    if not root.is_dir():
+        return []
+    found = [entry for entry in root.iterdir() if _is_number(entry.name) and entry.is_dir()]
+    return sorted(found, key=number, reverse=True)
+
+
+def _is_number(name: str) -> bool:
+    """Whether it is written as a generation's number is."""
+    return re.fullmatch(r"[1-9][0-9]{0,17}", name) is not None
+
+
+# One writer, and what it leaves
 
 
 @contextmanager
 def _locked(root: Path, noun: str) -> Iterator[None]:
-    check_root(root, noun=noun)
     made = not root.exists()
     root.mkdir(parents=True, exist_ok=True)
     if made:
@@ -231,23 +308,15 @@ def _lock(path: Path, noun: str) -> int:
 
 
 def _ours(entry: Path) -> bool:
-    if entry.name in ("CURRENT", "LOCK") or entry.name.isdecimal() or entry.suffix == ".draft":
+    if entry.name in ("CURRENT", "LOCK") or _is_number(entry.name) or entry.suffix == ".draft":
         return True
     return is_unfinished(entry, "CURRENT")
-
-
-def _is_carried(path: Path, directory: Path, previous: Path | None) -> bool:
-    """Whether a file of the directory is the one of the generation before, under another name."""
-    if previous is None:
-        return False
-    twin = previous / path.relative_to(directory)
-    return twin.exists() and path.samefile(twin)
 
 
 def _publish(root: Path, draft: Draft) -> None:
     for directory, _, files in os.walk(draft.path):
         for path in (Path(directory) / name for name in files):
-            if not _is_carried(path, draft.path, draft.previous):  # those are on disk: 3 ms each, and they are many
+            if not draft.is_carried(path):  # those are on disk: 3 ms each, and they are many
                 to_disk(path)
         to_disk(Path(directory))
     draft.path.rename(root / str(draft.number))
@@ -264,7 +333,7 @@ def _sweep(root: Path) -> None:
         elif entry.suffix == ".draft":
             # Renamed first: what a dying worker still creates there fails, instead of racing with the removal.
             shutil.rmtree(entry.rename(entry.with_suffix(".gone.draft")))
-        elif entry.name.isdecimal() and int(entry.name) not in (newest - 1, newest):
+        elif _is_number(entry.name) and number(entry) not in (newest - 1, newest):
             _remove_unless_read(entry)
 
 

@@ -8,6 +8,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from kg import generations
+from kg.manifest import write_manifest
 
 
 def replaced(model: Path, name: str, content: bytes) -> None:
@@ -17,7 +18,7 @@ def replaced(model: Path, name: str, content: bytes) -> None:
     (folder / name).write_bytes(content)
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     (folder / "manifest.json").unlink()
-    generations.write_manifest(folder, {k: v for k, v in manifest.items() if k not in ("files", "sha256")})
+    write_manifest(folder, {k: v for k, v in manifest.items() if k not in ("files", "sha256")})
 
 
 def with_arrays(model: Path, name: str, **arrays: Tensor) -> None:

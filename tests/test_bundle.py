@@ -448,10 +448,10 @@ def test_a_save_that_fails_leaves_the_model(model: Path, fit: Descent, dataset: 
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from kg import bundle, generations
+from kg import bundle, generations, manifest
 from kg.bundle import Bundle
 
-module, name = {"generations": generations, "bundle": bundle}[sys.argv[2]], sys.argv[3]
+module, name = {"generations": generations, "bundle": bundle, "manifest": manifest}[sys.argv[2]], sys.argv[3]
 real = getattr(module, name)
 
 def dying(*arguments, **named):
@@ -469,7 +469,7 @@ bundle.save(
 
 @pytest.mark.parametrize(
     ("module", "name", "survivor"),
-    [("bundle", "save_file", 1), ("generations", "write_manifest", 1), ("generations", "_publish", 2)],
+    [("bundle", "save_file", 1), ("manifest", "write_manifest", 1), ("generations", "_publish", 2)],
 )
 def test_killed_at_any_moment_a_whole_model_is_left(
     model: Path, fit: Descent, dataset: Dataset, module: str, name: str, survivor: int

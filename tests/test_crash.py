@@ -23,7 +23,7 @@ import itertools, os, signal, sys, time
 from pathlib import Path
 import numpy
 from pyoxigraph import Quad
-from kg import generations
+from kg import generations, manifest
 from kg.store import draft, facts, sandbox, store
 
 def kill():
@@ -103,9 +103,10 @@ IN_THE_WORKER = [
     ("arrays", "before", "numpy.save", 1),
     ("arrays", "after", "numpy.save", 1),
     ("arrays", "after", "facts.FactsDraft._write_terms", 1),
-    ("manifest", "before", "generations.sha256", 3),
-    ("manifest", "before", "generations.write_manifest", 1),
-    ("manifest", "after", "generations.write_manifest", 1),
+    ("checks", "before", "manifest.damage", 3),
+    ("manifest", "before", "Path.write_text", 1),
+    ("manifest", "before", "manifest.write_manifest", 1),
+    ("manifest", "after", "manifest.write_manifest", 1),
 ]
 IN_THE_PARENT = [
     ("before CURRENT", "before", "generations._publish", 1, OLD),
@@ -188,7 +189,7 @@ def test_killed_at_a_known_moment(kill: Kill, ground: Path, tmp_path: Path) -> N
 
 def test_both_outcomes_occur_and_every_stage_is_hit() -> None:
     assert {kill.outcome for kill in KILLS} == {OLD, NEW}
-    stages = {"parse", "database", "arrays", "manifest", "before CURRENT", "after CURRENT"}
+    stages = {"parse", "database", "arrays", "checks", "manifest", "before CURRENT", "after CURRENT"}
     assert {kill.stage for kill in KILLS} == stages
 
 

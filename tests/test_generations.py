@@ -5,19 +5,22 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from kg import files, generations
 from kg.errors import UserError
+from kg.manifest import read_manifest, verify
 
 
 def publish(root: Path, text: str) -> Path:
     with generations.write(root) as draft:
         (draft.path / "deep").mkdir()
         (draft.path / "deep" / "text").write_text(text)
-        generations.write_manifest(draft.path, {"text": text})
+        draft.finish({"text": text})
     return generations.current(root)
 
 
@@ -37,9 +40,11 @@ def test_a_write_publishes_the_next_number_and_two_stay(tmp_path: Path) -> None:
 
 def test_the_draft_knows_what_it_follows(tmp_path: Path) -> None:
     with generations.write(tmp_path / "a") as draft:
-        assert (draft.number, draft.previous) == (1, None)
+        assert (draft.number, draft.previous, draft.before) == (1, None, {})
+        draft.finish({"said": 1})
     with generations.write(tmp_path / "a") as draft:
         assert (draft.number, draft.previous) == (2, tmp_path / "a" / "1")
+        assert draft.before == {"said": 1, "files": {}}
 
 
 def test_a_copied_directory_works(tmp_path: Path) -> None:
@@ -111,14 +116,14 @@ def test_a_directory_of_other_files_is_left_alone(tmp_path: Path) -> None:
 
 def test_one_writer_at_a_time(tmp_path: Path) -> None:
     root = tmp_path / "a"
+    publish(root, "old")
     with (
-        generations.write(root),
         pytest.raises(UserError, match=f"the store is in use by process {os.getpid()}"),
+        generations.write(root),
         generations.write(root),
     ):
         pass
-    with generations.write(root):
-        pass
+    assert text_of(publish(root, "new")) == "new"
 
 
 HOLDER = """
@@ -201,35 +206,119 @@ def test_everything_is_on_disk_before_current_moves(tmp_path: Path, monkeypatch:
     assert events[moved + 1 :] == ["a"]
 
 
-def test_a_flipped_byte_is_named(tmp_path: Path) -> None:
-    generation = publish(tmp_path / "a", "hello")
-    generations.verify(generation)
-    (generation / "deep" / "text").write_text("hellp")
-    with pytest.raises(UserError, match=r"deep/text is damaged"):
-        generations.verify(generation)
-    generations.verify(generation, under="elsewhere/")
-    (generation / "deep" / "text").unlink()
-    with pytest.raises(UserError, match=r"deep/text is missing"):
-        generations.verify(generation)
+# What was lost or damaged
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", "{", '{"files": 3}'])
-def test_a_damaged_manifest_is_said(tmp_path: Path, text: str) -> None:
-    (tmp_path / "manifest.json").write_text(text)
-    with pytest.raises(UserError, match=r"manifest\.json"):
-        generations.read_manifest(tmp_path)
+def two(root: Path) -> Path:
+    publish(root, "old")
+    publish(root, "new")
+    return root
 
 
-def test_a_carried_file_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    root = tmp_path / "a"
-    first = publish(root, "hello")
-    digest = generations.sha256
-    read = []
-    monkeypatch.setattr(generations, "sha256", lambda path: (read.append(path.name), digest(path))[1])
-    with generations.write(root) as draft:
-        (draft.path / "deep").mkdir()
-        generations.carry(first / "deep" / "text", draft.path / "deep" / "text")
-        (draft.path / "more").write_text("more")
-        generations.write_manifest(draft.path, {}, previous=draft.previous)
-    assert read == ["more"]
-    generations.verify(generations.current(root))
+def damage(generation: Path) -> None:
+    (generation / "deep" / "text").write_text("damaged")
+
+
+def test_a_lost_CURRENT_is_no_empty_place(tmp_path: Path) -> None:
+    """The next write would have taken all generations for leftovers."""
+    root = two(tmp_path / "a")
+    (root / "CURRENT").unlink()
+    with pytest.raises(UserError, match=r"has lost its file CURRENT: kg restore .* publishes the newest"):
+        publish(root, "newer")
+    with pytest.raises(UserError, match=r"has no file CURRENT: kg restore"):
+        generations.current(root)
+    assert {entry.name for entry in root.iterdir()} >= {"1", "2"}
+
+
+def test_a_CURRENT_that_names_nothing_costs_no_generation(tmp_path: Path) -> None:
+    root = two(tmp_path / "a")
+    (root / "CURRENT").write_text("9\n")
+    with pytest.raises(UserError, match=r"a/9: CURRENT names this generation and it is not there: kg restore"):
+        publish(root, "newer")
+    assert {entry.name for entry in root.iterdir()} >= {"1", "2"}
+
+
+def test_what_a_check_finds(tmp_path: Path) -> None:
+    root = two(tmp_path / "a")
+    assert generations.check(root) == generations.Findings(root / "2", 1, 3, [])
+    (root / "2" / "stray").touch()
+    damage(root / "2")
+    (root / "3").mkdir()
+    found = generations.check(root)
+    assert (found.generation, found.files) == (root / "2", 1)
+    assert [line.split(":")[0] for line in found.lines] == [
+        f"{root}/2/deep/text is damaged",
+        f"{root}/2/stray is a stray",
+        f"{root}/3 is newer than what CURRENT names",
+    ]
+    (root / "2" / "manifest.json").write_text("{}")
+    assert generations.check(root).lines == [f"{root}/2/manifest.json is no manifest: it lists no files"]
+    (root / "CURRENT").write_text("x")
+    found = generations.check(root)
+    assert found.generation is None and "CURRENT should hold a number" in found.lines[0]
+    with pytest.raises(UserError, match="there is no such directory"):
+        generations.check(tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    ("broken", "following"),
+    [
+        (lambda root: damage(root / "2"), 3),
+        (lambda root: (root / "2" / "manifest.json").write_text("{"), 3),
+        (lambda root: (root / "2" / "manifest.json").unlink(), 3),
+        (lambda root: shutil.rmtree(root / "2"), 3),  # which CURRENT still names
+        (lambda root: (shutil.rmtree(root / "2"), (root / "CURRENT").unlink()), 2),
+        (lambda root: (damage(root / "2"), (root / "CURRENT").write_bytes(b"\xff")), 3),
+    ],
+)
+def test_the_newest_whole_generation_is_restored(tmp_path: Path, broken: Callable[[Path], Any], following: int) -> None:
+    root = two(tmp_path / "a")
+    broken(root)
+    assert generations.newest_whole(root) == root / "1"
+    assert generations.restore(root) == generations.Restored(1, following)
+    now = generations.current(root)
+    assert (now.name, text_of(now)) == (str(following), "old")
+    assert read_manifest(now) == {"text": "old", "restored": 1, "files": read_manifest(now)["files"]}
+    verify(now)
+    assert {entry.name for entry in root.iterdir()} <= {"CURRENT", "LOCK", str(following), str(following - 1)}
+    assert text_of(publish(root, "newer")) == "newer" and generations.current(root).name == str(following + 1)
+
+
+def test_a_generation_is_gone_back_to(tmp_path: Path) -> None:
+    root = two(tmp_path / "a")
+    restored = generations.restore(root, 1)
+    assert (restored.generation, text_of(generations.current(root))) == (3, "old")
+
+
+def test_a_lost_CURRENT_is_restored(tmp_path: Path) -> None:
+    root = two(tmp_path / "a")
+    (root / "CURRENT").unlink()
+    assert generations.restore(root) == generations.Restored(2, 3)
+    assert text_of(generations.current(root)) == "new"
+
+
+def test_what_is_not_restored(tmp_path: Path) -> None:
+    root = two(tmp_path / "a")
+    for wanted, message in (
+        (None, r"a/2 is whole: name an older generation to go back to it; there is 1"),
+        (2, r"a/2 is the published generation; there is 1"),
+        (7, r"a/7 is not there; there is 1"),
+    ):
+        with pytest.raises(UserError, match=message):
+            generations.restore(root, wanted)
+    damage(root / "1")
+    with pytest.raises(UserError, match=r"a/1/deep/text is damaged"):
+        generations.restore(root, 1)
+    damage(root / "2")
+    with pytest.raises(UserError, match=r"a: no older generation is whole: nothing can be restored"):
+        generations.restore(root)
+    (root / "CURRENT").unlink()
+    with pytest.raises(UserError, match=r"a: no generation is whole: nothing can be restored"):
+        generations.restore(root)
+    assert {entry.name for entry in root.iterdir()} == {"1", "2"}
+    with pytest.raises(UserError, match="is no store: there is no such directory"):
+        generations.restore(tmp_path / "none")
+    with generations.write(two(tmp_path / "b")) as draft:
+        draft.finish({})
+        with pytest.raises(UserError, match="in use by process"):
+            generations.restore(tmp_path / "b")

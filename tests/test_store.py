@@ -16,6 +16,7 @@ from seen import Seen
 
 from kg import generations
 from kg.errors import UserError
+from kg.manifest import Draft
 from kg.namespaces import KG, PREDICTIONS
 from kg.store import draft, facts
 from kg.store.facts import Facts, FactsDraft
@@ -93,7 +94,7 @@ def test_another_format_is_refused(store: Store, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(draft, "FORMAT", 99)
     store_later = draft.StoreDraft
     with generations.write(store.path) as new:
-        store_later(new.path, new.number, None).finish({})
+        store_later(new).finish({})
     monkeypatch.undo()
     with pytest.raises(UserError, match="format 99: this version reads format 1"):
         Store(store.path)
@@ -313,7 +314,7 @@ def test_arrays_alone_behave_like_a_set(tmp_path: Path, steps: list[tuple[str, s
     """Through many merges, in the order in which facts came."""
     model: dict[int, None] = {}
     shutil.rmtree(tmp_path / "arrays", ignore_errors=True)
-    held = Facts(None)
+    held, before = Facts(None), None
     for step, (what, numbers) in enumerate(steps):
         directory = tmp_path / "arrays" / str(step)
         directory.mkdir(parents=True)
@@ -323,13 +324,14 @@ def test_arrays_alone_behave_like_a_set(tmp_path: Path, steps: list[tuple[str, s
             model.clear()
         quads = (fact(f"s{n}", "p", f"o{n}", "g") for n in sorted(numbers))
         assert len(list(writing.noted(quads))) == len(numbers)
-        writing.write(directory, step, remove=what == "remove")
+        new = Draft(directory, step, before)
+        writing.write(new, remove=what == "remove")
         for number in sorted(numbers):
             if what != "remove":
                 model.setdefault(number)
             else:
                 model.pop(number, None)
-        held = Facts(directory)
+        held, before = Facts(directory, new.finish({})["files"]), directory
         terms = held.terms()
         assert [terms[row[0]] for row in held.rows().tolist()] == [f"{EX}s{number}" for number in model]
         assert len(set(terms)) == len(terms)
@@ -409,7 +411,7 @@ def test_a_damaged_database_is_an_error_of_one_line(store: Store, tmp_path: Path
 
 def test_a_directory_of_generations_without_a_database(tmp_path: Path) -> None:
     with generations.write(tmp_path / "m", noun="model") as new:
-        generations.write_manifest(new.path, {"format": draft.FORMAT})
+        new.finish({"format": draft.FORMAT})
     with pytest.raises(UserError, match="no store: it holds no database"):
         Store(tmp_path / "m")
 
@@ -424,7 +426,7 @@ def test_a_second_process_is_told_who_writes(store: Store) -> None:
         second = subprocess.run(
             [sys.executable, "-c", script, str(store.path)], capture_output=True, text=True, check=False
         )
-        draft.StoreDraft(new.path, new.number, new.previous).finish({})
+        draft.StoreDraft(new).finish({})
     assert second.stdout == "1\n"
     assert "the store is in use by process " in second.stderr
 

@@ -3,11 +3,12 @@
 rdf/            Oxigraph's database: all of RDF
 facts/ terms/   the facts between entities as integers (facts.py)
 labels/         which terms may have another label than a generation before (facts.py)
-manifest.json   counts, prefixes, and the sha256 of every file
+manifest.json   counts, prefixes, the store's identity, and the sha256 of every file
 """
 
+import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
@@ -15,8 +16,9 @@ from typing import Any, final
 
 from pyoxigraph import DefaultGraph, NamedNode, Quad, QuerySolutions, Store
 
-from kg import generations
 from kg.errors import UserError
+from kg.manifest import Draft
+from kg.manifest import read_manifest as read_any_manifest
 from kg.namespaces import PREDICTIONS
 from kg.progress import Progress
 from kg.store.facts import Facts, FactsDraft, counts
@@ -36,26 +38,43 @@ EMPTY: dict[str, Any] = {  # the manifest of a store that was never written
     "prefixes": {},
     "files": {},
 }
+_COUNTS = ("facts", "literals", "entities", "relations")
 
 
 @final
 class StoreDraft:
-    """Fills `directory` with what the generation `previous` holds, and with what is inserted or removed."""
+    """Fills a draft with what the generation before holds, and with what is inserted or removed.
 
-    def __init__(self, directory: Path, number: int, previous: Path | None) -> None:
-        self._directory, self._number, self._previous = directory, number, previous
-        self._before = read_manifest(previous) if previous else EMPTY
-        if previous:
-            Store.read_only(str(previous / "rdf")).backup(str(directory / "rdf"))
-        self._database = Store(str(directory / "rdf"))
-        self._facts = FactsDraft(Facts(previous))
+    That generation is compared with its manifest meanwhile. UserError by `finish` at the latest where a file of it is
+    damaged; the draft is then not to be published.
+    """
+
+    def __init__(self, draft: Draft) -> None:
+        self._draft = draft
+        self._before = checked(draft.before, draft.previous) if draft.previous else EMPTY
+        draft.begin_checks()
+        with self._damage_first((OSError, RuntimeError, UserError)):
+            if draft.previous:
+                Store.read_only(str(draft.previous / "rdf")).backup(str(draft.path / "rdf"))
+            self._database = Store(str(draft.path / "rdf"))
+            self._facts = FactsDraft(Facts(draft.previous, self._before["files"]))
         self._change = 0
+
+    @contextmanager
+    def _damage_first(self, errors: tuple[type[Exception], ...] = (OSError, RuntimeError)) -> Iterator[None]:
+        """Where something fails, because of a damaged file of the generation before perhaps, the error says that."""
+        try:
+            yield
+        except errors:
+            self._draft.end_checks()
+            raise
 
     def insert(self, quads: Iterable[Quad]) -> int:
         """How many of the quads were new. The database compares them: to it "01" and "1" are the same integer."""
         stream = iter(quads)
         few = list(islice(stream, SMALL))
-        change = self._insert_few(few) if len(few) < SMALL else self._insert_many(chain(few, stream))
+        with self._damage_first():
+            change = self._insert_few(few) if len(few) < SMALL else self._insert_many(chain(few, stream))
         self._change += change
         return change
 
@@ -74,35 +93,43 @@ class StoreDraft:
     def remove(self, quads: Iterable[Quad]) -> int:
         """How many of the quads were there."""
         database, count = self._database, 0
-        for quad in self._facts.noted(quads):
-            if quad in database:
-                database.remove(quad)
-                count += 1
+        with self._damage_first():
+            for quad in self._facts.noted(quads):
+                if quad in database:
+                    database.remove(quad)
+                    count += 1
         self._change -= count
         return count
 
     def clear(self, graph: NamedNode) -> int:
         """Takes a graph away, before anything else changes: how many facts it held."""
-        database, count = self._database, held(self._database, graph)
-        if self._previous and 2 * count > int(self._before["facts"]):  # each that goes costs what one that stays does
-            before = Store.read_only(str(self._previous / "rdf"))
+        with self._damage_first():
+            count = self._clear(graph)
+        self._facts.clear(graph.value)
+        self._change -= count
+        return count
+
+    def _clear(self, graph: NamedNode) -> int:
+        database, previous, count = self._database, self._draft.previous, held(self._database, graph)
+        if previous and 2 * count > int(self._before["facts"]):  # each that goes costs what one that stays does
+            before = Store.read_only(str(previous / "rdf"))
             others = [DefaultGraph(), *(name for name in before.named_graphs() if name != graph)]
             database.clear()
             database.bulk_extend(quad for name in others for quad in before.quads_for_pattern(None, None, None, name))
         else:
             database.update(f"DELETE WHERE {{ GRAPH {graph} {{ ?s ?p ?o }} }}")
             database.remove_graph(graph)
-        self._facts.clear(graph.value)
-        self._change -= count
         return count
 
     def finish(self, prefixes: Mapping[str, str], *, removing: bool = False) -> dict[str, Any]:
         """Writes the arrays and the manifest, closes the database and returns the manifest."""
-        self._database.flush()
+        with self._damage_first():
+            self._database.flush()
         del self._database  # closes it
-        for log in (self._directory / "rdf").glob("LOG*"):
+        for log in (self._draft.path / "rdf").glob("LOG*"):
             log.unlink()
-        rows = self._facts.write(self._directory, self._number, remove=removing)
+        rows = self._facts.write(self._draft, remove=removing)
+        self._draft.end_checks()
         facts = self._before["facts"] + self._change
         contents = {
             "format": FORMAT,
@@ -111,8 +138,9 @@ class StoreDraft:
             **counts(self._facts.outside(rows, PREDICTIONS)),
             "triple_terms": self._before["triple_terms"] or self._facts.triple_terms,
             "prefixes": merged_prefixes(self._before["prefixes"], prefixes),
+            "id": self._before.get("id") or secrets.token_hex(16),
         }
-        return generations.write_manifest(self._directory, contents, previous=self._previous)
+        return self._draft.finish(contents)
 
 
 def held(database: Store, graph: NamedNode, predicate: NamedNode | None = None) -> int:
@@ -136,7 +164,7 @@ def load(
     quarantine: str | None,
 ) -> dict[str, int]:
     """What the worker process does for Store.load: parses the sources and writes the whole generation."""
-    draft = StoreDraft(Path(directory), number, Path(previous) if previous else None)
+    draft = StoreDraft(Draft(Path(directory), number, Path(previous) if previous else None))
     prefixes: dict[str, str] = {}
     with Quarantine(quarantine) if quarantine else nullcontext() as bad:
         reader = partial(read, graph=graph, base=base, syntax=syntax, header=header, quarantine=bad, progress=progress)
@@ -171,12 +199,24 @@ class Counted:
 
 
 def read_manifest(generation: Path) -> dict[str, Any]:
-    """A store generation's manifest. UserError if it is damaged or of another format."""
-    manifest = generations.read_manifest(generation)
-    if manifest.get("format") != FORMAT and (generation / "rdf").is_dir():
+    """A store generation's manifest. UserError if it is damaged, of another format, or no store's."""
+    return checked(read_any_manifest(generation), generation)
+
+
+def checked(manifest: dict[str, Any], generation: Path) -> dict[str, Any]:
+    """The manifest, if it says what that of a store has to say. UserError otherwise, or if it is of another format."""
+    if not any(name.startswith("rdf/") for name in manifest["files"]):
+        raise UserError(f"{generation.parent} is no store: it holds no database (a trained model, perhaps?)")
+    if manifest.get("format") != FORMAT:
         raise UserError(
             f"{generation} is a store of format {manifest.get('format')}: this version reads format {FORMAT}"
         )
+    counted = all(type(manifest.get(name)) is int and manifest[name] >= 0 for name in _COUNTS)
+    prefixes = manifest.get("prefixes")
+    named = isinstance(prefixes, dict) and all(isinstance(each, str) for each in prefixes.values())
+    known = isinstance(manifest.get("id", ""), str) and isinstance(manifest.get("triple_terms"), bool)
+    if not (counted and named and known):
+        raise UserError(f"{generation}/manifest.json is not that of a store: expected counts, prefixes, an identity")
     return manifest
 
 

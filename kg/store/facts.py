@@ -11,9 +11,11 @@ files: it removed first, then added. Labels have a file for each of the last gen
 of them than are worth a list.
 """
 
+import re
 from array import array
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import final
@@ -22,8 +24,9 @@ import numpy as np
 import numpy.typing as npt
 from pyoxigraph import BlankNode, DefaultGraph, NamedNode, Quad, Triple
 
-from kg import generations
 from kg.errors import UserError
+from kg.files import failing_as
+from kg.manifest import Draft
 from kg.namespaces import PREDICTIONS
 from kg.store.labels import PREDICATES
 
@@ -35,6 +38,11 @@ MAX_TERMS = 2**31  # two ids share one 64-bit sorting key
 Rows = npt.NDArray[np.int64]  # (F, 4): subject, predicate, object, graph
 Mask = npt.NDArray[np.bool_]  # (F,)
 
+PARTS = ("facts/", "terms/", "labels/")  # which files of a generation are ours
+_NAME = re.compile(r"facts/(?P<sign>[+-])([0-9]{1,18})\.npy|(?:terms|labels)/([0-9]{1,18})\.txt")
+_HEADER = re.compile(  # of NumPy's format 1.0, as numpy.save writes it for what is kept here
+    rb"\x93NUMPY\x01\x00(..)\{'descr': '<i8', 'fortran_order': False, 'shape': \(([0-9]{1,18}), 4\), \} *\n", re.DOTALL
+)
 _LABELLING = frozenset(PREDICATES)
 _PREDICTIONS = NamedNode(PREDICTIONS)  # whose labels are nobody's
 
@@ -63,19 +71,27 @@ class Difference:
 
 @final
 class Facts:
-    """What one generation holds. The files are mapped when it is made, so that it outlives their removal."""
+    """What one generation holds. The files are mapped when it is made, so that it outlives their removal.
 
-    def __init__(self, directory: Path | None) -> None:
-        self.fact_files = _files(directory / "facts") if directory else []
-        self.term_files = _files(directory / "terms") if directory else []
-        self.label_files = _files(directory / "labels") if directory and (directory / "labels").is_dir() else []
-        self._signed = [(path.name[0], np.load(path, mmap_mode="r")) for path in self.fact_files]
-        self._terms = [np.memmap(path, np.uint8, "r") for path in self.term_files]
+    files: those that the manifest lists, by name; nothing else in the directory is looked at. UserError, here or where
+    they are read, for a file that is missing or is not what one of this name has to be. That its bytes are those which
+    were written, the caller sees to.
+    """
+
+    def __init__(self, directory: Path | None, files: Iterable[str] = ()) -> None:
+        self._directory = directory or Path()
+        names = sorted((name for name in files if name.startswith(PARTS)), key=self._when)
+        self._mapped = {name: _mapped(self._directory / name) for name in names}
+
+    def names(self, part: str) -> list[str]:
+        """The files of a part, `facts/`, `terms/` or `labels/`, oldest generation first."""
+        return [name for name in self._mapped if name.startswith(part)]
 
     def rows(self) -> Rows:
         """(F, 4): every fact that was added and not removed since, once, oldest first."""
-        added = [rows for sign, rows in self._signed if sign == "+"]
-        removed = [rows for sign, rows in self._signed if sign == "-"]
+        signed = [(_sign(name), self._rows(name)) for name in self.names("facts/")]
+        added = [rows for sign, rows in signed if sign == "+"]
+        removed = [rows for sign, rows in signed if sign == "-"]
         if not added:
             return np.empty((0, 4), np.int64)
         rows = np.concatenate(added)
@@ -83,15 +99,18 @@ class Facts:
 
     def terms(self) -> list[str]:
         """id -> term."""
-        return [term for file in self._terms for term in _lines(file)]
+        return [term for name in self.names("terms/") for term in self._lines(name)]
+
+    @cached_property
+    def num_terms(self) -> int:
+        return sum(int(np.count_nonzero(self._mapped[name] == ord("\n"))) for name in self.names("terms/"))
 
     def since(self, seen: Collection[str]) -> tuple[Rows, Rows, list[str]]:
         """(added, removed, terms): what all files but those seen, `facts/+3.npy` or `terms/3.txt`, come to. None of
         those seen may be missing here. O(their rows)."""
-        files = sorted(zip(self.fact_files, self._signed, strict=True), key=lambda each: _when(each[0]))
-        changes = [(sign == "+", rows) for path, (sign, rows) in files if f"facts/{path.name}" not in seen]
-        fresh = zip(self.term_files, self._terms, strict=True)
-        terms = [term for path, file in fresh if f"terms/{path.name}" not in seen for term in _lines(file)]
+        fresh = [name for name in self._mapped if name not in seen]
+        changes = [(_sign(name) == "+", self._rows(name)) for name in fresh if name.startswith("facts/")]
+        terms = [term for name in fresh if name.startswith("terms/") for term in self._lines(name)]
         if not changes:
             return np.empty((0, 4), np.int64), np.empty((0, 4), np.int64), terms
         rows = np.concatenate([rows for _, rows in changes])
@@ -105,11 +124,54 @@ class Facts:
 
     def labelled_since(self, generation: int, now: int) -> frozenset[str] | None:
         """The terms whose labels may have changed; None where that is not told for each generation since."""
-        files = {int(path.stem): path for path in self.label_files}
-        if not files.keys() >= set(range(generation + 1, now + 1)):
+        names = self.labels_since(generation)
+        if len(names) < now - generation:
             return None
-        since = (files[number].read_text("utf-8") for number in range(generation + 1, now + 1))
-        return frozenset(term for text in since for term in text.split("\n")[:-1])
+        return frozenset(term for name in names for term in self._lines(name))
+
+    def labels_since(self, generation: int) -> list[str]:
+        """The files `labels/` of the generations that came after this one."""
+        return [name for name in self.names("labels/") if self._when(name)[0] > generation]
+
+    def check(self) -> None:
+        """Reads all of it. UserError where anything is not what it has to be, or a term has two ids."""
+        self.rows()
+        terms = self.terms()
+        if len(set(terms)) < len(terms):
+            raise UserError(f"{self._directory}/terms: a term has two ids")
+        for name in self.names("labels/"):
+            self._lines(name)
+
+    def _rows(self, name: str) -> Rows:
+        """(F, 4): those of one file. UserError where it is no such table, or an id is that of no term."""
+        raw, path = self._mapped[name], self._directory / name
+        header = _HEADER.match(raw[:256].tobytes())
+        size = int.from_bytes(header[1], "little") + 10 if header else 0
+        if not header or header.end() != size or len(raw) != size + 32 * int(header[2]):
+            raise UserError(f"{path} is no file of facts: expected rows of four int64, as many as it says it has")
+        rows: Rows = raw[size:].view("<i8").reshape(-1, 4)
+        if len(rows):
+            least, most = rows.min(0), rows.max(0)
+            if least[:3].min() < 0 or least[3] < DEFAULT_GRAPH or most.max() >= self.num_terms:
+                wrong = int(most.max()) if most.max() >= self.num_terms else int(least.min())
+                raise UserError(f"{path}: a fact of the term {wrong}, where the terms are 0 ... {self.num_terms - 1}")
+        return rows
+
+    def _lines(self, name: str) -> list[str]:
+        try:
+            *lines, rest = self._mapped[name].tobytes().decode().split("\n")
+        except UnicodeDecodeError:
+            raise UserError(f"{self._directory / name} is no UTF-8") from None
+        if rest:
+            raise UserError(f"{self._directory / name} is cut short: its last line has no end")
+        return lines
+
+    def _when(self, name: str) -> tuple[int, bool]:
+        """In what order a generation's files count: it removed first, then added."""
+        found = _NAME.fullmatch(name)
+        if not found:
+            raise UserError(f"{self._directory}/manifest.json lists {name}: no file of a store is called so")
+        return int(found[2] or found[3]), found["sign"] == "+"
 
 
 @final
@@ -120,6 +182,8 @@ class FactsDraft:
         self._before = before
         self._known = before.terms()
         self._ids = {term: id for id, term in enumerate(self._known)}
+        if len(self._ids) < len(self._known):
+            before.check()  # which says so: a new term would get an id that another has
         self._rows = array("q")
         self._cleared: list[int] = []
         self._labelled: dict[str, None] | None = {}  # None: too many to list
@@ -164,16 +228,16 @@ class FactsDraft:
         kept: Rows = rows[rows[:, 3] != self._ids[graph]] if graph in self._ids else rows
         return kept
 
-    def write(self, directory: Path, number: int, *, remove: bool = False) -> Rows:
+    def write(self, draft: Draft, *, remove: bool = False) -> Rows:
         """Writes `facts/`, `terms/` and `labels/` and returns all rows of the new generation.
 
         What was noted is added, or with `remove` taken away; a fact that is there (or not there) already changes
         nothing.
         """
-        self._write_terms(directory / "terms", number)
-        self._write_labels(directory / "labels", number)
-        folder = directory / "facts"
-        folder.mkdir()
+        for part in PARTS:
+            (draft.path / part).mkdir()
+        self._write_terms(draft)
+        self._write_labels(draft)
         before = self._before.rows()
         cleared = np.isin(before[:, 3], self._cleared)
         left = before[~cleared]
@@ -186,40 +250,37 @@ class FactsDraft:
             taken, added = before[cleared], noted[~present]
             after = np.concatenate([left, added])
         changes = [(sign, rows) for sign, rows in (("-", taken), ("+", added)) if len(rows)]
-        files = self._before.fact_files
+        files = self._before.names("facts/")
         if len(files) + len(changes) > MERGE_ABOVE:
-            if len(after):  # an empty file cannot be mapped
-                np.save(folder / f"+{number}.npy", after)
-            return after
-        for path in files:
-            generations.carry(path, folder / path.name)
+            files, changes = [], [("+", after)] if len(after) else []
+        for name in files:
+            draft.carry(name)
         for sign, rows in changes:
-            np.save(folder / f"{sign}{number}.npy", rows)
+            np.save(draft.path / f"facts/{sign}{draft.number}.npy", rows)
         return after
 
-    def _write_terms(self, folder: Path, number: int) -> None:
-        folder.mkdir()
+    def _write_terms(self, draft: Draft) -> None:
         fresh = list(islice(self._ids, len(self._known), None))
         if len(self._ids) > MAX_TERMS:
             raise UserError(f"a store holds at most {MAX_TERMS} terms, and this one would hold {len(self._ids)}")
-        files = self._before.term_files
+        files = self._before.names("terms/")
         if len(files) + bool(fresh) > MERGE_ABOVE:
-            fresh = self._known + fresh
-        else:
-            for path in files:
-                generations.carry(path, folder / path.name)
+            files, fresh = [], self._known + fresh
+        for name in files:
+            draft.carry(name)
         if fresh:
             text = "\n".join(fresh) + "\n"
             if text.count("\n") != len(fresh):
                 raise UserError("a term with a line break in it cannot be stored")
-            (folder / f"{number}.txt").write_bytes(text.encode())
+            (draft.path / f"terms/{draft.number}.txt").write_bytes(text.encode())
 
-    def _write_labels(self, folder: Path, number: int) -> None:
-        folder.mkdir()
-        for path in self._before.label_files[1 - MERGE_ABOVE :]:
-            generations.carry(path, folder / path.name)
+    def _write_labels(self, draft: Draft) -> None:
+        for name in self._before.names("labels/")[1 - MERGE_ABOVE :]:
+            draft.carry(name)
         if self._labelled is not None:
-            (folder / f"{number}.txt").write_bytes("".join(f"{term}\n" for term in self._labelled).encode())
+            (draft.path / f"labels/{draft.number}.txt").write_bytes(
+                "".join(f"{term}\n" for term in self._labelled).encode()
+            )
 
 
 def counts(rows: Rows) -> dict[str, int]:
@@ -286,15 +347,10 @@ def _occurrence(group: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     return occurrence
 
 
-def _files(folder: Path) -> list[Path]:
-    """The folder's files, oldest generation first."""
-    return sorted(folder.iterdir(), key=_when)
+def _sign(name: str) -> str:
+    return name.removeprefix("facts/")[0]
 
 
-def _when(path: Path) -> tuple[int, bool]:
-    """In what order a generation's files count: it removed first, then added."""
-    return int(path.stem.lstrip("+-")), path.name.startswith("+")
-
-
-def _lines(file: npt.NDArray[np.uint8]) -> list[str]:
-    return file.tobytes().decode().split("\n")[:-1]
+def _mapped(path: Path) -> npt.NDArray[np.uint8]:
+    with failing_as(path):
+        return np.memmap(path, np.uint8, "r") if path.stat().st_size else np.empty(0, np.uint8)

@@ -11,6 +11,7 @@ import pyoxigraph as ox
 
 from kg import generations
 from kg.errors import UserError
+from kg.manifest import damage, manifest_sha256
 from kg.namespaces import KG, PREDICTIONS, RDF
 from kg.progress import SILENT, Progress
 from kg.store import draft, guard, interop, sandbox, sparql
@@ -76,7 +77,7 @@ class Store:
         self.generation = generations.number(directory) if directory else 0
         self.manifest: dict[str, Any] = draft.read_manifest(directory) if directory else draft.EMPTY
         self.database = _read_only(directory) if directory else ox.Store()
-        self._facts = Facts(directory)
+        self._facts = Facts(directory, self.manifest["files"])
 
     def close(self) -> None:
         """Lets the generation go and ends the query worker. The object is of no use afterwards."""
@@ -98,10 +99,27 @@ class Store:
         """prefix -> namespace, as the loaded files declared them."""
         return dict(self.manifest["prefixes"])
 
+    @property
+    def id(self) -> str | None:
+        """Its identity, whatever it is called and wherever it lies: made by the first write, kept by every later one,
+        and by every copy. None where nothing was written, or the last write was by kg 0.2 or older."""
+        found: str | None = self.manifest.get("id")
+        return found
+
     def verify(self) -> None:
-        """Reads every file of the generation. UserError naming the first whose bytes changed since it was written."""
+        """Reads every file of the generation, and compares what the manifest, the database and the arrays say.
+
+        UserError naming the first file whose bytes changed since it was written, or what does not agree.
+        """
         if self._reader:
-            generations.verify(self._reader.path)
+            self._verify("")
+            self._facts.check()
+            self._rows()
+            with sparql.damage_named(self._reader.path):
+                found = len(self.database)
+            if found != self.manifest["facts"]:
+                stated = f"the manifest says {self.manifest['facts']:,}"
+                raise UserError(f"{self._reader.path}: the database holds {found:,} facts, {stated}")
 
     # Writing: each of these publishes a new generation, and this object moves on to it.
 
@@ -157,7 +175,7 @@ class Store:
         quads = interop.from_rdflib(source, graph=graph)
         counted = draft.Counted(quads, progress)
         with generations.write(self.path) as new:
-            writing = StoreDraft(new.path, new.number, new.previous)
+            writing = StoreDraft(new)
             added = writing.insert(counted)
             writing.finish({prefix: str(namespace) for prefix, namespace in source.namespaces()})
         return {"read": counted.count, "added": added, "quarantined": 0}
@@ -179,7 +197,7 @@ class Store:
         """
         name = ox.NamedNode(graph)
         with generations.write(self.path) as new:
-            writing = StoreDraft(new.path, new.number, new.previous)
+            writing = StoreDraft(new)
             count = writing.clear(name)
             writing.insert(ox.Quad(fact.subject, fact.predicate, fact.object, name) for fact in quads)
             writing.finish(prefixes or {})
@@ -188,7 +206,7 @@ class Store:
 
     def _changed(self, change: Callable[[StoreDraft], int], *, removing: bool) -> int:
         with generations.write(self.path) as new:
-            writing = StoreDraft(new.path, new.number, new.previous)
+            writing = StoreDraft(new)
             count = change(writing)
             writing.finish({}, removing=removing)
         self._open()
@@ -234,7 +252,7 @@ class Store:
         counts["predictions"] = 0
         if self.database.contains_named_graph(_PREDICTIONS):
             inside = draft.held(self.database, _PREDICTIONS)
-            between = len(self._facts.rows()) - len(self.facts())
+            between = len(self._rows()) - len(self.facts())
             counts["facts"] -= inside
             counts["literals"] -= inside - between
             counts["predictions"] = draft.held(self.database, _PREDICTIONS, _REIFIES)
@@ -317,8 +335,8 @@ class Store:
 
         Those of the predictions graph are left out: a model that learnt from them would learn from its own errors.
         """
-        self._verify("facts/")
-        rows = self._facts.rows()
+        self._verify("facts/", "terms/")
+        rows = self._rows()
         if not self.database.contains_named_graph(_PREDICTIONS):
             return rows
         terms = self.terms()
@@ -326,6 +344,12 @@ class Store:
             return rows
         stated: Rows = rows[rows[:, 3] != terms.index(PREDICTIONS)]
         return stated
+
+    def _rows(self) -> Rows:
+        rows, wanted = self._facts.rows(), self.manifest["facts"] - self.manifest["literals"]
+        if len(rows) != wanted:
+            raise UserError(f"{self.path}: {len(rows):,} facts between entities, where the manifest says {wanted:,}")
+        return rows
 
     def terms(self) -> list[str]:
         """id -> term, for the ids of facts(): an IRI without brackets, or `_:label` for a blank node."""
@@ -338,7 +362,7 @@ class Store:
         files = {
             name: sha256 for name, sha256 in self.manifest["files"].items() if name.startswith(("facts/", "terms/"))
         }
-        return Mark(self.generation, generations.manifest_sha256(self.manifest), files)
+        return Mark(self.generation, manifest_sha256(self.manifest), files)
 
     def since(self, mark: Mark) -> Difference | None:
         """What changed since facts() and terms() were read; None where it can't be told: files have been merged since,
@@ -348,15 +372,17 @@ class Store:
             return None
         if self.generation <= mark.generation and self.mark.sha256 != mark.sha256:
             return None
-        for name in files.keys() - mark.files.keys():
-            self._verify(name)
+        self._verify(*(files.keys() - mark.files.keys()), *self._facts.labels_since(mark.generation))
         added, removed, terms = self._facts.since(mark.files)
         return Difference(added, removed, terms, self._facts.labelled_since(mark.generation, self.generation))
 
-    def _verify(self, part: str) -> None:
+    def _verify(self, *beginnings: str) -> None:
         # One flipped byte here would be another fact, in silence: 0.1 s a million facts to know.
         if self._reader and self._reader.path.exists():  # a generation that someone removed is still mapped
-            generations.verify(self._reader.path, under=part)
+            for name, digest in self.manifest["files"].items():
+                line = damage(self._reader.path, name, digest) if name.startswith(beginnings) else None
+                if line:
+                    raise UserError(f"{line} (kg verify {self.path} tells what else, and what to do)")
 
     def to_rdflib(self) -> "rdflib.Dataset":
         """This generation as an rdflib Dataset, through oxrdflib: not a copy, and read-only. Valid until close().
@@ -392,7 +418,5 @@ def _quad(fact: ox.Quad | ox.Triple) -> ox.Quad:
 
 
 def _read_only(directory: Path) -> ox.Store:
-    if not (directory / "rdf").is_dir():
-        raise UserError(f"{directory.parent} is no store: it holds no database (a trained model, perhaps?)")
     with sparql.damage_named(directory):
         return ox.Store.read_only(str(directory / "rdf"))
