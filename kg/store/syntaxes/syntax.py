@@ -85,8 +85,6 @@ class LineSyntax(Syntax):
         for block in blocks(path, cut=self.cut, overlong=too_long):
             try:
                 quads = facts(block)
-            except FileRefused:
-                raise
             except Refused:
                 quads = self._one_by_one(path, block, facts, how.quarantine)
             yield quads, b"_:" in block.data
