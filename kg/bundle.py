@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -146,11 +147,11 @@ def save(
             draft.carry(name)
         if not draft.previous:
             _save_dataset(folder, dataset)
-        save_file(_contiguous(weights), folder / "model.safetensors")
+        _save_tensors(_contiguous(weights), folder / "model.safetensors")
         (folder / "state").mkdir()
         tensors: dict[str, Tensor] = {}
         _write_json(folder / "state" / "state.json", _split(state, "", tensors))
-        save_file(_contiguous(tensors), folder / "state" / "tensors.safetensors")
+        _save_tensors(_contiguous(tensors), folder / "state" / "tensors.safetensors")
         _write_json(folder / "config.json", {"run": run})
         _save_calibration(folder, temperature, None)
         _write_json(folder / "metrics.json", metrics)
@@ -183,7 +184,7 @@ def _save_dataset(folder: Path, dataset: Dataset) -> None:
     names = {"entities": dataset.vocabulary.entities, "relations": dataset.vocabulary.relations}
     _write_json(folder / "vocabulary.json", names)
     _write_json(folder / "schema.json", dataset.schema.to_json())
-    save_file({name: dataset.part(name).contiguous() for name in PARTS}, folder / "dataset.safetensors")
+    _save_tensors({name: dataset.part(name).contiguous() for name in PARTS}, folder / "dataset.safetensors")
 
 
 def _provenance(dataset: Dataset) -> dict[str, Any]:
@@ -313,6 +314,15 @@ def _with_weights(declared: Scorer, file: Path, format: int, device: torch.devic
     except ValueError as error:
         raise _not_believed(file, error) from None
     return declared
+
+
+def _save_tensors(tensors: dict[str, Tensor], path: Path) -> None:
+    try:
+        save_file(tensors, path)
+    except SafetensorError as error:
+        if "I/O error" not in str(error):
+            raise
+        raise OSError(str(error)) from None  # of which it says no number
 
 
 def _contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -2,6 +2,7 @@
 
 import bz2
 import codecs
+import errno
 import fcntl
 import gzip
 import json
@@ -15,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from importlib.resources import files
 from importlib.resources.abc import Traversable
-from io import BufferedIOBase
+from io import BufferedIOBase, BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ COMPRESSIONS: dict[str, Callable[..., Any]] = {
     ".xz": lzma.open,
     ".zst": zstd.open,
 }
+_NO_ROOM = [os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)]
 _DAMAGED = (EOFError, OSError, zlib.error, lzma.LZMAError, zstd.ZstdError)
 
 
@@ -47,8 +49,9 @@ def shipped(name: str) -> Traversable:
 
 
 def reason(error: OSError) -> str:
-    """What the operating system said, without the path."""
-    return error.strerror or one_line(str(error))
+    """What the operating system said, without the path: of what others make of it (a database) that part."""
+    said = error.strerror or one_line(str(error))
+    return next((line for line in _NO_ROOM if line in said), said)
 
 
 def failed(path: Path, error: OSError) -> UserError:
@@ -67,6 +70,21 @@ def failing_as(path: Path, temporary: Path | None = None) -> Iterator[None]:
     except OSError as error:
         named = error.filename if isinstance(error.filename, str) else ""
         raise failed(path if named in ("", str(temporary)) else Path(named), error) from None
+
+
+@contextmanager
+def changing(root: Path, noun: str) -> Iterator[None]:
+    """Around the writing of a directory's next generation: OSErrors about it, or about no file by name, are UserErrors
+    about the directory."""
+    try:
+        yield
+    except BrokenPipeError:  # of a terminal that has gone
+        raise
+    except OSError as error:
+        if isinstance(error.filename, str) and not Path(error.filename).is_relative_to(root):
+            raise
+        kept = " and is as it was" if (root / "CURRENT").exists() else ""
+        raise UserError(f"{root}: the {noun} was not written{kept}: {reason(error)}") from None
 
 
 def suffix_of(path: Path) -> str:
@@ -215,6 +233,14 @@ def write_text(path: Path, text: str) -> None:
     """Write UTF-8 by way of `replacing`."""
     with replacing(path) as stream:
         stream.write(text.encode())
+
+
+def write_figure(path: Path, figure: Any) -> None:
+    """A figure of matplotlib, as the suffix says, by way of `replacing`."""
+    drawn = BytesIO()
+    figure.savefig(drawn, format=path.suffix.removeprefix("."), dpi=120)
+    with replacing(path) as stream:
+        stream.write(drawn.getvalue())
 
 
 def write_lines(path: Path, lines: Iterable[str]) -> int:

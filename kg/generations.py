@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import final
 
 from kg.errors import UserError
-from kg.files import is_unfinished, to_disk, write_lines
+from kg.files import changing, is_unfinished, to_disk, write_lines
 from kg.manifest import Draft, damages, read_manifest, size, strays
 from kg.progress import SILENT, Progress
 
@@ -90,7 +90,7 @@ def write(root: Path, *, noun: str = "store") -> Iterator[Draft]:
     `root` is something else than a directory of generations.
     """
     check_root(root, noun=noun)
-    with _locked(root, noun):
+    with changing(root, noun), _locked(root, noun):
         previous = current(root, noun=noun) if (root / "CURRENT").exists() else None
         if previous and not previous.is_dir():  # else the sweep would take all the others for outdated
             raise UserError(f"{previous}: CURRENT names this generation and it is not there{_advice(root)}")
@@ -194,7 +194,7 @@ def restore(root: Path, wanted: int | None = None, *, noun: str = "store", progr
     there = _numbered(root)
     if not there:
         raise UserError(f"{current(root, noun=noun)} is not there, and no other generation is")
-    with _locked(root, noun):
+    with changing(root, noun), _locked(root, noun):
         published = _published(root)
         source = root / str(wanted) if wanted is not None else newest_whole(root, progress=progress)
         if wanted is None and published and _damage(published, progress) is None:
@@ -298,7 +298,8 @@ def _lock(path: Path, noun: str) -> int:
             # A failed first write removes the lock file: then this is a lock on nothing.
             if path.exists() and os.path.samestat(path.stat(), os.fstat(descriptor)):
                 os.ftruncate(descriptor, 0)
-                os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+                with suppress(OSError):  # on a full disk nobody is told who the holder is
+                    os.pwrite(descriptor, str(os.getpid()).encode(), 0)
                 return descriptor
         except BlockingIOError:
             holder = os.pread(descriptor, 20, 0).decode()

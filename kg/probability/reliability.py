@@ -15,8 +15,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from kg.errors import UserError, extra
+from kg.errors import UserError, extra, visible
 from kg.evaluation.average_precision import average_precision
+from kg.files import write_figure
 from kg.graph.dataset import PARTS, Dataset
 from kg.models.scorer import Scorer
 from kg.probability.calibration import Calibration
@@ -211,7 +212,8 @@ def plot(found: Reliability, file: Path, title: str) -> None:
     axes.plot([low, high], [low, high], color="0.6", label="perfect")
     axes.plot(predicted, observed, "o-", label="a bin of candidates")
     axes.set(xscale="logit", yscale="logit", xlim=(low, high), ylim=(low, high), ylabel="observed share of facts")
-    axes.set_title(f"{title}\nBrier skill {_shown(found.brier.skill)}, ECE a fact {found.calibration_error.a_fact:.3f}")
+    figures = f"Brier skill {_shown(found.brier.skill)}, ECE a fact {found.calibration_error.a_fact:.3f}"
+    axes.set_title(f"{visible(title)}\n{figures}", parse_math=False)
     axes.legend()
     below.plot(predicted, candidates, "s-", color="C1", label="candidates")
     below.plot(predicted, facts, "o-", color="C0", label="facts")
@@ -221,7 +223,7 @@ def plot(found: Reliability, file: Path, title: str) -> None:
         each.grid(alpha=0.3)
         each.minorticks_off()
     below.tick_params(axis="x", labelrotation=45)
-    figure.savefig(file, dpi=120)
+    write_figure(file, figure)
 
 
 def _shown(value: float | None) -> str:

@@ -13,9 +13,9 @@ import torch
 
 from kg import bundle as bundles
 from kg.bundle import Bundle
-from kg.errors import UserError, check_at_least_one, extra
+from kg.errors import UserError, check_at_least_one, extra, visible
 from kg.evaluation.ranking import evaluate
-from kg.files import read_json, write_lines, write_text
+from kg.files import read_json, write_figure, write_lines, write_text
 from kg.graph.dataset import PARTS, Dataset
 from kg.interruption import interruptible
 from kg.probability.fitting import calibrate
@@ -288,10 +288,11 @@ def plot(results: Results, file: Path) -> None:
             style = ("-", "--", ":")[number // 10 % 3]  # there are ten colours
             axes.plot(seconds, mrr, style, color=f"C{number}", label=name if row is results.of(name)[0] else None)
             axes.plot(row["seconds"], row["test"]["mrr"], "o", color=f"C{number}")
-    axes.set(xlabel="seconds of training", ylabel="MRR: valid (lines), test (dots)", title=results.dataset["source"])
+    axes.set(xlabel="seconds of training", ylabel="MRR: valid (lines), test (dots)")
+    axes.set_title(visible(results.dataset["source"]), parse_math=False)
     axes.grid(alpha=0.3)
     axes.legend()
-    figure.savefig(file, dpi=120)
+    write_figure(file, figure)
 
 
 def plot_cost(results: Results, file: Path) -> None:
@@ -305,10 +306,11 @@ def plot_cost(results: Results, file: Path) -> None:
         measured = [[row["seconds"] for row in results.of(name)], [row["test"]["mrr"] for row in results.of(name)]]
         (seconds, mrr), (wide, high) = ([take(values) for values in measured] for take in (statistics.mean, _deviation))
         axes.errorbar(seconds, mrr, xerr=wide, yerr=high, fmt="os^"[number // 10 % 3], color=f"C{number}", label=name)
-    axes.set(xscale="log", xlabel="seconds of training", ylabel="MRR on test", title=results.dataset["source"])
+    axes.set(xscale="log", xlabel="seconds of training", ylabel="MRR on test")
+    axes.set_title(visible(results.dataset["source"]), parse_math=False)
     axes.grid(alpha=0.3)
     axes.legend()
-    figure.savefig(file, dpi=120)
+    write_figure(file, figure)
 
 
 def _deviation(values: list[float]) -> float:
