@@ -48,4 +48,4 @@ def test_a_gradient_has_nothing_to_move() -> None:
     assert scorer.factors(Queries(torch.tensor([0]), torch.tensor([0]), no_facts(3, 1)), torch.tensor([1])) == ()
     assert scorer.is_finite() and scorer.device.type == "cpu"
     with pytest.raises(UserError, match="Adam: optimizer got an empty parameter list"):
-        GradientDescent(partial(Adam, lr=0.1)).new_optimizer(scorer)
+        GradientDescent(partial(Adam, lr=0.1)).new_optimizer(list(scorer.parameters()))

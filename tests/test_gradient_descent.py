@@ -305,7 +305,7 @@ def same(left: dict[str, Tensor], right: dict[str, Tensor]) -> bool:
 
 def stored_and_read(fit: Descent, run: Run, dataset: Dataset, path: Path) -> Descent:
     """The fit as it comes back from a model folder: through JSON and safetensors."""
-    metrics = {"epochs": fit.epoch, "best_epoch": fit.best_epoch}
+    metrics = {"valid": None, "finished": False, "epochs": fit.epoch, "best_epoch": fit.best_epoch, "history": []}
     bundle.save(
         path,
         dataset=dataset,

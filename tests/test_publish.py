@@ -58,8 +58,12 @@ def store(tmp_path: Path) -> Iterator[Store]:
 def model(tmp_path: Path, store: Store) -> Path:
     dataset = dataset_from_store(store, valid=0, test=0)
     scorer = DistMult(dataset.num_entities, dataset.num_relations, dim=2)
-    run = {"seed": 0, "scorer": {"name": "distmult", "arguments": {"dim": 2}}, "algorithm": {"name": "counting"}}
-    metrics = {"epochs": 0, "best_epoch": 0}
+    run = {
+        "seed": 0,
+        "scorer": {"name": "distmult", "arguments": {"dim": 2}},
+        "algorithm": {"name": "counting", "arguments": {}},
+    }
+    metrics = {"valid": None, "finished": True, "epochs": 0, "best_epoch": 0, "history": []}
     path = tmp_path / "model"
     bundles.save(path, dataset=dataset, run=run, weights=scorer.state_dict(), state={}, metrics=metrics)
     return path

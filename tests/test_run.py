@@ -311,7 +311,7 @@ def test_new_scorers_are_drawn_from_the_seed_alone() -> None:
 
 @pytest.mark.parametrize("made", [partial(Adam, lr=0.5), partial(AdamW, weight_decay=0.1), partial(Adagrad, lr=0.1)])
 def test_the_optimizer_gets_its_arguments(made: "partial[torch.optim.Optimizer]", random_scorer: Scorer) -> None:
-    optimizer = GradientDescent(made).new_optimizer(random_scorer)
+    optimizer = GradientDescent(made).new_optimizer(list(random_scorer.parameters()))
     assert isinstance(optimizer, made.func)
     group = optimizer.param_groups[0]
     assert group["params"] == list(random_scorer.parameters())

@@ -298,7 +298,7 @@ def test_every_space_gives_runs(model: str, random_dataset: Dataset) -> None:
         assert run.to_json()["scorer"]["name"] == model
         run.new_scorer(50, 3)
         if isinstance(run.algorithm, GradientDescent):
-            run.algorithm.new_optimizer(torch.nn.Linear(1, 1))
+            run.algorithm.new_optimizer(list(torch.nn.Linear(1, 1).parameters()))
 
 
 def test_a_part_that_keeps_its_name_keeps_its_arguments(random_dataset: Dataset) -> None:

@@ -1,6 +1,7 @@
 """A TrainingAlgorithm says how a scorer is fitted, and its settings; its Trainer does it, epoch by epoch."""
 
 import inspect
+import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
@@ -12,7 +13,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from kg.errors import UserError, check_at_least_one
+from kg.errors import UserError, check_at_least_one, one_line
 from kg.evaluation.ranking import Ranking, evaluate
 from kg.graph.dataset import Dataset
 from kg.models.scorer import Scorer
@@ -202,10 +203,20 @@ class Trainer(ABC):
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.scorer.load_state_dict(state["scorer"])
-        self._best_weights = {name: value.to(self.device) for name, value in state["best_weights"].items()}
+        """Go on from what state_dict() gave. ValueError or KeyError where no training could have left it."""
+        best, own = state["best_weights"], state["scorer"]
+        for weights in [best, own] if best else [own]:  # both are answered with
+            self.scorer.check_fit(weights)
+            self.scorer.load_state_dict(weights)
+            self.scorer.check()
+        self._best_weights = {name: value.to(self.device) for name, value in best.items()}
         for name in _COUNTERS:
+            check_kind(
+                name, state[name], 0.0 if name == "best_mrr" and state[name] is not None else getattr(self, name)
+            )
             setattr(self, name, state[name])
+        if min(self.epoch, self.step, self.best_epoch, self._without_gain) < 0 or self.step > self.num_steps:
+            raise ValueError(f"expected at most {self.num_steps} steps of an epoch: got {self.step} of {self.epoch}")
 
     def _step_taken(self) -> None:
         self.step += 1
@@ -227,6 +238,29 @@ class Trainer(ABC):
         began, first = self._first_step
         steps = self.epoch * self.num_steps + self.step - first
         return steps * self.num_queries / self.num_steps / max(time.perf_counter() - began, 1e-9)
+
+
+def check_kind(name: str, value: Any, like: Any) -> None:
+    """ValueError unless a value, read from a file, is of the kind of the one that is there: tensors of the same shape
+    and dtype; lists of as many values of the same kinds, for tuples, too; dicts of the same keys; numbers at least as
+    exact, none of them NaN.
+    """
+    if isinstance(like, Tensor):
+        is_like = isinstance(value, Tensor) and (value.shape, value.dtype) == (like.shape, like.dtype)
+    elif isinstance(like, dict):
+        is_like = isinstance(value, dict) and value.keys() == like.keys()
+        for key in like if is_like else ():
+            check_kind(f"{name}.{key}", value[key], like[key])
+    elif isinstance(like, list | tuple):
+        is_like = isinstance(value, list | tuple) and len(value) == len(like)
+        for i, (each, other) in enumerate(zip(value, like, strict=True) if is_like else ()):
+            check_kind(f"{name}.{i}", each, other)
+    elif isinstance(like, float):
+        is_like = isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value)
+    else:
+        is_like = type(value) is type(like)
+    if not is_like:
+        raise ValueError(f"{name} must be like {one_line(str(like))[:80]}: got {one_line(str(value))[:80]}")
 
 
 _COUNTERS = ("epoch", "step", "best_mrr", "best_epoch", "_without_gain")

@@ -1,6 +1,6 @@
 """Gradient descent: its settings, and the training loop as something to iterate over."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,7 +17,7 @@ from kg.graph.dataset import Dataset
 from kg.graph.graph import Graph
 from kg.graph.known import KnownAnswers, spans
 from kg.models.scorer import Queries, Scorer
-from kg.training.algorithm import Epoch, Iterative, Trainer, check_arguments
+from kg.training.algorithm import Epoch, Iterative, Trainer, check_arguments, check_kind
 from kg.training.objectives import (
     AUXILIARIES,
     OBJECTIVES,
@@ -138,13 +138,13 @@ class GradientDescent(Iterative):
             raise UserError(f"{type(scorer).__name__} has no weights that gradient descent could train")
         return Descent(scorer, dataset, self, seed, device)
 
-    def new_optimizer(self, scorer: nn.Module) -> torch.optim.Optimizer:
-        """The optimizer over the scorer's parameters: fused, where the device has that kernel."""
-        on_cpu = all(parameter.is_cpu for parameter in scorer.parameters())
+    def new_optimizer(self, parameters: Sequence[nn.Parameter]) -> torch.optim.Optimizer:
+        """The optimizer over a scorer's parameters: fused, where the device has that kernel."""
+        on_cpu = all(parameter.is_cpu for parameter in parameters)
         fused = on_cpu or self.optimizer.func is not torch.optim.Adagrad
         try:
-            made: torch.optim.Optimizer = self.optimizer(scorer.parameters(), fused=fused)
-        except ValueError as error:
+            made: torch.optim.Optimizer = self.optimizer(parameters, fused=fused)
+        except (ValueError, TypeError) as error:
             raise UserError(f"{self.optimizer.func.__name__}: {error}") from error
         return made
 
@@ -178,7 +178,7 @@ class Descent(Trainer):
         device: torch.device | str = "cpu",
     ) -> None:
         super().__init__(scorer, algorithm, seed, device)
-        self.optimizer = algorithm.new_optimizer(scorer)
+        self.optimizer = algorithm.new_optimizer(list(scorer.parameters()))
         self._schedule: torch.optim.lr_scheduler.ReduceLROnPlateau | None = None
         if isinstance(algorithm.schedule, Plateau):
             self._schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(
@@ -310,10 +310,33 @@ class Descent(Trainer):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state)
-        self.optimizer.load_state_dict(state["optimizer"])
+        check_kind("losses", state["losses"], self._losses.cpu())
+        check_kind("schedule", state["schedule"], self._schedule and self._schedule.state_dict())
+        self._load_optimizer(state["optimizer"])
         if self._schedule:
             self._schedule.load_state_dict(state["schedule"])
         self._losses.copy_(state["losses"])
+
+    def _load_optimizer(self, state: dict[str, Any]) -> None:
+        """ValueError where its settings, or what it knows of a weight, are of another kind: PyTorch does not look."""
+        groups = []
+        own = self.optimizer.state_dict()["param_groups"]
+        for group, stored in zip(own, state["param_groups"], strict=True):
+            group["lr"] = float(group["lr"])
+            kept = {name: stored[name] for name in group if name in stored}  # versions of PyTorch add some
+            check_kind("optimizer", kept, {name: group[name] for name in kept})
+            groups.append(group | kept)
+        self.optimizer.load_state_dict({"state": state["state"], "param_groups": groups})
+        one = nn.Parameter(torch.zeros(1, device=self.device))
+        one.grad = torch.zeros_like(one)
+        tried = self.algorithm.new_optimizer([one])
+        tried.step()
+        for parameter, known in self.optimizer.state.items():
+            like = {
+                name: torch.zeros_like(parameter, dtype=value.dtype) if value.ndim else value
+                for name, value in tried.state[one].items()
+            }
+            check_kind("optimizer", known, like)
 
 
 @dataclass(frozen=True, eq=False)

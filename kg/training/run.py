@@ -6,7 +6,7 @@ from typing import Any, final
 
 import torch
 
-from kg.errors import UserError
+from kg.errors import UserError, one_line
 from kg.graph.dataset import Dataset
 from kg.models import described, from_description
 from kg.models.arguments import check_values
@@ -70,5 +70,5 @@ class Run:
         try:
             scorer, algorithm = stored["scorer"], stored["algorithm"]
             return cls(from_description(scorer), from_named(algorithm, ALGORITHMS), stored["seed"])
-        except (KeyError, TypeError) as error:
-            raise UserError(f"the stored run cannot be read by this version: {error}") from error
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise UserError(f"the stored run cannot be read by this version: {one_line(str(error))}") from error

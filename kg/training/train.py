@@ -11,7 +11,7 @@ from torch import Tensor
 
 from kg import bundle
 from kg.bundle import Bundle
-from kg.errors import UserError
+from kg.errors import UserError, one_line
 from kg.evaluation.temperature import fit_temperature
 from kg.graph.dataset import Dataset
 from kg.interruption import Interrupted, finishing, interruptible
@@ -74,14 +74,25 @@ def resume(
     keep_freed_memory()
     with threads_for(saved.dataset.num_entities * run.algorithm.batch_size):
         trainer = run.algorithm.trainer(saved.scorer.train(), saved.dataset, run.seed, device)
-        trainer.load_state_dict(saved.state)
+        _go_on(trainer, saved)
         here = bundle.environment()
-        changed = [f"{key} {saved.manifest[key]} -> {here[key]}" for key in here if saved.manifest[key] != here[key]]
+        changed = [
+            f"{key} {saved.manifest.get(key)} -> {here[key]}" for key in here if saved.manifest.get(key) != here[key]
+        ]
         if changed:
             progress.note(f"The continuation will differ in its last bits: {', '.join(changed)}")
         if trainer.finished and saved.metrics["finished"]:
             return Bundle.load(out, device)  # saved.scorer holds the last weights by now, not the best
         return _Training(run, trainer, saved.dataset, Path(out), saved.metrics["history"]).finish(progress)
+
+
+def _go_on(trainer: Trainer, saved: Bundle) -> None:
+    """Give the trainer the state that was saved. UserError where no training could have left it."""
+    try:
+        trainer.load_state_dict(saved.state)
+    except (KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
+        what = f"no {error}" if isinstance(error, KeyError) else one_line(str(error))
+        raise UserError(f"{saved.path}: its state/ holds what no training wrote: {what}") from None
 
 
 def _with_epochs(run: Run, epochs: int | None) -> Run:

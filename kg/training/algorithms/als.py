@@ -123,7 +123,7 @@ class Sweeps(Trainer):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state)
-        self._loss = state["loss"]
+        self._loss = float(state["loss"])
 
 
 @dataclass(frozen=True, eq=False)

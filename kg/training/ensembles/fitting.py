@@ -20,7 +20,7 @@ from kg.models.ensemble import Ensemble
 from kg.models.scorer import Queries, Scorer
 from kg.newton import minimised
 from kg.progress import SILENT, Progress
-from kg.training.algorithm import Epoch, Trainer, TrainingAlgorithm
+from kg.training.algorithm import Epoch, Trainer, TrainingAlgorithm, check_kind
 
 _BATCH = 128  # questions scored at once
 _ROWS = 1024  # questions whose rivals are held in float64 at once
@@ -269,4 +269,6 @@ class Gathering(Trainer, ABC):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state)
         self.step = 0
+        for name in ("ranks", "losses"):
+            check_kind(name, state[name], torch.zeros(len(self._order) if self.epoch else 0).double())
         self._ranks, self._losses = state["ranks"], state["losses"]
