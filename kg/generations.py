@@ -136,7 +136,7 @@ def check_root(root: Path, *, noun: str = "store") -> None:
 
 @dataclass(frozen=True)
 class Findings:
-    """What a check found: lines, one for each thing that is not as it was written.
+    """What a check found, a line each: what is not as it was written, and what lies there without being listed.
 
     generation: the published one, None where CURRENT names none. files, bytes: what its manifest lists, 0 where that
     cannot be read.
@@ -145,7 +145,8 @@ class Findings:
     generation: Path | None
     files: int
     bytes: int
-    lines: list[str]
+    damaged: list[str]
+    strays: list[str]
 
 
 def check(root: Path, *, noun: str = "store", progress: Progress = SILENT) -> Findings:
@@ -157,15 +158,15 @@ def check(root: Path, *, noun: str = "store", progress: Progress = SILENT) -> Fi
         with Reader(root, noun=noun) as reader:
             generation = reader.path
             files: dict[str, str] = read_manifest(generation)["files"]
-            lines = damages(generation, files, progress) + strays(generation, files)
+            damaged, others = damages(generation, files, progress), strays(generation, files)
     except UserError as error:
         if not _numbered(root):
             raise
-        return Findings(_published(root), 0, 0, [str(error)])
+        return Findings(_published(root), 0, 0, [str(error)], [])
     later = [each for each in _numbered(root) if number(each) > number(generation)]
     said = "is newer than what CURRENT names: a write was killed at its end, or CURRENT is damaged"
-    lines += [f"{each} {said}" for each in later]
-    return Findings(generation, len(files), sum(size(generation / name) for name in files), lines)
+    others += [f"{each} {said}" for each in later]
+    return Findings(generation, len(files), sum(size(generation / name) for name in files), damaged, others)
 
 
 @dataclass(frozen=True)

@@ -240,22 +240,22 @@ def test_a_CURRENT_that_names_nothing_costs_no_generation(tmp_path: Path) -> Non
 
 def test_what_a_check_finds(tmp_path: Path) -> None:
     root = two(tmp_path / "a")
-    assert generations.check(root) == generations.Findings(root / "2", 1, 3, [])
+    assert generations.check(root) == generations.Findings(root / "2", 1, 3, [], [])
     (root / "2" / "stray").touch()
     damage(root / "2")
     (root / "3").mkdir()
     found = generations.check(root)
     assert (found.generation, found.files) == (root / "2", 1)
-    assert [line.split(":")[0] for line in found.lines] == [
-        f"{root}/2/deep/text is damaged",
+    assert [line.split(":")[0] for line in found.damaged] == [f"{root}/2/deep/text is damaged"]
+    assert [line.split(":")[0] for line in found.strays] == [
         f"{root}/2/stray is a stray",
         f"{root}/3 is newer than what CURRENT names",
     ]
     (root / "2" / "manifest.json").write_text("{}")
-    assert generations.check(root).lines == [f"{root}/2/manifest.json is no manifest: it lists no files"]
+    assert generations.check(root).damaged == [f"{root}/2/manifest.json is no manifest: it lists no files"]
     (root / "CURRENT").write_text("x")
     found = generations.check(root)
-    assert found.generation is None and "CURRENT should hold a number" in found.lines[0]
+    assert found.generation is None and "CURRENT should hold a number" in found.damaged[0]
     with pytest.raises(UserError, match="there is no such directory"):
         generations.check(tmp_path / "none")
 

@@ -1,14 +1,18 @@
 """The store: what goes in comes out, from the database and from the arrays alike, and it is whole or as it was."""
 
 import gzip
+import io
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from damage import replaced
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyoxigraph import BlankNode, DefaultGraph, Literal, NamedNode, Quad, Triple
@@ -16,7 +20,7 @@ from seen import Seen
 
 from kg import generations
 from kg.errors import UserError
-from kg.manifest import Draft
+from kg.manifest import Draft, write_manifest
 from kg.namespaces import KG, PREDICTIONS
 from kg.store import draft, facts
 from kg.store.facts import Facts, FactsDraft
@@ -539,3 +543,168 @@ def test_a_dump_of_one_graph(store: Store, turtle: Path, tmp_path: Path, name: s
         store.dump(tmp_path / name)
     with pytest.raises(UserError, match="has no graph"):
         store.dump(tmp_path / name, graph="ex:nobody")
+
+
+# ---- damage
+
+
+def flip(path: Path, place: int) -> None:
+    """One bit of a file that generations share."""
+    with path.open("r+b") as file:
+        file.seek(place, 2 if place < 0 else 0)
+        (byte,) = file.read(1)
+        file.seek(-1, 1)
+        file.write(bytes([byte ^ 1]))
+
+
+@pytest.mark.parametrize("number", [2, facts.MERGE_ABOVE])
+@pytest.mark.parametrize(
+    ("name", "place"), [("terms/1.txt", 20), ("facts/+1.npy", -32), ("rdf", 5), ("labels/1.txt", 0)]
+)
+def test_a_write_launders_no_damage(tmp_path: Path, name: str, place: int, number: int, monkeypatch: Any) -> None:
+    """A merge copies what is damaged, and gave it a sha256 of its own."""
+    monkeypatch.setattr(facts, "MERGE_ABOVE", 2 if number == 2 else facts.MERGE_ABOVE)
+    with Store(tmp_path / "a.kg", create=True) as store:
+        label = Quad(ex("s0"), NamedNode("http://www.w3.org/2000/01/rdf-schema#label"), Literal("S"))
+        store.add([fact("s0", "p", "o0"), label])
+        store.add([fact("s1", "p", "o1")])
+        place_ = store.path / "2"
+        flip(next((place_ / "rdf").glob("MANIFEST*")) if name == "rdf" else place_ / name, place)
+        with pytest.raises(
+            UserError, match=r"is damaged: its sha256 is not the one in the manifest; nothing was written"
+        ):
+            store.add([fact("s0", "p", "new")])
+        assert listing(store) == {"CURRENT", "LOCK", "1", "2"}
+        with pytest.raises(UserError, match="is damaged"):
+            store.verify()
+
+
+def test_a_load_launders_no_damage(store: Store, turtle: Path) -> None:
+    store.load(turtle)
+    flip(store.path / "1" / "terms" / "1.txt", 3)
+    with pytest.raises(UserError, match=r"1/terms/1\.txt is damaged: .*; nothing was written \(kg verify"):
+        store.load(turtle)
+    assert listing(store) == {"CURRENT", "LOCK", "1"}
+
+
+@pytest.mark.parametrize(
+    "name", ["facts/+99.npy", "facts/.DS_Store", "facts/x.npy", "terms/99.txt", "terms/.DS_Store", "labels/x.txt"]
+)
+def test_a_stray_is_not_read(store: Store, name: str) -> None:
+    store.add(THREE)
+    before = store.facts().tolist(), store.terms()
+    stray = store.path / "1" / name
+    np.save(stray, np.array([[0, 1, 0, -1]])) if name == "facts/+99.npy" else stray.write_text("http://e/stray\n")
+    with Store(store.path) as again:
+        assert (again.facts().tolist(), again.terms()) == before
+        again.add([fact("ann", "knows", "cid")])
+        again.verify()
+        assert not (store.path / "2" / name).exists()
+
+
+THREE = [fact("ann", "knows", "bob"), fact("bob", "knows", "cid"), fact("cid", "knows", "ann")]
+
+
+def table(rows: Any, dtype: Any = np.int64, **options: Any) -> bytes:
+    file = io.BytesIO()
+    np.save(file, np.array(rows, dtype), **options)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("facts/+1.npy", b"", "no file of facts"),
+        ("facts/+1.npy", table([[0, 1, 2, -1]])[:-1], "no file of facts"),
+        ("facts/+1.npy", table([[0, 1, 2, -1]]) + b"\0", "no file of facts"),
+        ("facts/+1.npy", table([[0, 1, 2, -1]])[:60], "no file of facts"),
+        ("facts/+1.npy", table([[0, 1, 2, -1]], np.float64), "no file of facts"),
+        ("facts/+1.npy", table([[0, 1, 2, -1]], np.int32), "no file of facts"),
+        ("facts/+1.npy", table([[0, 1, 2]]), "no file of facts"),
+        ("facts/+1.npy", table([0, 1, 2, -1]), "no file of facts"),
+        ("facts/+1.npy", table([[{}]], object, allow_pickle=True), "no file of facts"),
+        ("facts/+1.npy", table([[0, 1, 4, -1]] * 3), r"a fact of the term 4, where the terms are 0 \.\.\. 3"),
+        ("facts/+1.npy", table([[0, 1, 2, 4]] * 3), "a fact of the term 4"),
+        ("facts/+1.npy", table([[0, -1, 2, -1]] * 3), "a fact of the term -1"),
+        ("facts/+1.npy", table([[0, 1, 2, -2]] * 3), "a fact of the term -2"),
+        ("facts/+1.npy", table([[0, 1, 2**62, -1]] * 3), "a fact of the term 4611686018427387904"),
+        ("facts/+1.npy", table([[0, 1, 2, -1]]), "1 facts between entities, 3 in the manifest"),
+        ("terms/1.txt", b"", "a fact of the term 3"),
+        ("terms/1.txt", b"a\nb\n\xff\nd\n", r"terms/1\.txt is no UTF-8"),
+        ("terms/1.txt", b"a\nb\nc\nd", r"a fact of the term 3"),
+        ("terms/1.txt", b"a\nb\nc\nd\ne", r"terms/1\.txt is cut short: its last line has no end"),
+        ("terms/1.txt", b"a\nb\nc\na\n", "a term has two ids"),
+        ("labels/1.txt", b"\xff\n", r"labels/1\.txt is no UTF-8"),
+    ],
+)
+def test_what_is_no_array_or_text_is_one_line(store: Store, name: str, content: bytes, message: str) -> None:
+    """Checksums are right: someone else wrote it."""
+    store.add(THREE)
+    replaced(store.path, name, content)
+    with Store(store.path) as again:
+        with pytest.raises(UserError, match=message):
+            again.verify()
+        if not name.startswith("labels/"):
+            with pytest.raises(UserError, match=message if "manifest" not in message else "."):
+                (again.facts(), again.terms(), again.add([fact("a", "b", "c")]))
+
+
+@pytest.mark.parametrize("name", ["facts/x.npy", "facts/+1.txt", "terms/+1.txt", "terms/1.npy", "labels/.DS_Store"])
+def test_a_name_that_no_file_of_a_store_has(store: Store, name: str) -> None:
+    store.add(THREE)
+    (store.path / "1" / name).touch()
+    replaced(store.path, name, b"")
+    with pytest.raises(UserError, match=rf"manifest\.json lists {re.escape(name)}: no file of a store is called so"):
+        Store(store.path)
+
+
+@pytest.mark.parametrize("name", ["facts/+1.npy", "terms/1.txt", "labels/1.txt"])
+def test_a_file_that_is_gone(store: Store, name: str) -> None:
+    store.add(THREE)
+    (store.path / "1" / name).unlink()
+    with pytest.raises(UserError, match=rf"1/{re.escape(name)}: No such file"):
+        Store(store.path)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"facts": "x"}, {"literals": -1}, {"prefixes": []}, {"prefixes": {"a": 3}}, {"id": 3}, {"entities": True}],
+)
+def test_a_manifest_that_is_not_that_of_a_store(store: Store, values: dict[str, Any]) -> None:
+    store.add(THREE)
+    (store.path / "1" / "manifest.json").unlink()
+    contents = {key: value for key, value in {**store.manifest, **values}.items() if key != "files"}
+    write_manifest(store.path / "1", contents)
+    with pytest.raises(UserError, match=r"1/manifest\.json is not that of a store"):
+        Store(store.path)
+
+
+def test_damaged_labels_are_not_believed(store: Store) -> None:
+    """They say which labels a reader that follows has to read again."""
+    label = NamedNode("http://www.w3.org/2000/01/rdf-schema#label")
+    store.add([Quad(ex("a"), label, Literal("A"))])
+    mark = store.mark
+    store.add([Quad(ex("b"), label, Literal("B"))])
+    since = store.since(mark)
+    assert since is not None and since.labelled == {f"{EX}b"}
+    flip(store.path / "2" / "labels" / "2.txt", -2)
+    with pytest.raises(UserError, match=r"labels/2\.txt is damaged"):
+        store.since(mark)
+
+
+# ---- identity
+
+
+def test_a_store_keeps_its_identity(store: Store, turtle: Path, tmp_path: Path) -> None:
+    assert store.id is None
+    store.load(turtle)
+    first = store.id
+    assert first and len(first) == 32
+    store.add([fact("a", "p", "b")])
+    shutil.copytree(store.path, tmp_path / "copy.kg")
+    generations.restore(store.path, 1)
+    with Store(store.path) as restored, Store(tmp_path / "copy.kg") as copy:
+        assert restored.generation == 3 and restored.id == copy.id == store.id == first
+    with Store(tmp_path / "other.kg", create=True) as other:
+        other.load(turtle)
+        assert other.id != first

@@ -28,6 +28,7 @@ from kg.cli import (  # noqa: F401  each registers its commands
     store,
     train,
     tune,
+    verify,
 )
 from kg.cli.command import Group, add_commands, with_option
 from kg.cli.console import error, say

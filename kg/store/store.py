@@ -107,19 +107,23 @@ class Store:
         return found
 
     def verify(self) -> None:
-        """Reads every file of the generation, and compares what the manifest, the database and the arrays say.
+        """Reads every file of the generation. UserError naming the first whose bytes changed since it was written, or
+        what does not agree: see `check`."""
+        self._verify("")
+        self.check()
 
-        UserError naming the first file whose bytes changed since it was written, or what does not agree.
+    def check(self) -> None:
+        """Compares what the manifest, the database and the arrays say, which no checksum sees. O(facts).
+
+        UserError naming what is no array of facts, no text, an id of no term, a term of two ids, or another count.
         """
         if self._reader:
-            self._verify("")
             self._facts.check()
             self._rows()
             with sparql.damage_named(self._reader.path):
-                found = len(self.database)
-            if found != self.manifest["facts"]:
-                stated = f"the manifest says {self.manifest['facts']:,}"
-                raise UserError(f"{self._reader.path}: the database holds {found:,} facts, {stated}")
+                found, wanted = len(self.database), self.manifest["facts"]
+            if found != wanted:
+                raise UserError(f"{self._reader.path}: {found:,} facts in the database, {wanted:,} in the manifest")
 
     # Writing: each of these publishes a new generation, and this object moves on to it.
 
@@ -348,7 +352,8 @@ class Store:
     def _rows(self) -> Rows:
         rows, wanted = self._facts.rows(), self.manifest["facts"] - self.manifest["literals"]
         if len(rows) != wanted:
-            raise UserError(f"{self.path}: {len(rows):,} facts between entities, where the manifest says {wanted:,}")
+            place = f"{self.path}/{self.generation}"
+            raise UserError(f"{place}: {len(rows):,} facts between entities, {wanted:,} in the manifest")
         return rows
 
     def terms(self) -> list[str]:
