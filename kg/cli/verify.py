@@ -19,8 +19,8 @@ Either = Annotated[Path, argument("STORE_OR_MODEL", "The folder of a store, or o
 def verify(path: Either, json_: Json = False) -> None:
     """Name what is damaged in a store or model.
 
-    Every file is compared with the checksum it was written with; then facts, terms and counts with each other, and a model's
-    arrays with what it declares. Exit 1 where anything is wrong, or a file lies there that does not belong to it.
+    Every file is compared with the checksum it was written with; then facts, terms and counts with each other, and a
+    model's arrays with what it declares. Exit 1 where anything is wrong, or a file lies there that does not belong.
     """
     from kg import generations
 
@@ -79,8 +79,8 @@ def restore(
 ) -> None:
     """Publish an older state of a store or model once more.
 
-    Under the next number, after every file was compared with its checksum. It works, too, where the file CURRENT or the newest manifest
-    is damaged or lost. The two newest states are kept, that which is replaced among them, until the next writes.
+    Under the next number, after every file was compared with its checksum. It works, too, where the file CURRENT or the
+    newest manifest is damaged or lost. The two newest states are kept until the next writes, the replaced one, too.
     """
     from kg import generations
 
