@@ -1,9 +1,12 @@
 """What a process takes for itself while it trains or calibrates: memory, and threads."""
 
 import ctypes
+import os
+import resource
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 
@@ -25,6 +28,20 @@ def keep_freed_memory() -> None:
     mallopt(_MMAP_MAX, 0)
     mallopt(_TRIM_THRESHOLD, 2**31 - 1)
     mallopt(_TOP_PAD, 64 << 20)
+
+
+def memory_bytes(device: torch.device | str = "cpu") -> int:
+    """What a device has in all; on the CPU no more than this process may take (RLIMIT_AS, and a container's limit)."""
+    if torch.device(device).type == "cuda":
+        return int(torch.cuda.get_device_properties(device).total_memory)
+    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    allowed, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if allowed != resource.RLIM_INFINITY:
+        limits.append(allowed)
+    of_container = Path("/sys/fs/cgroup/memory.max")
+    if of_container.exists() and (text := of_container.read_text().strip()).isdecimal():
+        limits.append(int(text))
+    return min(limits)
 
 
 @contextmanager

@@ -15,14 +15,17 @@ from torch.optim import SGD, Adagrad, Adam, AdamW
 from kg.attention.performer import Performer
 from kg.attention.softmax import Softmax
 from kg.errors import UserError
+from kg.graph.dataset import Dataset
 from kg.models import ATTENTIONS, SCORERS, scorer_class
 from kg.models.complex import ComplEx
 from kg.models.distmult import DistMult
 from kg.models.gated import Gated
 from kg.models.neighbourhood import NeighbourhoodTransformer
+from kg.models.ntn import NTN
 from kg.models.rescal import RESCAL
 from kg.models.scorer import EmbeddingScorer, Scorer
 from kg.models.transe import TransE
+from kg.resources import memory_bytes
 from kg.training.gradient_descent import GradientDescent, Plateau, WarmUp
 from kg.training.objectives import KvsAll, MaskedEntity, NegativeSampling, OneVsAll, RelationPrediction
 from kg.training.regularizers import F2, L1, N3, Regularizer
@@ -316,3 +319,31 @@ def test_the_optimizer_gets_its_arguments(made: "partial[torch.optim.Optimizer]"
     group = optimizer.param_groups[0]
     assert group["params"] == list(random_scorer.parameters())
     assert {name: group[name] for name in made.keywords} == made.keywords
+
+
+@pytest.mark.parametrize(
+    ("made", "algorithm", "line"),
+    [
+        (
+            partial(ComplEx, dim=10**8),
+            GradientDescent(partial(Adam, lr=0.1)),
+            r"dim 100000000: .* 179 GB: there are 24 GB",
+        ),
+        (partial(ComplEx, dim=10**8), GradientDescent(partial(Adagrad, lr=0.1)), "134 GB: there are 24 GB"),
+        (partial(RESCAL, dim=2**31 - 1), GradientDescent(partial(Adam)), "larger than any memory"),
+        (partial(NTN, dim=10**6, slices=2), GradientDescent(partial(Adam)), "TB: there are 24 GB"),
+    ],
+)
+def test_what_is_larger_than_the_memory_is_not_begun(
+    random_dataset: Dataset, monkeypatch: pytest.MonkeyPatch, made: "partial[Any]", algorithm: Any, line: str
+) -> None:
+    monkeypatch.setattr("kg.training.run.memory_bytes", lambda device: 24 * 10**9)
+    monkeypatch.setattr(Run, "new_scorer", lambda *_: pytest.fail("made"))
+    with pytest.raises(UserError, match=line):
+        Run(made, algorithm).trainer(random_dataset)
+
+
+def test_a_limit_of_the_process_is_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert 2**20 < memory_bytes() < 2**50
+    monkeypatch.setattr("resource.getrlimit", lambda _: (5000, 5000))
+    assert memory_bytes() == 5000

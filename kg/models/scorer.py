@@ -56,6 +56,8 @@ class Scorer(nn.Module, ABC):
 
     reads_graph: whether scores depend on the edges of `queries.graph`. Training must then hide the answers.
     ragged: the buffers that are as long as they are; all other arrays have the shapes that the arguments give them.
+
+    It is made on the meta device, too, to see what it would hold: what makes it reads no number of a tensor.
     """
 
     reads_graph: ClassVar[bool] = False

@@ -67,6 +67,11 @@ class TrainingAlgorithm(ABC):
         return 512
 
     @property
+    def numbers_a_weight(self) -> int:
+        """What training holds at least for each weight that it changes, the weight itself included."""
+        return 1
+
+    @property
     def is_calibrated(self) -> bool:
         """Whether softmax(scores) of what it fits is the probability: no temperature need be fitted."""
         return False

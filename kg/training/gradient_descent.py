@@ -34,6 +34,11 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adamw": torch.optim.AdamW,
     "adagrad": torch.optim.Adagrad,
 }
+_KEPT_A_WEIGHT: dict[Any, int] = {
+    torch.optim.Adam: 2,
+    torch.optim.AdamW: 2,
+    torch.optim.Adagrad: 1,
+}  # numbers, by each optimizer
 _CHECK_EVERY = 50  # steps between looks at the loss on a GPU, where each look waits for the device
 
 
@@ -109,6 +114,10 @@ class GradientDescent(Iterative):
     @property
     def has_planned_steps(self) -> bool:
         return isinstance(self.schedule, WarmUp)
+
+    @property
+    def numbers_a_weight(self) -> int:
+        return 2 + _KEPT_A_WEIGHT.get(self.optimizer.func, 0)  # its gradient
 
     @property
     def is_calibrated(self) -> bool:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from typing import Any, final
 
 import torch
@@ -11,6 +12,7 @@ from kg.graph.dataset import Dataset
 from kg.models import described, from_description
 from kg.models.arguments import check_values
 from kg.models.scorer import Scorer
+from kg.resources import memory_bytes
 from kg.training.algorithm import Trainer, TrainingAlgorithm, check_arguments, from_named, named
 
 ALGORITHMS: dict[str, str] = {
@@ -52,10 +54,32 @@ class Run:
             return made
 
     def trainer(self, dataset: Dataset, device: torch.device | str = "cpu") -> Trainer:
-        """A new training of a new scorer."""
+        """A new training of a new scorer. UserError where that is larger than the memory of this machine or device."""
+        self._check_memory(dataset.num_entities, dataset.num_relations, device)
         scorer = self.new_scorer(dataset.num_entities, dataset.num_relations)
         self.algorithm.start(scorer, dataset)
         return self.algorithm.trainer(scorer, dataset, self.seed, device)
+
+    def _check_memory(self, num_entities: int, num_relations: int, device: torch.device | str) -> None:
+        """Asked of the scorer on the meta device, where it takes nothing."""
+        dim = self.scorer.keywords.get("dim")
+        what, setting = ("the model", None) if dim is None else (f"dim {dim}: the model", "dim")
+        try:
+            with torch.device("meta"):
+                declared: Scorer = self.scorer(num_entities, num_relations)
+        except RuntimeError as error:
+            if "overflow" not in str(error).lower():
+                raise
+            raise UserError(f"{what} would be larger than any memory", setting) from None
+        numbers = self.algorithm.numbers_a_weight
+        needed = sum(
+            array.numel() * array.element_size() * (numbers if array.requires_grad else 1)
+            for array in chain(declared.parameters(), declared.buffers())
+        )
+        there = memory_bytes(device)
+        if needed > there:
+            with_what = ", with its gradients and what the optimizer keeps," if numbers > 1 else ""
+            raise UserError(f"{what} would take{with_what} {_size(needed)}: there are {_size(there)}", setting)
 
     def to_json(self) -> dict[str, Any]:
         """Names and arguments. UserError where a part has no name: it stands neither in SCORERS, ATTENTIONS or
@@ -72,3 +96,12 @@ class Run:
             return cls(from_description(scorer), from_named(algorithm, ALGORITHMS), stored["seed"])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise UserError(f"the stored run cannot be read by this version: {one_line(str(error))}") from error
+
+
+def _size(num_bytes: float) -> str:
+    """5.6 TB."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if num_bytes < 1000:
+            return f"{num_bytes:.3g} {unit}"
+        num_bytes /= 1000
+    return f"{num_bytes:,.1f} TB"

@@ -52,6 +52,10 @@ class Additive(TrainingAlgorithm):
     def batch_size(self) -> int:
         return self.descent.batch_size
 
+    @property
+    def numbers_a_weight(self) -> int:
+        return self.descent.numbers_a_weight
+
     def with_epochs(self, epochs: int) -> "Additive":
         return replace(self, descent=replace(self.descent, epochs=epochs))
 
