@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import platform
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -114,6 +115,22 @@ class Bundle:
         except RuntimeError as error:
             raise UserError(f"{declared}: {' '.join(str(error).split())}") from error
 
+    def store(self) -> Path:
+        """Where the store lies that it was trained on: as it lay from the model's folder then, if the store that is
+        there has the identity that was recorded. No other path is followed: a copied model does not reach into a store
+        that it has left behind. UserError where there is none such."""
+        recorded = self.manifest.get("store")
+        if recorded is None:
+            raise UserError(f"{self.path} was not trained on a store that has an identity")
+        found = Path(os.path.normpath((self.path / recorded["path"]).absolute()))
+        try:
+            identity = read_manifest(generations.current(found)).get("id")
+        except UserError as error:
+            raise UserError(f"what {self.path} was trained on is not where it was: {error}") from None
+        if identity != recorded["id"]:
+            raise UserError(f"{found} is not the store that {self.path} was trained on")
+        return found
+
     @property
     def sha256(self) -> str:
         """Of its manifest, which lists the sha256 of every file: the same for two copies of a model only."""
@@ -156,7 +173,8 @@ def save(
         _save_calibration(folder, temperature, None)
         _write_json(folder / "metrics.json", metrics)
         (folder / "README.md").write_text(_card(dataset, run, metrics), encoding="utf-8")
-        draft.finish({**_provenance(dataset), "seed": run["seed"]})
+        store = draft.before["store"] if "store" in draft.before else _store_of(dataset, Path(path))
+        draft.finish({**_provenance(dataset), "store": store, "seed": run["seed"]})
 
 
 def save_calibration(bundle: Bundle, calibration: dict[str, Any]) -> None:
@@ -197,6 +215,14 @@ def _provenance(dataset: Dataset) -> dict[str, Any]:
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
         **environment(),
     }
+
+
+def _store_of(dataset: Dataset, root: Path) -> dict[str, str] | None:
+    """The store that a dataset was read from, by its identity and by where it lies from the model's folder. None: it
+    was read from no store, or from one that has no identity."""
+    if dataset.store_id is None:
+        return None
+    return {"id": dataset.store_id, "path": os.path.relpath(dataset.source, root.resolve())}
 
 
 def environment() -> dict[str, Any]:
@@ -250,6 +276,8 @@ def _dataset(folder: Path, manifest: dict[str, Any]) -> Dataset:
         if not isinstance(source, str) or not isinstance(generation, int | None):
             raise ValueError(f"expected a path and the number of a generation: got {source!r} and {generation!r}")
         of_graphs = None if graphs is None else tuple(_texts(graphs))
+        store = manifest.get("store")
+        store_id = None if store is None else _texts([store["id"], store["path"]])[0]
     file = folder / "dataset.safetensors"
     parts = _tensors(file)
     try:
@@ -259,7 +287,7 @@ def _dataset(folder: Path, manifest: dict[str, Any]) -> Dataset:
         raise _not_believed(file, error) from None
     train, valid, test = (parts[name] for name in PARTS)
     restrictions = manifest.get("restrictions") is True
-    return Dataset(train, valid, test, vocabulary, schema, source, generation, of_graphs, restrictions)
+    return Dataset(train, valid, test, vocabulary, schema, source, generation, of_graphs, restrictions, store_id)
 
 
 def _texts(value: Any) -> list[str]:

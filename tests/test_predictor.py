@@ -123,6 +123,8 @@ def test_a_store_of_other_relations(store: Path, tmp_path: Path) -> None:
 
 def test_a_store_that_does_not_open_any_more(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bundle = predictor(store).bundle
+    with Store(store) as opened:
+        bundle = replace(bundle, manifest={"store": {"id": opened.id, "path": "."}})  # its path is the store's here
     monkeypatch.setattr(Bundle, "load", lambda path, device: bundle)
     assert Predictor.load("m").knowledge.facts_from.startswith("the store ")
     (store / "1" / "manifest.json").write_text("{}")

@@ -1,6 +1,7 @@
 """Predictions in the store: in their own graph, replaced whole, taken out whole, and never learnt from."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -224,6 +225,67 @@ def test_a_file_is_published(tmp_path: Path, store: Store, model: Path, suffix: 
     gone = run("retract", store.path)
     assert (gone["candidates"], gone["replaced"], gone["generation"]) == (0, 3, 3)
     assert run("info", store.path)["predictions"] == 0
+
+
+# Which store
+
+
+def moved(tmp_path: Path, *names: str) -> Path:
+    """A folder elsewhere with copies of these."""
+    for name in names:
+        shutil.copytree(tmp_path / name, tmp_path / "deeper" / "there" / name)
+    return tmp_path / "deeper" / "there"
+
+
+def publishing(tmp_path: Path, model: Path) -> list[str | int | Path]:
+    write_candidates(FOUND, tmp_path / "found.jsonl", replace(ORIGIN, model_sha256=Bundle.load(model).sha256))
+    return ["publish", model, tmp_path / "found.jsonl"]
+
+
+def saved_again(path: Path, loaded: Bundle, **changes: Any) -> None:
+    weights = loaded.scorer.state_dict()
+    dataset = replace(loaded.dataset, **changes)
+    bundles.save(path, dataset=dataset, run=loaded.run, weights=weights, state={}, metrics=loaded.metrics)
+
+
+def test_a_copied_model_does_not_write_into_the_store_it_left(tmp_path: Path, store: Store, model: Path) -> None:
+    copy = moved(tmp_path, "model") / "model"
+    said = refused(*publishing(tmp_path, copy))
+    assert said.startswith("error: --store must be named: what ") and "is not where it was" in said
+    with Store(copy.parent / "graph.kg", create=True) as other:  # another lies where it should
+        other.load(tmp_path / "graph.trig")
+    assert f"{copy.parent}/graph.kg is not the store that" in refused(*publishing(tmp_path, copy))
+    assert "own copy" in Predictor.load(copy).knowledge.facts_from  # nor does it read there
+    with Store(store.path) as now, Store(copy.parent / "graph.kg") as other:
+        assert (now.generation, other.generation) == (1, 1)
+    assert run(*publishing(tmp_path, copy), "--store", store.path)["store"] == str(store.path)
+
+
+def test_copied_together_they_find_each_other(tmp_path: Path, store: Store, model: Path) -> None:
+    there = moved(tmp_path, "model", "graph.kg")
+    assert run(*publishing(tmp_path, there / "model"))["store"] == str(there / "graph.kg")
+    assert Predictor.load(there / "model").knowledge.facts_from.startswith("the store ")
+    saved_again(there / "model", Bundle.load(there / "model"))  # as a resume does
+    assert Bundle.load(there / "model").store() == there / "graph.kg"
+    with Store(store.path) as now:
+        assert now.generation == 1
+
+
+def test_at_a_terminal_it_is_asked_for(
+    tmp_path: Path, store: Store, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = moved(tmp_path, "model") / "model"
+    monkeypatch.setattr("kg.cli.publish._is_at_a_terminal", lambda: True)
+    asked = [str(argument) for argument in publishing(tmp_path, copy)]
+    result = CliRunner().invoke(app, asked, input=f"{store.path}\n")
+    assert result.exit_code == 0 and f"\n{store.path}: 3 candidates" in result.stdout, result.stderr
+    assert "Store to publish in" in result.stderr
+    assert CliRunner().invoke(app, asked, input="").exit_code == 1  # nobody answers
+
+
+def test_a_model_of_before_stores_had_an_identity(tmp_path: Path, store: Store, model: Path) -> None:
+    saved_again(tmp_path / "old", Bundle.load(model), store_id=None)
+    assert "was not trained on a store that has an identity" in refused(*publishing(tmp_path, tmp_path / "old"))
 
 
 def test_in_words(tmp_path: Path, store: Store, model: Path) -> None:

@@ -1,10 +1,13 @@
 """Predictions in a store, as facts of their own graph."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import typer
+
 from kg.cli.command import STORE, command
-from kg.cli.console import print_json, say
+from kg.cli.console import note, print_json, say
 from kg.cli.options import ANSWERS, Device, Json, ModelPath, StorePath, argument, device_named, option
 from kg.errors import UserError
 
@@ -24,7 +27,10 @@ def publish(
         int | None, option(ANSWERS, "N", "Instead of FILE: find so many of the most probable new facts.")
     ] = None,
     store: Annotated[
-        Path | None, option(ANSWERS, "STORE", "Publish in it; otherwise in the one the model was trained on.")
+        Path | None,
+        option(
+            ANSWERS, "STORE", "Publish in it; otherwise in the one it was trained on, where that still lies beside it."
+        ),
     ] = None,
     device: Device = "cpu",
     json_: Json = False,
@@ -38,14 +44,29 @@ def publish(
 
     if (file is None) == (top is None):
         raise UserError("expected either a FILE of candidates or --top, how many to find")
-    if file is not None:
-        published = publishing.publish_file(model, file, store)
-    else:
+    name = device_named(device)
+
+    def published_in(store: Path | None) -> "Published":
+        if file is not None:
+            return publishing.publish_file(model, file, store)
         assert top is not None
-        published = publishing.publish_best(model, top, store, device_named(device))
+        return publishing.publish_best(model, top, store, name)
+
+    try:
+        published = published_in(store)
+    except UserError as error:
+        if error.setting != "store" or not _is_at_a_terminal():
+            raise
+        note(str(error))
+        published = published_in(Path(typer.prompt("Store to publish in", err=True)))
     before = f", in place of {published.replaced:,}" if published.replaced else ""
     what = f"{published.candidates:,} candidates are published in {published.graph}{before}"
     print_published(published, what, json_)
+
+
+def _is_at_a_terminal() -> bool:
+    """Whether there is somebody to ask."""
+    return sys.stdin.isatty()
 
 
 @command(STORE, "kg retract world.kg")

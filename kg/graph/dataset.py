@@ -24,7 +24,8 @@ class Dataset:
     """The facts of one experiment: (T, 3) head, relation, tail ids of each part, their vocabulary and schema.
 
     Every entity of every part is a candidate. `source` says where the facts came from (a path), `generation` which
-    generation of a store (None for a folder), `graphs` and `restrictions` what was read of it.
+    generation of a store (None for a folder), `store_id` which store that is, wherever it lies now, `graphs` and
+    `restrictions` what was read of it.
     """
 
     train: Int[Tensor, "T 3"]
@@ -36,6 +37,7 @@ class Dataset:
     generation: int | None = None
     graphs: tuple[str, ...] | None = None
     restrictions: bool = False
+    store_id: str | None = None
     _known: dict[tuple[str, ...], KnownAnswers] = field(default_factory=dict, init=False, repr=False)
 
     @property

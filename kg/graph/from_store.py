@@ -72,6 +72,7 @@ def dataset_from_store(
         generation=store.generation,
         graphs=chosen_graphs,
         restrictions=restrictions,
+        store_id=store.id,
     )
 
 

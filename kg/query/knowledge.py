@@ -94,11 +94,12 @@ class Knowledge:
         return cls(vocabulary, graph, known, schema, facts_from, data, generation, facts_left_out)
 
     @classmethod
-    def of_model(cls, bundle: Bundle) -> "Knowledge":
-        """The model's own copy of all the facts that it was trained, chosen and measured by."""
+    def of_model(cls, bundle: Bundle, because: str = "") -> "Knowledge":
+        """The model's own copy of all the facts that it was trained, chosen and measured by. because: why not those of
+        its store."""
         data = bundle.dataset
         facts = torch.cat([data.train, data.valid, data.test]).to(bundle.scorer.device)
-        read = f"the model's own copy of {data.source or 'its facts'}"
+        read = f"the model's own copy of {data.source or 'its facts'}{because and f', as {because}'}"
         return cls.of_facts(data.vocabulary, facts, data.schema, read, Path(data.source).name, data.generation)
 
     @classmethod

@@ -41,18 +41,19 @@ class Predictor:
     def load(
         cls, model: Path | str, store: Path | str | None = None, device: torch.device | str = "cpu"
     ) -> "Predictor":
-        """The model at this path, with the facts of `store`; None: of the store it was trained on, if it still opens,
-        else of the model's own copy. UserError if `store` is named and does not open.
+        """The model at this path, with the facts of `store`; None: of the store it was trained on (Bundle.store), or of
+        the model's own copy where that is not to be had, which `knowledge.facts_from` says. UserError if `store` is
+        named and does not open.
         """
         bundle = Bundle.load(model, device)
         if store is None and bundle.dataset.generation is None:  # it was trained on a folder, or on facts in Python
             return cls(bundle, Knowledge.of_model(bundle))
         try:
-            live = Store(store or bundle.dataset.source)
-        except UserError:
+            live = Store(store or bundle.store())
+        except UserError as error:
             if store is not None:
                 raise
-            return cls(bundle, Knowledge.of_model(bundle))
+            return cls(bundle, Knowledge.of_model(bundle, str(error)))
         with live:
             return cls(bundle, Knowledge.of_store(bundle, live))
 

@@ -54,14 +54,15 @@ def retract(store: Store) -> Published:
 
 
 def publish_file(model: Path, file: Path, store: Path | None = None) -> Published:
-    """publish, of a file of candidates of this model, in the store it was trained on unless another is named.
+    """publish, of a file of candidates of this model, in the store it was trained on (Bundle.store) unless another is
+    named.
 
     The file's own account of the run is kept, where it has one; else it is told that the file was published.
     UserError: another model found them, or what Store, Bundle and read_candidates say.
     """
     started = datetime.now(UTC)
     bundle = Bundle.load(model)
-    with Store(store or _trained_on(bundle)) as opened:
+    with Store(store or _store_of(bundle)) as opened:
         candidates, origin = read_with_origin(file)
         if origin is None:
             data, generation = Path(bundle.dataset.source).name, bundle.dataset.generation
@@ -75,14 +76,16 @@ def publish_best(model: Path, top: int, store: Path | None = None, device: str =
     """publish, of the `top` most probable facts that the store lacks."""
     started = datetime.now(UTC)
     bundle = Bundle.load(model, device)
-    with Store(store or _trained_on(bundle)) as opened:
+    with Store(store or _store_of(bundle)) as opened:
         known = Knowledge.of_store(bundle, opened)
         candidates = Predictor(bundle, known).complete(top=top)
         origin = Origin.of(bundle, known.data, known.generation, started, {"top": top})
         return publish(candidates, origin, opened)
 
 
-def _trained_on(bundle: Bundle) -> Path:
-    if bundle.dataset.generation is None:
-        raise UserError(f"{bundle.path} was not trained on a store: name the store to publish in")
-    return Path(bundle.dataset.source)
+def _store_of(bundle: Bundle) -> Path:
+    """To be written into: nothing is guessed."""
+    try:
+        return bundle.store()
+    except UserError as error:
+        raise UserError(f"store must be named: {error}", "store") from None
