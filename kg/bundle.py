@@ -69,7 +69,9 @@ class Bundle:
                 raise UserError(f"{root} is no model: it holds no config.json")
             if manifest.get("format") not in _READABLE:
                 readable = " and ".join(map(str, _READABLE))
-                raise UserError(f"{root}: model format {manifest.get('format')}, this version reads {readable}")
+                raise UserError(
+                    f"{root}: model format {one_line(str(manifest.get('format')))[:80]}, this version reads {readable}"
+                )
             return cls._read(root, reader.path, manifest, torch.device(device))
 
     @classmethod
@@ -87,14 +89,14 @@ class Bundle:
             temperature, probability = calibration["temperature"], calibration.get("probability")
             _check_temperature(temperature)
             if not isinstance(probability, dict | None):
-                raise ValueError(f"expected a calibration: got {str(probability)[:80]}")
+                raise ValueError(f"expected a calibration: got {one_line(str(probability))[:80]}")
         with _believing(folder / "metrics.json") as metrics:
             _check_metrics(metrics)
         tensors = _tensors(folder / "state" / "tensors.safetensors")
         with _believing(folder / "state" / "state.json") as parted:
             state = _joined(parted, tensors)
             if not isinstance(state, dict):
-                raise ValueError(f"expected what a training goes on with: got {str(state)[:80]}")
+                raise ValueError(f"expected what a training goes on with: got {one_line(str(state))[:80]}")
         return cls(root, scorer.eval(), dataset, run, temperature, metrics, state, manifest, probability)
 
     @classmethod
@@ -243,7 +245,7 @@ def _believing(path: Path) -> Iterator[Any]:
     value = read_json(path)
     try:
         if not isinstance(value, dict):
-            raise ValueError(f"expected an object: got {str(value)[:80]}")
+            raise ValueError(f"expected an object: got {one_line(str(value))[:80]}")
         yield value
     except Exception as error:
         raise _not_believed(path, error) from None
@@ -292,22 +294,24 @@ def _dataset(folder: Path, manifest: dict[str, Any]) -> Dataset:
 
 def _texts(value: Any) -> list[str]:
     if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
-        raise ValueError(f"expected a list of texts: got {str(value)[:80]}")
+        raise ValueError(f"expected a list of texts: got {one_line(str(value))[:80]}")
     return value
 
 
 def _check_run(run: Any, format: int) -> None:
     """ValueError where a run says not by which names it was made. Run.from_json reads it in full."""
     if not isinstance(run, dict) or not isinstance(run["seed"], int):
-        raise ValueError(f"expected a run with a seed: got {str(run)[:80]}")
+        raise ValueError(f"expected a run with a seed: got {one_line(str(run))[:80]}")
     algorithm = run["algorithm"] if format > 1 else {"name": "", "arguments": {}}
     if not isinstance(algorithm["name"], str) or not isinstance(algorithm["arguments"], dict):
-        raise ValueError(f"expected the name and the arguments of an algorithm: got {str(algorithm)[:80]}")
+        raise ValueError(f"expected the name and the arguments of an algorithm: got {one_line(str(algorithm))[:80]}")
 
 
 def _check_temperature(value: Any) -> None:
     if value is not None and not (_is_number(value) and _COLDEST <= value <= 1 / _COLDEST):
-        raise ValueError(f"the temperature must be from {_COLDEST:g} to {1 / _COLDEST:g}: got {str(value)[:80]}")
+        raise ValueError(
+            f"the temperature must be from {_COLDEST:g} to {1 / _COLDEST:g}: got {one_line(str(value))[:80]}"
+        )
 
 
 def _check_metrics(metrics: Any) -> None:

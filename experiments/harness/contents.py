@@ -127,6 +127,10 @@ CLAIMS: dict[str, Callable[[dict[str, Any]], str]] = {
         f"{r['inductive']['sampled']['mrr']:.3f}"
     ),
     "load_speed": lambda r: f"a store loads {r['lines']:,} lines in {r['ratio']} times the time of rdflib's parser",
+    "mutated_models": lambda r: (
+        f"of {r['all']['mutations']:,} models with one thing changed {r['all']['refused']:,} are refused by name and "
+        f"{r['all']['answered']:,} answer; {r['all'].get('signal', 0)} end in a signal, {len(r['findings'])} otherwise"
+    ),
     "planted_paths": _planted,
     "refresh_speed": lambda r: (
         f"after {r['changed']:,} changes to {r['facts']:,} facts, refresh takes {r['ratio']} of the time to read all"

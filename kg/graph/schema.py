@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from kg.errors import one_line
 from kg.namespaces import local_name
 
 _TermLists = Mapping[str, tuple[str, ...]]
@@ -47,7 +48,7 @@ def _restored(name: str, stored: Any) -> Any:
     if name in ("symmetric", "functional"):
         return _terms(name, stored)
     if not isinstance(stored, dict):
-        raise ValueError(f"{name} must be an object: got {str(stored)[:80]}")
+        raise ValueError(f"{name} must be an object: got {one_line(str(stored))[:80]}")
     if name not in ("labels", "prefixes"):
         return {term: _terms(name, others) for term, others in stored.items()}
     if not all(isinstance(text, str) for text in stored.values()):
@@ -57,5 +58,5 @@ def _restored(name: str, stored: Any) -> Any:
 
 def _terms(name: str, stored: Any) -> tuple[str, ...]:
     if not isinstance(stored, list) or not all(isinstance(term, str) for term in stored):
-        raise ValueError(f"{name} must be lists of terms: got {str(stored)[:80]}")
+        raise ValueError(f"{name} must be lists of terms: got {one_line(str(stored))[:80]}")
     return tuple(stored)

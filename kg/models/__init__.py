@@ -6,7 +6,7 @@ from pkgutil import resolve_name
 from typing import Any
 
 from kg.attention import ATTENTIONS
-from kg.errors import UserError
+from kg.errors import UserError, one_line
 from kg.models.arguments import check_values
 from kg.models.scorer import Scorer
 
@@ -75,10 +75,10 @@ def from_description(stored: Any) -> "partial[Any]":
 
 def _part(stored: Any) -> "partial[Any]":
     if not isinstance(stored, dict) or not isinstance(stored.get("name"), str):
-        raise UserError(f"expected the name and the arguments of a model: got {str(stored)[:80]}")
+        raise UserError(f"expected the name and the arguments of a model: got {one_line(str(stored))[:80]}")
     name, arguments = stored["name"], stored.get("arguments")
     if not isinstance(arguments, dict):
-        raise UserError(f"expected the arguments of {name}: got {str(arguments)[:80]}")
+        raise UserError(f"expected the arguments of {name}: got {one_line(str(arguments))[:80]}")
     found = resolve_name(ATTENTIONS[name]) if name in ATTENTIONS else scorer_class(name)
     return partial(found, **{key: _from_description(value) for key, value in arguments.items()})
 

@@ -5,7 +5,7 @@ import math
 from functools import partial
 from typing import Any, Literal, get_args, get_origin
 
-from kg.errors import UserError
+from kg.errors import UserError, one_line
 from kg.models.scorer import Scorer
 
 _LARGEST = 2**31 - 1
@@ -31,7 +31,7 @@ def check_values(made: "partial[Any]") -> None:
             raise UserError(f"{made.func.__name__}: got an unexpected keyword argument {name!r}")
         expected = _expected(name, parameters[name].annotation, value)
         if expected:
-            raise UserError(f"{name} must be {expected}: got {str(value)[:80]}", name)
+            raise UserError(f"{name} must be {expected}: got {one_line(str(value))[:80]}", name)
         for part in value if isinstance(value, list | tuple) else [value]:
             if isinstance(part, partial):
                 check_values(part)

@@ -28,7 +28,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from kg.bundle import CALIBRATION, Bundle
-from kg.errors import UserError
+from kg.errors import UserError, one_line
 from kg.probability.candidate_sample import CandidateSample
 from kg.probability.features import WEIGHTS
 from kg.probability.query_scores import ScoreBlock
@@ -105,16 +105,18 @@ class Calibration:
     def from_json(cls, stored: dict[str, Any]) -> "Calibration":
         """ValueError where it was fitted to other features, or to nothing. (Those of WEIGHTS are meant where none are
         named.)"""
-        names = stored.get("features", list(WEIGHTS))
+        names = _listed(stored.get("features", list(WEIGHTS)))
         if names != list(WEIGHTS):
-            raise ValueError(f"it is of {', '.join(map(str, names))}, this version knows {', '.join(WEIGHTS)}")
+            raise ValueError(
+                f"it is of {one_line(', '.join(map(str, names)))}, this version knows {', '.join(WEIGHTS)}"
+            )
         rows = [_numbers(row) for row in _listed(stored.get("weights"))]
         if any(len(row) != len(WEIGHTS) for row in rows):
             raise ValueError(f"its weights must be rows of {len(WEIGHTS)} numbers")
         knots = tuple(_numbers(each) for each in _listed(stored.get("knots")))
         shape = stored.get("shape")
         if shape not in SHAPES:
-            raise ValueError(f"its shape must be one of {', '.join(SHAPES)}: got {str(shape)[:80]}")
+            raise ValueError(f"its shape must be one of {', '.join(SHAPES)}: got {one_line(str(shape))[:80]}")
         if shape == "isotonic":
             _check_steps(knots)
         elif len(knots) != 1 or len(knots[0]) != 2:
@@ -124,14 +126,14 @@ class Calibration:
 
 def _listed(value: Any) -> list[Any]:
     if not isinstance(value, list):
-        raise ValueError(f"expected a list: got {str(value)[:80]}")
+        raise ValueError(f"expected a list: got {one_line(str(value))[:80]}")
     return value
 
 
 def _numbers(value: Any) -> tuple[float, ...]:
     for each in _listed(value):
         if not isinstance(each, int | float) or isinstance(each, bool) or not abs(each) <= _LARGEST:
-            raise ValueError(f"expected numbers of at most {_LARGEST:g}: got {str(each)[:80]}")
+            raise ValueError(f"expected numbers of at most {_LARGEST:g}: got {one_line(str(each))[:80]}")
     return tuple(value)
 
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, final
@@ -67,14 +68,13 @@ def resume(
     saved = Bundle.load(out)
     if saved.manifest["format"] != bundle.FORMAT:
         raise UserError(
-            f"{out} was trained by kg {saved.manifest['kg']}, in a format whose training this version cannot go on "
+            f"{out} was trained by kg {saved.manifest.get('kg')}, in a format whose training this version cannot go on "
             "with: use that version, or train anew (all else works)"
         )
-    run = _with_epochs(Run.from_json(saved.run), epochs)
+    run = _with_epochs(run_of(saved), epochs)
     keep_freed_memory()
     with threads_for(saved.dataset.num_entities * run.algorithm.batch_size):
-        trainer = run.algorithm.trainer(saved.scorer.train(), saved.dataset, run.seed, device)
-        _go_on(trainer, saved)
+        trainer = trainer_of(saved, run, device)
         here = bundle.environment()
         changed = [
             f"{key} {saved.manifest.get(key)} -> {here[key]}" for key in here if saved.manifest.get(key) != here[key]
@@ -86,13 +86,29 @@ def resume(
         return _Training(run, trainer, saved.dataset, Path(out), saved.metrics["history"]).finish(progress)
 
 
-def _go_on(trainer: Trainer, saved: Bundle) -> None:
-    """Give the trainer the state that was saved. UserError where no training could have left it."""
-    try:
+def run_of(saved: Bundle) -> Run:
+    """What trained it. UserError that names the file where this version cannot read it."""
+    with _naming(saved, "config.json"):
+        return Run.from_json(saved.run)
+
+
+def trainer_of(saved: Bundle, run: Run, device: torch.device | str = "cpu") -> Trainer:
+    """The training, where it was when it was saved. UserError that names the file where there was none."""
+    with _naming(saved, "config.json"):
+        trainer = run.algorithm.trainer(saved.scorer.train(), saved.dataset, run.seed, device)
+    with _naming(saved, "state/"):
         trainer.load_state_dict(saved.state)
-    except (KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
+    return trainer
+
+
+@contextmanager
+def _naming(saved: Bundle, name: str) -> Iterator[None]:
+    """Whoever wrote a model wrote its settings and its state: what they lead to is an error of that file."""
+    try:
+        yield
+    except (UserError, KeyError, ValueError, TypeError, AttributeError, OverflowError, NotImplementedError) as error:
         what = f"no {error}" if isinstance(error, KeyError) else one_line(str(error))
-        raise UserError(f"{saved.path}: its state/ holds what no training wrote: {what}") from None
+        raise UserError(f"{saved.path}: no training can go on with its {name}: {what}") from None
 
 
 def _with_epochs(run: Run, epochs: int | None) -> Run:
