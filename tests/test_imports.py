@@ -194,7 +194,6 @@ TESTED_BY = {
     "cli_options": "cli_app",
     "cli_publish": "publish",
     "cli_run_settings": "cli_train",
-    "cli_interruption": "cli_train",
     "cli_tables": "cli_evaluate",
     "cli_tune": "cli_studies",
     "compiled": "mining",
