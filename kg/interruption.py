@@ -122,4 +122,8 @@ def waited_for(function: Callable[[], _Result]) -> _Result:
     """What the function returns, in a thread. What it finds after the wait was ended is dropped: it must change nothing
     that is kept.
     """
-    return next(in_threads(lambda _: function(), [None], 1))
+    return next(in_threads(_called, [function], 1)) if _is_main() else function()
+
+
+def _called(function: Callable[[], _Result]) -> _Result:
+    return function()

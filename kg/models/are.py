@@ -1,6 +1,7 @@
 """ARE: additive relational effects, RESCAL and random walks through the graph, added."""
 
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple, final
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from kg.interruption import waited_for
 from kg.models.path_ranking import Ends, check_path_shape, check_paths
 from kg.models.rescal import RESCAL
 from kg.models.scorer import WORST, Queries, QueryVectors, Scorer, Tails
@@ -78,7 +80,9 @@ class ARE(Scorer):
         check_relations(queries.graph, self.num_relations)
         check_questions(queries.graph, heads, relations)
         edges = walkable(queries.graph)
-        offsets, entities, sums = ends(edges, paths, self.weight.detach().cpu().numpy(), heads, relations)
+        offsets, entities, sums = waited_for(
+            partial(ends, edges, paths, self.weight.detach().cpu().numpy(), heads, relations)
+        )
         walks = _Walked(edges, paths, heads, relations, offsets, entities, sums)
         row = torch.from_numpy(np.repeat(np.arange(len(heads)), np.diff(offsets)))
         where = queries.head.device
@@ -123,5 +127,5 @@ class _Sums(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, slope: Float[Tensor, " M"]) -> tuple[Float[Tensor, "R2 P"], None]:
         edges, paths, heads, relations, offsets, entities, _ = ctx.walks
-        gradient = slopes(edges, paths, heads, relations, offsets, entities, slope.cpu().numpy())
+        gradient = waited_for(partial(slopes, edges, paths, heads, relations, offsets, entities, slope.cpu().numpy()))
         return torch.from_numpy(gradient).to(slope), None

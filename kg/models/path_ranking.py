@@ -1,5 +1,6 @@
 """PathRanking: answers from where random walks end."""
 
+from functools import partial
 from typing import NamedTuple, final
 
 import numpy as np
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from kg.errors import UserError, check_at_least_one
 from kg.graph.ids import check_ids
+from kg.interruption import waited_for
 from kg.models.scorer import Queries, Scorer, Tails
 from kg.rules.path_features import ends, walkable
 from kg.walks.edges import check_questions, check_relations
@@ -84,7 +86,7 @@ class PathRanking(Scorer):
         )
         check_relations(queries.graph, self.num_relations)
         check_questions(queries.graph, heads, relations)
-        offsets, entities, sums = ends(walkable(queries.graph), paths, weight, heads, relations)
+        offsets, entities, sums = waited_for(partial(ends, walkable(queries.graph), paths, weight, heads, relations))
         row = np.repeat(np.arange(len(heads)), np.diff(offsets))
         reached, entity, number = (torch.from_numpy(x).to(where) for x in (row, entities, sums))
         found = Ends(reached, entity, number, len(heads), queries.graph.num_entities)

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import fields
+from functools import partial
 from typing import Any, Literal, NamedTuple, final
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch import Tensor
 from kg.errors import check_at_least_one, check_choice
 from kg.graph.graph import Graph
 from kg.graph.known import spans
+from kg.interruption import waited_for
 from kg.models.scorer import Queries, Scorer, Tails
 from kg.rules.prediction import Index, answers, index_of, lexicographic
 from kg.rules.rule import MOST_ATOMS, Rules
@@ -111,12 +113,13 @@ class RuleScorer(Scorer):
 
     def encode(self, queries: Queries) -> _FiredRules:
         if self._index is None:
-            self._index = index_of(self.rules, self.num_entities)
+            self._index = waited_for(partial(index_of, self.rules, self.num_entities))
         index = self._index
         heads, relations = (x.cpu().numpy() for x in (queries.head, queries.relation))
         self._check_graph(queries.graph)
         check_questions(queries.graph, heads, relations)
-        given = answers(edges_of(queries.graph), index, heads, relations, self.num_rules)
+        # Of a batch that many rules fire for it takes some seconds.
+        given = waited_for(partial(answers, edges_of(queries.graph), index, heads, relations, self.num_rules))
         first, count = index.first_plain[relations], index.first_plain[relations + 1] - index.first_plain[relations]
         row, place = (x.numpy() for x in spans(torch.from_numpy(first), torch.from_numpy(count)))
         is_other = index.plain[place] != heads[row]  # X is not c

@@ -83,7 +83,7 @@ class TrainingAlgorithm(ABC):
     def check_scorer(self, made: "partial[Any]") -> None:  # noqa: B027 (most check nothing)
         """UserError where such a scorer cannot be trained with these settings: now, not at the first batch."""
 
-    def start(self, scorer: Scorer, dataset: Dataset) -> None:  # noqa: B027 (most begin so)
+    def start(self, scorer: Scorer, dataset: Dataset, progress: Progress = SILENT) -> None:  # noqa: B027 (most begin so)
         """What a new scorer begins with, beside its random weights. Not called when a training goes on."""
 
     @abstractmethod

@@ -17,6 +17,7 @@ from kg.graph.dataset import Dataset
 from kg.graph.graph import Graph
 from kg.graph.known import KnownAnswers, spans
 from kg.models.scorer import Queries, Scorer
+from kg.progress import SILENT, Progress
 from kg.training.algorithm import Epoch, Iterative, Trainer, check_arguments, check_kind
 from kg.training.objectives import (
     AUXILIARIES,
@@ -133,7 +134,7 @@ class GradientDescent(Iterative):
         if isinstance(self.auxiliary, RelationPrediction) and self.hide != "pair":
             raise UserError(f"{name} would read the relation off the edges between the two ends: hide must be pair")
 
-    def start(self, scorer: Scorer, dataset: Dataset) -> None:
+    def start(self, scorer: Scorer, dataset: Dataset, progress: Progress = SILENT) -> None:
         """Give the scorer's base the weights of a trained model."""
         if self.base:
             if not isinstance(scorer, _OnABase):

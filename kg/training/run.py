@@ -12,6 +12,7 @@ from kg.graph.dataset import Dataset
 from kg.models import described, from_description
 from kg.models.arguments import check_values
 from kg.models.scorer import Scorer
+from kg.progress import SILENT, Progress
 from kg.resources import memory_bytes
 from kg.training.algorithm import Trainer, TrainingAlgorithm, check_arguments, from_named, named
 
@@ -53,11 +54,11 @@ class Run:
             made: Scorer = self.scorer(num_entities, num_relations)
             return made
 
-    def trainer(self, dataset: Dataset, device: torch.device | str = "cpu") -> Trainer:
+    def trainer(self, dataset: Dataset, device: torch.device | str = "cpu", progress: Progress = SILENT) -> Trainer:
         """A new training of a new scorer. UserError where that is larger than the memory of this machine or device."""
         self._check_memory(dataset.num_entities, dataset.num_relations, device)
         scorer = self.new_scorer(dataset.num_entities, dataset.num_relations)
-        self.algorithm.start(scorer, dataset)
+        self.algorithm.start(scorer, dataset, progress)
         return self.algorithm.trainer(scorer, dataset, self.seed, device)
 
     def _check_memory(self, num_entities: int, num_relations: int, device: torch.device | str) -> None:

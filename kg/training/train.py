@@ -25,6 +25,7 @@ _SECONDS_BETWEEN_SAVES = 60.0  # at least ...
 _TIMES_AS_LONG = 20  # ... and so many times as long as the last one took: saving takes at most 5 % of the time
 
 
+@interruptible()
 def train(
     dataset: Dataset,
     run: Run,
@@ -43,7 +44,8 @@ def train(
     run.to_json()  # what cannot be stored is an error before the first batch
     keep_freed_memory()
     with threads_for(dataset.num_entities * run.algorithm.batch_size):
-        return _Training(run, run.trainer(dataset, device), dataset, Path(out), []).finish(progress)
+        trainer = run.trainer(dataset, device, progress)
+        return _Training(run, trainer, dataset, Path(out), []).finish(progress)
 
 
 def check_vacant(out: Path | str) -> None:
@@ -52,6 +54,7 @@ def check_vacant(out: Path | str) -> None:
         raise UserError(f"{out} already holds a model: resume goes on with it; or choose another folder", "resume")
 
 
+@interruptible()
 def resume(
     out: Path | str,
     *,
@@ -142,16 +145,15 @@ class _Training:
         self._progress, self.trainer.progress = progress, _Pausing(progress, self)
         self._spent = self.history[-1]["seconds"] if self.history else 0.0
         self._began = self._saved = self.clock()
-        with interruptible():
-            try:
-                self._validate()  # the last epoch, if that was dropped
-                for epoch in self._epochs():
-                    if epoch.complete:
-                        self._validate()
-            except Interrupted:
-                self._save()
-                raise
-            return self._finished()
+        try:
+            self._validate()  # the last epoch, if that was dropped
+            for epoch in self._epochs():
+                if epoch.complete:
+                    self._validate()
+        except Interrupted:
+            self._save()
+            raise
+        return self._finished()
 
     def _epochs(self) -> Iterator[Epoch]:
         """The trainer's, each on disk where a checkpoint is due, and all when the last one is over."""

@@ -2,14 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, ClassVar, final
 
 import torch
 
 from kg.errors import UserError
 from kg.graph.dataset import Dataset
+from kg.interruption import waited_for
 from kg.models.are import ARE
 from kg.models.scorer import Scorer
+from kg.progress import SILENT, Progress
 from kg.training.algorithm import Trainer, TrainingAlgorithm
 from kg.training.algorithms.path_regression import PathRegression
 from kg.training.gradient_descent import GradientDescent
@@ -62,13 +65,14 @@ class Additive(TrainingAlgorithm):
     def check_scorer(self, made: Any) -> None:
         self.descent.check_scorer(made)
 
-    def start(self, scorer: Scorer, dataset: Dataset) -> None:
+    def start(self, scorer: Scorer, dataset: Dataset, progress: Progress = SILENT) -> None:
         """Find the paths. UserError for anything but ARE."""
         graph, found = dataset.graph(), PathRegression(self.num_facts, self.strength)
         checked = _checked(scorer)
         for relation in range(graph.num_relations):
-            for fitted in found.regressions(graph, relation, *checked.path_shape):
+            for fitted in waited_for(partial(found.regressions, graph, relation, *checked.path_shape)):
                 checked.learn(fitted.relation, fitted.paths, fitted.weight)
+            progress.at("finding paths", relation + 1, graph.num_relations)
 
     def trainer(self, scorer: Scorer, dataset: Dataset, seed: int, device: torch.device | str = "cpu") -> Trainer:
         """UserError for anything but ARE."""

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple, final
 
 import numpy as np
@@ -54,16 +55,17 @@ class PathRegression(TrainingAlgorithm):
             raise UserError(f"path regression fits PathRanking, not {type(scorer).__name__}")
         return Regressions(scorer, dataset, self, seed, device)
 
-    def regressions(self, graph: Graph, relation: int, num_paths: int, max_length: int) -> Iterator[Weighed]:
+    def regressions(self, graph: Graph, relation: int, num_paths: int, max_length: int) -> list[Weighed]:
         """Of both directions of a relation, if it has facts."""
         facts = some_facts(graph, relation, self.num_facts)
         if not len(facts):
-            return
+            return []
         forth, back = path_types(graph, relation, facts, num_paths, max_length)
-        turned = np.ascontiguousarray(facts[:, ::-1])
+        turned, found = np.ascontiguousarray(facts[:, ::-1]), []
         for directed, paths, pairs in ((relation, forth, facts), (relation + graph.num_relations, back, turned)):
             fitted = regression(examples(walkable(graph), paths, directed, pairs), self.strength)
-            yield Weighed(directed, paths, *fitted)
+            found.append(Weighed(directed, paths, *fitted))
+        return found
 
 
 @final
@@ -93,7 +95,8 @@ class Regressions(Trainer):
     def __iter__(self) -> Iterator[Epoch]:
         while not self.finished:
             while self.step < self.num_steps and not self._paused:
-                for fitted in waited_for(self._regressions):
+                shape = self._ranking.path_shape
+                for fitted in waited_for(partial(self.algorithm.regressions, self._graph, self.step, *shape)):
                     self._ranking.learn(fitted.relation, fitted.paths, fitted.weight, fitted.bias)
                     self._losses.append(fitted.loss)
                 self._step_taken()
@@ -104,10 +107,6 @@ class Regressions(Trainer):
             self.step = 0
             self.epoch += 1
             yield Epoch(self.epoch, self.loss(), self.num_queries, complete=True)
-
-    def _regressions(self) -> list[Weighed]:
-        """Those of the relation whose turn it is."""
-        return list(self.algorithm.regressions(self._graph, self.step, *self._ranking.path_shape))
 
     def state_dict(self) -> dict[str, Any]:
         return {**super().state_dict(), "losses": self._losses}

@@ -134,7 +134,7 @@ class EnsembleFitting(TrainingAlgorithm, ABC):
         return True
 
     @final
-    def start(self, scorer: Scorer, dataset: Dataset) -> None:
+    def start(self, scorer: Scorer, dataset: Dataset, progress: Progress = SILENT) -> None:
         """Give the parts the weights of the trained models."""
         parts = list(self._checked(scorer).scorers())
         if len(parts) != len(self.parts):
