@@ -18,7 +18,7 @@ from torch import Tensor
 
 import kg
 from kg import generations
-from kg.errors import UserError, one_line
+from kg.errors import UserError, one_line, visible
 from kg.files import failed, read_json
 from kg.graph.dataset import PARTS, Dataset, check_facts
 from kg.graph.schema import Schema
@@ -210,7 +210,7 @@ def _save_dataset(folder: Path, dataset: Dataset) -> None:
 def _provenance(dataset: Dataset) -> dict[str, Any]:
     return {
         "format": FORMAT,
-        "source": dataset.source,
+        "source": visible(dataset.source),  # JSON holds no name of a file that is not UTF-8
         "generation": dataset.generation,
         "graphs": dataset.graphs,
         "restrictions": dataset.restrictions,
@@ -402,11 +402,12 @@ def _card(dataset: Dataset, run: dict[str, Any], metrics: dict[str, Any]) -> str
     """The model card: what it is, what it was trained on, how good it is."""
     valid = metrics.get("valid") or {}
     figures = "\n".join(f"| {name} | {valid[name]:.4f} |" for name in _CARD_FIGURES if valid.get(name) is not None)
+    source = visible(Path(dataset.source).name) or "facts given in Python"
     return f"""# {_title(run["scorer"])}
 
 A link predictor: it ranks tails for (head, relation, ?) and heads for (?, relation, tail).
 
-- trained with kg {kg.__version__} on {Path(dataset.source).name or "facts given in Python"}: {dataset.describe()}
+- trained with kg {kg.__version__} on {source}: {dataset.describe()}
 - {run["algorithm"]["name"].replace("_", " ")}, seed {run["seed"]} (all: config.json)
 - epochs so far {metrics["epochs"]}, best at {metrics["best_epoch"]}
 

@@ -72,6 +72,14 @@ def failing_as(path: Path, temporary: Path | None = None) -> Iterator[None]:
         raise failed(path if named in ("", str(temporary)) else Path(named), error) from None
 
 
+def check_utf8(path: Path, what: str) -> None:
+    """UserError where the path of what a library writes by itself (a database) is none that it could open again."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise UserError(f"{path}: the path of a {what} must be UTF-8") from None
+
+
 @contextmanager
 def changing(root: Path, noun: str) -> Iterator[None]:
     """Around the writing of a directory's next generation: OSErrors about it, or about no file by name, are UserErrors

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import final
 
 from kg.errors import UserError
-from kg.files import changing, is_unfinished, to_disk, write_lines
+from kg.files import changing, check_utf8, is_unfinished, to_disk, write_lines
 from kg.manifest import Draft, damages, read_manifest, size, strays
 from kg.progress import SILENT, Progress
 
@@ -115,6 +115,7 @@ def _begin(root: Path, number: int, previous: Path | None) -> Draft:
 
 def check_root(root: Path, *, noun: str = "store") -> None:
     """UserError unless a first generation can be written at `root`, or there are generations already."""
+    check_utf8(root, noun)
     if not root.exists():
         parent = next(parent for parent in root.absolute().parents if parent.exists())
         if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):

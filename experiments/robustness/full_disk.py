@@ -1,8 +1,8 @@
 """What is left of a store or a model, and what is said, where the disk fills up while it is written?
 
 Ten runs on a file system of 20 MB that is filled first: five of `kg load` into a store that is there, five of `kg train
---resume` of a model that is there. After each, the store or the model is the old one or the new one, whole; an error is one
-line; nothing is left beside the generations.
+--resume` of a model that is there. After each, the store or the model is the old one or the new one, whole; an error is
+one line; nothing is left beside the generations.
 
     python experiments/robustness/full_disk.py
 
@@ -72,7 +72,7 @@ def _run(command: str, free: int, source: Path, disk: Path, more: tuple[object, 
         "exit": ran.returncode,
         "state": "old" if now == old else "new",
         "whole": _whole(there) and (now != old or ran.returncode != 0),
-        "one_line": ran.returncode == 0 or len(lines) == 1 and lines[0].startswith("error: "),
+        "one_line": ran.returncode == 0 or (len(lines) == 1 and lines[0].startswith("error: ")),
         "said": lines[-1].replace(str(disk), "DISK") if lines else "",
         "left_over": [each.name for each in there.iterdir() if each.name.startswith(".") or each.suffix == ".draft"],
     }

@@ -20,7 +20,7 @@ class Quarantine:
         self.count = 0
         self._source: Path | None = None
         with failing_as(self.path):
-            self._file = self.path.open("w", encoding="utf-8", newline="\n")
+            self._file = self.path.open("w", encoding="utf-8", errors="surrogateescape", newline="\n")
 
     def add(self, source: Path, line: int, reason: str, text: bytes) -> None:
         """Note one bad line of a file."""

@@ -140,13 +140,16 @@ class Store:
     ) -> Loaded:
         """Adds the facts of files (parsed in a worker process) or of an rdflib graph: all of them, or none.
 
-        `graph`: the IRI of the graph that takes what the files say outside any graph. `base`: what relative IRIs and
-        the plain names of TSV are relative to. `syntax`: by name, else by suffix. `header`: whether the first line of a
-        TSV or CSV names its columns (None: if it names those of a fact). `quarantine`: a file that takes the bad lines
-        of N-Triples, N-Quads, TSV and CSV; without it a bad line is a UserError with file, line and column. `progress`
-        is told the number of facts read so far, and by notes which lines were headers and which files hold no facts.
+        `graph`: the graph, an IRI or by a prefix of the store, that takes what the files say outside any graph. `base`:
+        what relative IRIs and the plain names of TSV are relative to. `syntax`: by name, else by suffix. `header`:
+        whether the first line of a TSV or CSV names its columns (None: if it names those of a fact). `quarantine`: a
+        file that takes the bad lines of N-Triples, N-Quads, TSV and CSV; without it a bad line is a UserError with
+        file, line and column. `progress` is told the number of facts read so far, and by notes which lines were headers
+        and which files hold no facts.
         """
         started = time.monotonic()
+        if graph is not None and graph.partition(":")[0] in self.manifest["prefixes"]:
+            graph = self.term(graph).value
         if isinstance(sources, (str, Path)):
             sources = [sources]
         if isinstance(sources, Sequence):

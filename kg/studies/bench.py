@@ -98,7 +98,7 @@ def bench(
 
 def _opened(folder: Path, dataset: Dataset, presets: Mapping[str, Run]) -> Results:
     """What the folder holds, these presets now among it."""
-    described = {"source": Path(dataset.source).name, "facts": dataset.describe(), "sha256": dataset.digest()}
+    described = {"source": visible(Path(dataset.source).name), "facts": dataset.describe(), "sha256": dataset.digest()}
     asked = {name: {**run.to_json(), "seed": None} for name, run in presets.items()}
     if (folder / _RESULTS).exists():
         results = Results.read(folder)
@@ -289,7 +289,7 @@ def plot(results: Results, file: Path) -> None:
             axes.plot(seconds, mrr, style, color=f"C{number}", label=name if row is results.of(name)[0] else None)
             axes.plot(row["seconds"], row["test"]["mrr"], "o", color=f"C{number}")
     axes.set(xlabel="seconds of training", ylabel="MRR: valid (lines), test (dots)")
-    axes.set_title(visible(results.dataset["source"]), parse_math=False)
+    axes.set_title(results.dataset["source"], parse_math=False)
     axes.grid(alpha=0.3)
     axes.legend()
     write_figure(file, figure)
@@ -307,7 +307,7 @@ def plot_cost(results: Results, file: Path) -> None:
         (seconds, mrr), (wide, high) = ([take(values) for values in measured] for take in (statistics.mean, _deviation))
         axes.errorbar(seconds, mrr, xerr=wide, yerr=high, fmt="os^"[number // 10 % 3], color=f"C{number}", label=name)
     axes.set(xscale="log", xlabel="seconds of training", ylabel="MRR on test")
-    axes.set_title(visible(results.dataset["source"]), parse_math=False)
+    axes.set_title(results.dataset["source"], parse_math=False)
     axes.grid(alpha=0.3)
     axes.legend()
     write_figure(file, figure)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from kg.errors import UserError, check_above_zero, check_at_least_one, extra
-from kg.files import write_text
+from kg.files import check_utf8, write_text
 from kg.graph.dataset import Dataset
 from kg.interruption import interruptible
 from kg.progress import SILENT, Progress
@@ -103,6 +103,7 @@ def tune(
 @contextmanager
 def _study(folder: Path, begun: dict[str, Any], base: Run) -> Iterator[optuna.Study]:
     """The study in this folder. A trial that a killed process left under way is failed, and waits to be tried again."""
+    check_utf8(folder, "study")
     if folder.exists() and any(folder.iterdir()) and not (folder / _STUDY).exists():
         raise UserError(f"{folder} holds other files, and no {_STUDY}: choose an empty folder")
     folder.mkdir(parents=True, exist_ok=True)
@@ -111,7 +112,7 @@ def _study(folder: Path, begun: dict[str, Any], base: Run) -> Iterator[optuna.St
     try:
         storage = optuna.storages.RDBStorage(URL.create("sqlite", database=str(folder / _STUDY)).render_as_string())
     except DatabaseError as error:
-        raise UserError(f"{folder / _STUDY} cannot be read: {error.orig}") from error
+        raise UserError(f"{folder / _STUDY}: {error.orig}") from error
     try:
         pruner = optuna.pruners.MedianPruner(_BEFORE_PRUNING, n_warmup_steps=2 * base.algorithm.valid_every)
         study = optuna.create_study(
@@ -122,6 +123,8 @@ def _study(folder: Path, begun: dict[str, Any], base: Run) -> Iterator[optuna.St
         for trial in study.get_trials(False, (TrialState.RUNNING,)):
             _try_again(study, trial)
         yield study
+    except optuna.exceptions.StorageInternalError as error:  # a full disk
+        raise UserError(f"{folder / _STUDY}: {getattr(error.__cause__, 'orig', error)}") from error
     finally:
         storage.remove_session()
         storage.engine.dispose()
