@@ -122,6 +122,10 @@ CLAIMS: dict[str, Callable[[dict[str, Any]], str]] = {
     ),
     "evidence_speed": lambda r: f"the evidence of a fact takes {r['random']['seconds'] / r['random']['facts']:.2f} s",
     "families": _compared,
+    "full_disk": lambda r: (
+        f"of {len(r['runs'])} writes on a full disk of {r['megabytes']} MB, {len(r['runs']) - r['wrong']} leave "
+        "the old state or the new one, whole, and say it in one line"
+    ),
     "inductive": lambda r: (
         f"entities never seen in training ({r['dataset']}): MRR among {r['negatives']} negatives "
         f"{r['inductive']['sampled']['mrr']:.3f}"
