@@ -54,6 +54,8 @@ class Ground:
             "calibrate": [model],
             "publish": [model, folder / "best.jsonl"],
             "retract": [store],
+            "verify": [store],
+            "restore": [store, 2],
             "rules": [store, "--min-support", 1, "-o", folder / "rules.tsv"],
             "export": [model, folder / "vectors.npz"],
             "bench": [store, "--preset", folder / "presets.py", "--seeds", 1, "-o", folder / "bench"],

@@ -39,17 +39,23 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Ground:
 @pytest.mark.parametrize(("name", "param", "flag", "kind"), numbers(), ids=lambda value: str(value))
 def test_a_number(ground: Ground, tmp_path: Path, name: str, param: str, flag: str, kind: type) -> None:
     for value in VALUES[kind]:
+        if not flag.startswith("-") and str(value).startswith("-"):
+            continue  # an option, to whoever reads the line
         arguments = _elsewhere(ground.lines()[name], name, tmp_path / str(value))
         if name == "publish" or param == "per_relation":
             arguments = arguments[:1]  # each says how many itself
+        if not flag.startswith("-"):
+            arguments = arguments[:-1]  # an argument, the last one
         if flag in arguments:
             arguments[arguments.index(flag) + 1] = value
         else:
-            arguments += [flag, value]
+            arguments += [flag, value] if flag.startswith("-") else [value]
         ran = run(name, *arguments)  # raises what would be a traceback
         if ran.code:
             line = ran.stderr.splitlines()[-1]
-            assert ran.code == 1 and line.startswith("error: ") and (flag in line or param in line), (value, ran)
+            assert (
+                ran.code == 1 and line.startswith("error: ") and (flag in line or param in line or f"/{value} " in line)
+            ), (value, ran)
             assert ran.stderr.count("error: ") == 1
 
 

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable
 from typing import Any, final
 
+import typer
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
@@ -60,6 +61,12 @@ def note(text: str) -> None:
 def error(text: str) -> None:
     """What went wrong, in one line on stderr."""
     err.print(Text.assemble(("error:", "red"), " ", data(_line(text))), soft_wrap=True)
+
+
+def ask(question: str) -> str:
+    """What a person at the terminal answers, asked on stderr."""
+    answer: str = typer.prompt(visible(question), err=True)
+    return answer
 
 
 def print_json(value: Any) -> None:

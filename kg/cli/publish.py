@@ -4,10 +4,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from kg.cli.command import STORE, command
-from kg.cli.console import note, print_json, say
+from kg.cli.console import ask, note, print_json, say
 from kg.cli.options import ANSWERS, Device, Json, ModelPath, StorePath, argument, device_named, option
 from kg.errors import UserError
 
@@ -58,7 +56,7 @@ def publish(
         if error.setting != "store" or not _is_at_a_terminal():
             raise
         note(str(error))
-        published = published_in(Path(typer.prompt("Store to publish in", err=True)))
+        published = published_in(Path(ask("Store to publish in")))
     before = f", in place of {published.replaced:,}" if published.replaced else ""
     what = f"{published.candidates:,} candidates are published in {published.graph}{before}"
     print_published(published, what, json_)
