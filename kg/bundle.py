@@ -25,6 +25,7 @@ from kg.graph.schema import Schema
 from kg.graph.vocabulary import Vocabulary
 from kg.manifest import MANIFEST, manifest_sha256, read_manifest, verify
 from kg.models import from_description
+from kg.models.declaration import declared
 from kg.models.scorer import Scorer
 
 FORMAT = 2
@@ -81,10 +82,8 @@ class Bundle:
         with _believing(folder / "config.json") as config:
             run = config["run"]
             _check_run(run, manifest["format"])
-            made = from_description(run["scorer"])
-            with torch.device("meta"):  # as the arguments declare it, and not a byte of it
-                declared: Scorer = made(dataset.num_entities, dataset.num_relations)
-        scorer = _with_weights(declared, folder / "model.safetensors", manifest["format"], device)
+            bare = declared(from_description(run["scorer"]), dataset.num_entities, dataset.num_relations)
+        scorer = _with_weights(bare, folder / "model.safetensors", manifest["format"], device)
         with _believing(folder / CALIBRATION) as calibration:
             temperature, probability = calibration["temperature"], calibration.get("probability")
             _check_temperature(temperature)
@@ -331,8 +330,8 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _with_weights(declared: Scorer, file: Path, format: int, device: torch.device) -> Scorer:
-    """The scorer, from the meta device, with a file's arrays: before anything is allocated they are compared with what
+def _with_weights(bare: Scorer, file: Path, format: int, device: torch.device) -> Scorer:
+    """The scorer that was declared, with a file's arrays: before anything is allocated they are compared with what
     it declares, and before anything is computed with them they are looked through.
 
     They are copied: those of the file change with it.
@@ -340,12 +339,12 @@ def _with_weights(declared: Scorer, file: Path, format: int, device: torch.devic
     weights = _tensors(file)
     weights = _renamed(weights) if format == 1 else weights
     try:
-        declared.check_fit(weights)
-        declared.load_state_dict({name: value.to(device, copy=True) for name, value in weights.items()}, assign=True)
-        declared.check()
+        bare.check_fit(weights)
+        bare.load_state_dict({name: value.to(device, copy=True) for name, value in weights.items()}, assign=True)
+        bare.check()
     except ValueError as error:
         raise _not_believed(file, error) from None
-    return declared
+    return bare
 
 
 def _save_tensors(tensors: dict[str, Tensor], path: Path) -> None:

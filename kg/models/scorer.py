@@ -20,6 +20,7 @@ State = Any  # what encode hands to compare: each scorer's own business
 Tails = Int[Tensor, " K"] | Int[Tensor, "B K"] | slice | None
 
 _MOST_TRIPLES = 1 << 15  # scored at once for want of a product over all relations
+_PIECE = 1 << 18  # numbers: what is read and its copy stay in the cache
 WORST = torch.finfo(torch.float32).min  # the score of a candidate without a vector: it ties last
 
 
@@ -318,7 +319,9 @@ def _kind(array: Tensor) -> str:
 
 
 def _is_finite(array: Float[Tensor, "*shape"]) -> bool:
-    return bool(array.sum(dtype=torch.float64).isfinite())
+    """A piece at a time: to add up in float64 makes a copy in float64."""
+    pieces = torch.split(array.detach().reshape(-1), _PIECE)
+    return all(bool(piece.sum(dtype=torch.float64).isfinite()) for piece in pieces)
 
 
 def _without_vector(scores: Float[Tensor, "B K"], width: int) -> Float[Tensor, "B W"]:

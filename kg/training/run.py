@@ -11,6 +11,7 @@ from kg.errors import UserError, one_line
 from kg.graph.dataset import Dataset
 from kg.models import described, from_description
 from kg.models.arguments import check_values
+from kg.models.declaration import declared
 from kg.models.scorer import Scorer
 from kg.progress import SILENT, Progress
 from kg.resources import memory_bytes
@@ -62,12 +63,10 @@ class Run:
         return self.algorithm.trainer(scorer, dataset, self.seed, device)
 
     def _check_memory(self, num_entities: int, num_relations: int, device: torch.device | str) -> None:
-        """Asked of the scorer on the meta device, where it takes nothing."""
         dim = self.scorer.keywords.get("dim")
         what, setting = ("the model", None) if dim is None else (f"dim {dim}: the model", "dim")
         try:
-            with torch.device("meta"):
-                declared: Scorer = self.scorer(num_entities, num_relations)
+            bare = declared(self.scorer, num_entities, num_relations)
         except RuntimeError as error:
             if "overflow" not in str(error).lower():
                 raise
@@ -75,7 +74,7 @@ class Run:
         numbers = self.algorithm.numbers_a_weight
         needed = sum(
             array.numel() * array.element_size() * (numbers if array.requires_grad else 1)
-            for array in chain(declared.parameters(), declared.buffers())
+            for array in chain(bare.parameters(), bare.buffers())
         )
         there = memory_bytes(device)
         if needed > there:
