@@ -1,7 +1,7 @@
 """Gradient descent: its settings, and the training loop as something to iterate over."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, ClassVar, Literal, Protocol, final, runtime_checkable
@@ -16,6 +16,8 @@ from kg.errors import UserError, check_at_least_one, check_choice
 from kg.graph.dataset import Dataset
 from kg.graph.graph import Graph
 from kg.graph.known import KnownAnswers, spans
+from kg.interruption import Interrupted, at_once
+from kg.models.batch_norm import BatchNorm
 from kg.models.scorer import Queries, Scorer
 from kg.progress import SILENT, Progress
 from kg.training.algorithm import Epoch, Iterative, Trainer, check_arguments, check_kind
@@ -244,19 +246,33 @@ class Descent(Trainer):
         if isinstance(settings.schedule, WarmUp):
             self._set_learning_rate(settings.schedule)
         self.optimizer.zero_grad()
-        graph = self._visible(chosen)
-        pieces, whole = min(settings.pieces, len(chosen)), self._rows.count[chosen]
-        total = torch.zeros((), device=self.device)
-        for piece, count in zip(chosen.tensor_split(pieces), whole.tensor_split(pieces), strict=True):
-            batch = self._batch(piece, graph, generator)
-            loss = self._loss(batch, len(piece) / len(chosen), count.sum() / whole.sum())
-            loss.backward()  # type: ignore[no-untyped-call]
-            total += loss.detach()
+        with self._droppable():
+            graph = self._visible(chosen)
+            pieces, whole = min(settings.pieces, len(chosen)), self._rows.count[chosen]
+            total = torch.zeros((), device=self.device)
+            for piece, count in zip(chosen.tensor_split(pieces), whole.tensor_split(pieces), strict=True):
+                batch = self._batch(piece, graph, generator)
+                loss = self._loss(batch, len(piece) / len(chosen), count.sum() / whole.sum())
+                loss.backward()  # type: ignore[no-untyped-call]
+                total += loss.detach()
         self.optimizer.step()
         self._losses[self.step] = total
         self._step_taken()
         if self.device.type == "cpu" or self.step % _CHECK_EVERY == 0:
             self._check_losses(self.step)
+
+    @contextmanager
+    def _droppable(self) -> Iterator[None]:
+        """Until the weights move, a step that is interrupted is as if it had not begun. A large one takes seconds."""
+        norms = (module for module in self.scorer.modules() if isinstance(module, BatchNorm))
+        kept = [(buffer, buffer.clone()) for norm in norms for buffer in norm.buffers()]
+        try:
+            with at_once():
+                yield
+        except Interrupted:
+            for buffer, before in kept:
+                buffer.copy_(before)
+            raise
 
     def _loss(self, batch: Batch, rows: float, facts: Tensor) -> Tensor:
         """A piece's part in the loss of its batch: its shares in the batch's rows and facts weigh its means."""
