@@ -123,7 +123,9 @@ class Bundle:
         recorded = self.manifest.get("store")
         if recorded is None:
             raise UserError(f"{self.path} was not trained on a store that has an identity")
-        found = Path(os.path.normpath((self.path / recorded["path"]).absolute()))
+        found: Path = (self.path.resolve() / recorded["path"]).resolve()
+        if Path(recorded["path"]).is_absolute():
+            raise UserError(f"{self.path} names its store by the absolute path {found}, which is not followed")
         try:
             identity = read_manifest(generations.current(found)).get("id")
         except UserError as error:

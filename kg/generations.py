@@ -32,18 +32,20 @@ from kg.progress import SILENT, Progress
 
 @final
 class Reader:
-    """The published generation, kept from removal until close(), or until the process ends.
+    """The published generation, or the one of this number, kept from removal until close(), or until the process ends.
 
     UserError if `root` is no such directory. Later writes publish beside it and never touch it.
     """
 
-    def __init__(self, root: Path, *, noun: str = "store") -> None:
+    def __init__(self, root: Path, number: int | None = None, *, noun: str = "store") -> None:
         while True:
-            self.path = current(root, noun=noun)
+            self.path = current(root, noun=noun) if number is None else root / str(number)
             try:
                 descriptor = _shared(self.path)
                 break
             except (FileNotFoundError, BlockingIOError) as error:
+                if number is not None:
+                    raise UserError(f"{self.path} is not there any more, or is just being removed") from error
                 # Two writes between reading CURRENT and opening what it names may have removed that.
                 if current(root, noun=noun) == self.path:
                     line = f"{self.path}: CURRENT names this generation and it cannot be opened"

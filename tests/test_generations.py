@@ -322,3 +322,45 @@ def test_what_is_not_restored(tmp_path: Path) -> None:
         draft.finish({})
         with pytest.raises(UserError, match="in use by process"):
             generations.restore(tmp_path / "b")
+
+
+RESTORER = """
+import os, signal, sys
+from pathlib import Path
+from kg import generations
+
+name = sys.argv[2]
+owner = generations.Draft if name == "carry" else Path
+original = getattr(owner, name)
+def deadly(*arguments):
+    if sys.argv[3] == "before":
+        os.kill(os.getpid(), signal.SIGKILL)
+    original(*arguments)
+    os.kill(os.getpid(), signal.SIGKILL)
+setattr(owner, name, deadly)
+generations.restore(Path(sys.argv[1]))
+"""
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["damaged", "CURRENT lost"])
+@pytest.mark.parametrize(
+    ("name", "when", "number"),
+    [("carry", "after", 2), ("rename", "after", 2), ("replace", "before", 2), ("replace", "after", 3)],
+)
+def test_a_restore_that_is_killed(tmp_path: Path, name: str, when: str, number: int, lost: bool) -> None:
+    """The state before it, which can still be restored, or the one after."""
+    root = two(tmp_path / "a")
+    damage(root / "2")
+    if lost:
+        (root / "CURRENT").unlink()
+    killed = subprocess.run([sys.executable, "-c", RESTORER, str(root), name, when])
+    assert killed.returncode == -signal.SIGKILL
+    if number == 2:
+        if lost:
+            assert not (root / "CURRENT").exists()
+        else:
+            assert generations.current(root).name == "2"
+        generations.restore(root)
+    assert text_of(generations.current(root)) == "old"
+    assert generations.check(root).damaged == generations.check(root).strays == []
+    assert text_of(publish(root, "newer")) == "newer" and not list(root.glob("*.draft"))

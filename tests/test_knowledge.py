@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from pyoxigraph import DefaultGraph, Literal, NamedNode, Quad
 
+from kg import generations
 from kg.bundle import Bundle
 from kg.errors import UserError
 from kg.graph.dataset import Dataset
@@ -171,6 +172,26 @@ def test_where_all_is_read_anew(reason: str, store: Store, monkeypatch: pytest.M
     later, change = known.refresh()
     assert change.read_anew and change.facts_added == 1 and change.entities_added == 1
     check_same(later, Knowledge.of_store(bundle_of(store) if "store" not in reason else known_bundle(known), store))
+
+
+@pytest.mark.parametrize("seen", ["the one that comes back", "the one that goes", "both"])
+def test_a_store_that_is_restored(seen: str, store: Store) -> None:
+    """Its number is new, and what the generations between said of labels is not taken for what was read."""
+    label = NamedNode(RDFS + "label")
+    bundle = bundle_of(store)
+    before = Knowledge.of_store(bundle, store)
+    first = store.generation
+    store.add([Quad(ENTITIES[0], RELATIONS[0], ENTITIES[7]), Quad(ENTITIES[1], label, Literal("Ben"))])
+    between = Knowledge.of_store(bundle, store) if seen == "the one that goes" else before
+    if seen == "both":
+        between = before.refresh()[0]
+    generations.restore(store.path, first)
+    with Store(store.path) as now:
+        after = between.refresh()[0]
+        assert after.generation == first + 2 and after.label(ENTITIES[1].value) != "Ben"
+        check_same(after, Knowledge.of_store(bundle, now))
+        now.add([Quad(ENTITIES[2], label, Literal("Cid"))])
+        check_same(after.refresh()[0], Knowledge.of_store(bundle, now))
 
 
 def known_bundle(known: Knowledge) -> Bundle:

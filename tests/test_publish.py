@@ -283,6 +283,19 @@ def test_at_a_terminal_it_is_asked_for(
     assert CliRunner().invoke(app, asked, input="").exit_code == 1  # nobody answers
 
 
+def test_through_a_link_it_is_found_from_where_the_model_lies(tmp_path: Path, store: Store, model: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "link").symlink_to(model)
+    assert Bundle.load(tmp_path / "elsewhere" / "link").store() == store.path.resolve()
+
+
+def test_no_absolute_path_is_followed(store: Store, model: Path) -> None:
+    loaded = Bundle.load(model)
+    named = replace(loaded, manifest={**loaded.manifest, "store": {"id": store.id, "path": str(store.path)}})
+    with pytest.raises(UserError, match=r"names its store by the absolute path .*, which is not followed"):
+        named.store()
+
+
 def test_a_model_of_before_stores_had_an_identity(tmp_path: Path, store: Store, model: Path) -> None:
     saved_again(tmp_path / "old", Bundle.load(model), store_id=None)
     assert "was not trained on a store that has an identity" in refused(*publishing(tmp_path, tmp_path / "old"))

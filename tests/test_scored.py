@@ -14,6 +14,7 @@ from kg.cli.app import app
 from kg.errors import UserError
 from kg.query.pattern import parse
 from kg.query.predictor import Predictor
+from kg.query.sparql import functions
 from kg.query.sparql.scored import ScoredStore
 from kg.store import sandbox
 from kg.store.sparql import Solutions
@@ -74,6 +75,21 @@ def test_what_the_predictor_says_and_one_worker_for_many_queries(store: Store, p
         finally:
             store.remove([fact(0, 9)])
         assert scored._worker._process is process
+
+
+def test_the_model_knows_the_generation_of_the_store_that_asks(store: Store, paths: tuple[Path, Path]) -> None:
+    """Though it be published no more."""
+    head, tail = f"{EX}e0", f"{EX}e9"
+    try:
+        with Store(paths[0]) as other:
+            other.add([fact(0, 9)])
+            for asking, known in ((store, False), (other, True)):
+                values = functions._values(str(paths[1]), str(paths[0]), asking.generation)
+                ids = values.knowledge.vocabulary.entity_ids
+                assert values.known(ids[head], 0, ids[tail]) is known
+    finally:
+        with Store(paths[0]) as other:
+            other.remove([fact(0, 9)])
 
 
 def test_the_command_says_what_had_no_value(paths: tuple[Path, Path]) -> None:

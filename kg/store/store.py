@@ -55,24 +55,25 @@ class Store:
     what is learnt from does not: facts(), entity_pairs() and texts().
 
     `create`: a path where nothing is yet is an empty store, made by the first write. Without it, and for a path that
-    holds something else, UserError. Any number of readers; one writer at a time, in whatever process (UserError "the
+    holds something else, UserError. `generation`: this one, as long as another reader or its age keeps it there, and
+    not the published one. Any number of readers; one writer at a time, in whatever process (UserError "the
     store is in use by process N"). Close it, or use it in a `with`.
     """
 
-    def __init__(self, path: Source, *, create: bool = False) -> None:
+    def __init__(self, path: Source, *, create: bool = False, generation: int | None = None) -> None:
         self.path = Path(path)
         self._worker: sandbox.Worker | None = None
         self._reader: generations.Reader | None = None
         empty = create and not (self.path / "CURRENT").exists()
         if empty:
             generations.check_root(self.path)
-        self._open(empty=empty)
+        self._open(generation, empty=empty)
 
-    def _open(self, *, empty: bool = False) -> None:
+    def _open(self, generation: int | None = None, *, empty: bool = False) -> None:
         self.close()
         directory = None
         if not empty:
-            self._reader = generations.Reader(self.path)
+            self._reader = generations.Reader(self.path, generation)
             directory = self._reader.path
         self.generation = generations.number(directory) if directory else 0
         self.manifest: dict[str, Any] = draft.read_manifest(directory) if directory else draft.EMPTY

@@ -10,21 +10,23 @@ from jaxtyping import Float, Int
 from pyoxigraph import BlankNode, Literal, NamedNode
 from torch import Tensor
 
+from kg.bundle import Bundle
 from kg.errors import UserError
 from kg.models.scorer import Queries
 from kg.namespaces import KG
 from kg.progress import Progress
+from kg.query.knowledge import Knowledge
 from kg.query.plausibility import Plausibility
-from kg.query.predictor import Predictor
 from kg.store import sparql
 from kg.store.sparql import Functions, Term
+from kg.store.store import Store
 from kg.store.terms import term_text
 
 _CACHE = 1 << 28  # bytes of rows of scores, and as many of probabilities and of known answers
 
 
 def load(progress: Progress, model: str, store: str, generation: int) -> None:
-    """Reads the model and the facts of a store, for the queries that follow."""
+    """Reads the model and the facts of a generation of a store, for the queries that follow."""
     _values(model, store, generation)
 
 
@@ -39,7 +41,9 @@ def answer(progress: Progress, model: str, store: str, generation: int, **reques
 
 @lru_cache(maxsize=1)
 def _values(model: str, store: str, generation: int) -> "FactValues":
-    return FactValues(Predictor.load(model, store).plausibility)
+    bundle = Bundle.load(model)
+    with Store(store, generation=generation) as opened:  # which whoever asks has open, though it be published no more
+        return FactValues(Plausibility(bundle, Knowledge.of_store(bundle, opened)))
 
 
 class Unknown(Exception):
