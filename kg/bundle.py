@@ -4,8 +4,7 @@ import json
 import math
 import os
 import platform
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,13 +12,13 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 import kg
 from kg import generations
+from kg.belief import believing, check_metrics, check_run, check_temperature, not_believed, tensors_of, texts
 from kg.errors import UserError, one_line, visible
-from kg.files import failed, read_json
 from kg.graph.dataset import PARTS, Dataset, check_facts
 from kg.graph.schema import Schema
 from kg.graph.vocabulary import Vocabulary
@@ -32,7 +31,6 @@ FORMAT = 2
 _READABLE = (1, 2)  # 1: its run is of another form, which nothing reads but for its scorer and its seed
 _HELD = ("matrix", "matrices")  # weights that stood in a scorer itself in format 1: now in RelationWeights
 CALIBRATION = "calibration.json"
-_COLDEST = 1e-6  # temperature; those that are fitted lie between e^-9 and e^9
 _CONSTANT = ("vocabulary.json", "schema.json", "dataset.safetensors")  # the same in every generation of a training
 
 
@@ -79,20 +77,20 @@ class Bundle:
     def _read(cls, root: Path, folder: Path, manifest: dict[str, Any], device: torch.device) -> "Bundle":
         """Nothing is believed that was not checked: a sha256 tells damage, not who wrote the file."""
         dataset = _dataset(folder, manifest)
-        with _believing(folder / "config.json") as config:
+        with believing(folder / "config.json") as config:
             run = config["run"]
-            _check_run(run, manifest["format"])
+            check_run(run, manifest["format"])
             bare = declared(from_description(run["scorer"]), dataset.num_entities, dataset.num_relations)
         scorer = _with_weights(bare, folder / "model.safetensors", manifest["format"], device)
-        with _believing(folder / CALIBRATION) as calibration:
+        with believing(folder / CALIBRATION) as calibration:
             temperature, probability = calibration["temperature"], calibration.get("probability")
-            _check_temperature(temperature)
+            check_temperature(temperature)
             if not isinstance(probability, dict | None):
                 raise ValueError(f"expected a calibration: got {one_line(str(probability))[:80]}")
-        with _believing(folder / "metrics.json") as metrics:
-            _check_metrics(metrics)
-        tensors = _tensors(folder / "state" / "tensors.safetensors")
-        with _believing(folder / "state" / "state.json") as parted:
+        with believing(folder / "metrics.json") as metrics:
+            check_metrics(metrics)
+        tensors = tensors_of(folder / "state" / "tensors.safetensors")
+        with believing(folder / "state" / "state.json") as parted:
             state = _joined(parted, tensors)
             if not isinstance(state, dict):
                 raise ValueError(f"expected what a training goes on with: got {one_line(str(state))[:80]}")
@@ -239,97 +237,29 @@ def environment() -> dict[str, Any]:
     }
 
 
-@contextmanager
-def _believing(path: Path) -> Iterator[Any]:
-    """The JSON object in a file, for a block that checks it: the one trust boundary. Whatever the block raises is a
-    UserError that names the file."""
-    value = read_json(path)
-    try:
-        if not isinstance(value, dict):
-            raise ValueError(f"expected an object: got {one_line(str(value))[:80]}")
-        yield value
-    except Exception as error:
-        raise _not_believed(path, error) from None
-
-
-def _not_believed(path: Path, error: Exception) -> UserError:
-    what = f"no {error}" if isinstance(error, KeyError) else one_line(str(error)) or type(error).__name__
-    return UserError(f"{path} holds what no training wrote: {what}")
-
-
-def _tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a file, as long as it is there and unchanged: they are read when they are looked at."""
-    try:
-        found: dict[str, Tensor] = load_file(path)
-    except OSError as error:
-        raise failed(path, error) from None
-    except Exception as error:  # SafetensorError, and what torch says of dtypes that it does not know
-        raise UserError(f"{path} is no safetensors file: {one_line(str(error))}") from None
-    return found
-
-
 def _dataset(folder: Path, manifest: dict[str, Any]) -> Dataset:
     """UserError where facts, names or what is said of them are not of one another."""
-    with _believing(folder / "vocabulary.json") as names:
-        vocabulary = Vocabulary(_texts(names["entities"]), _texts(names["relations"]))
-    with _believing(folder / "schema.json") as stored:
+    with believing(folder / "vocabulary.json") as names:
+        vocabulary = Vocabulary(texts(names["entities"]), texts(names["relations"]))
+    with believing(folder / "schema.json") as stored:
         schema = Schema.from_json(stored)
-    with _believing(folder / MANIFEST):
+    with believing(folder / MANIFEST):
         source, generation, graphs = manifest["source"], manifest["generation"], manifest.get("graphs")
         if not isinstance(source, str) or not isinstance(generation, int | None):
             raise ValueError(f"expected a path and the number of a generation: got {source!r} and {generation!r}")
-        of_graphs = None if graphs is None else tuple(_texts(graphs))
+        of_graphs = None if graphs is None else tuple(texts(graphs))
         store = manifest.get("store")
-        store_id = None if store is None else _texts([store["id"], store["path"]])[0]
+        store_id = None if store is None else texts([store["id"], store["path"]])[0]
     file = folder / "dataset.safetensors"
-    parts = _tensors(file)
+    parts = tensors_of(file)
     try:
         for name in PARTS:
             check_facts(name, parts[name], vocabulary)
     except (KeyError, ValueError) as error:
-        raise _not_believed(file, error) from None
+        raise not_believed(file, error) from None
     train, valid, test = (parts[name] for name in PARTS)
     restrictions = manifest.get("restrictions") is True
     return Dataset(train, valid, test, vocabulary, schema, source, generation, of_graphs, restrictions, store_id)
-
-
-def _texts(value: Any) -> list[str]:
-    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
-        raise ValueError(f"expected a list of texts: got {one_line(str(value))[:80]}")
-    return value
-
-
-def _check_run(run: Any, format: int) -> None:
-    """ValueError where a run says not by which names it was made. Run.from_json reads it in full."""
-    if not isinstance(run, dict) or not isinstance(run["seed"], int):
-        raise ValueError(f"expected a run with a seed: got {one_line(str(run))[:80]}")
-    algorithm = run["algorithm"] if format > 1 else {"name": "", "arguments": {}}
-    if not isinstance(algorithm["name"], str) or not isinstance(algorithm["arguments"], dict):
-        raise ValueError(f"expected the name and the arguments of an algorithm: got {one_line(str(algorithm))[:80]}")
-
-
-def _check_temperature(value: Any) -> None:
-    if value is not None and not (_is_number(value) and _COLDEST <= value <= 1 / _COLDEST):
-        raise ValueError(
-            f"the temperature must be from {_COLDEST:g} to {1 / _COLDEST:g}: got {one_line(str(value))[:80]}"
-        )
-
-
-def _check_metrics(metrics: Any) -> None:
-    """ValueError where a command would miss a figure."""
-    valid, history = metrics["valid"], metrics["history"]
-    if not isinstance(metrics["finished"], bool) or not isinstance(history, list):
-        raise ValueError("expected finished, true or false, and history, a list")
-    whole = [metrics["epochs"], metrics["best_epoch"], *(row["epoch"] for row in history)]
-    if not all(isinstance(each, int) and each >= 0 for each in whole):
-        raise ValueError("expected numbers of epochs")
-    figures = [row[name] for row in history for name in ("loss", "seconds", "valid_mrr") if name in row]
-    if not all(map(_is_number, [*figures, *(row["seconds"] for row in history)] + ([valid["mrr"]] if valid else []))):
-        raise ValueError("expected figures that are numbers")
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _with_weights(bare: Scorer, file: Path, format: int, device: torch.device) -> Scorer:
@@ -338,14 +268,14 @@ def _with_weights(bare: Scorer, file: Path, format: int, device: torch.device) -
 
     They are copied: those of the file change with it.
     """
-    weights = _tensors(file)
+    weights = tensors_of(file)
     weights = _renamed(weights) if format == 1 else weights
     try:
         bare.check_fit(weights)
         bare.load_state_dict({name: value.to(device, copy=True) for name, value in weights.items()}, assign=True)
         bare.check()
     except ValueError as error:
-        raise _not_believed(file, error) from None
+        raise not_believed(file, error) from None
     return bare
 
 

@@ -195,6 +195,7 @@ def test_naming_one_scorer_imports_that_one() -> None:
 
 # Tested by way of what calls them alone, and where.
 TESTED_BY = {
+    "belief": "bundle",
     "__main__": "cli_app",
     "cli_bench": "cli_studies",
     "cli_calibrate": "cli_train",
