@@ -5,6 +5,7 @@ from jaxtyping import install_import_hook
 install_import_hook("kg", "checker.check")
 
 import signal  # noqa: E402
+from collections.abc import Iterator  # noqa: E402
 from pathlib import Path  # noqa: E402
 
 import pytest  # noqa: E402
@@ -21,6 +22,15 @@ from kg.models.scorer import Scorer  # noqa: E402
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 torch.set_num_threads(1)  # the tensors here are small: a second thread would cost more than it brings
+
+
+@pytest.fixture(autouse=True)
+def signals() -> Iterator[None]:
+    """After each test they mean what they did before it: the command line, run in this process, sets them."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture

@@ -67,7 +67,7 @@ def test_a_header_in_other_words_is_one_when_it_is_said_to_be() -> None:
 
 def test_what_a_person_is_told() -> None:
     assert Columns.of(["Object", "p\x1b", "rel", "subject"]).described() == (
-        "a header, no fact: head 'subject', relation 'rel', tail 'Object'; not read: p"
+        "a header, no fact: head 'subject', relation 'rel', tail 'Object'; not read: p\\x1b"
     )
 
 
