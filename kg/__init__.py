@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from kg.training.gradient_descent import GradientDescent
     from kg.training.run import Run
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 
 # Resolved on first use, so that `kg --help`, `kg info` and `kg load` never wait for torch.
 _HOMES = {
