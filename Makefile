@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo test clean
+.PHONY: install demo test test-gpu clean
 
 install: .venv/installed
 
@@ -19,6 +19,10 @@ test: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict kg
 	$(BIN)/pytest -n auto --dist worksteal
+
+# Where there is a GPU whose PyTorch is the machine's own, without `make`: experiments/gpu/run.py.
+test-gpu: install
+	$(BIN)/pytest -m gpu
 
 clean:
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache build *.egg-info

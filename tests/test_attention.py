@@ -67,7 +67,7 @@ def gradients(attend: nn.Module, given: Tokens, generator: torch.Generator | Non
     """Of a sum over the valid tokens' outputs in which no two count alike: by q, k, v and every weight."""
     leaves = [x.clone().requires_grad_() for x in given[:3]]
     out = attend(*leaves, given.mask, generator)
-    factors = torch.randn(out.shape, generator=torch.Generator().manual_seed(7), dtype=out.dtype)
+    factors = torch.randn(out.shape, generator=torch.Generator().manual_seed(7), dtype=out.dtype).to(out.device)
     total = (out * factors)[given.mask[:, None, :, None].expand_as(out)].sum()
     return torch.autograd.grad(total, [*leaves, *weights(attend)], materialize_grads=True)
 

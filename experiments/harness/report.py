@@ -7,11 +7,14 @@ import shlex
 import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import kg
+
 RESULTS = Path(__file__).resolve().parents[1] / "results"
-_PACKAGES = ("kg", "torch", "numpy", "scipy", "numba", "scikit-learn", "pyoxigraph", "rdflib")
+_PACKAGES = ("torch", "numpy", "scipy", "numba", "scikit-learn", "pyoxigraph", "rdflib")
 
 
 def write(script: str, seed: int, variant: str = "", **results: Any) -> Path:
@@ -24,7 +27,7 @@ def write(script: str, seed: int, variant: str = "", **results: Any) -> Path:
         "command": shlex.join(["python", place.as_posix(), *sys.argv[1:]]),
         "date": datetime.now(UTC).date().isoformat(),
         "seed": seed,
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}},
+        "versions": {"python": platform.python_version(), "kg": kg.__version__, **_versions()},
         "hardware": {
             "processor": _processor(),
             "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
@@ -35,6 +38,11 @@ def write(script: str, seed: int, variant: str = "", **results: Any) -> Path:
     }
     path.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     return path
+
+
+def _versions() -> dict[str, str]:
+    """Of those that are there: a checkout need not be installed, nor all that kg can use."""
+    return {name: version(name) for name in _PACKAGES if find_spec(name.replace("scikit-learn", "sklearn"))}
 
 
 def _processor() -> str:

@@ -21,8 +21,10 @@ import report
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", type=Path, nargs="+", metavar="MODEL")
-    for model in parser.parse_args().models:
-        bundle = Bundle.load(model)
+    parser.add_argument("--device", default="cpu")
+    arguments = parser.parse_args()
+    for model in arguments.models:
+        bundle = Bundle.load(model, arguments.device)
         test = evaluate(bundle.scorer, bundle.dataset, "test", temperature=bundle.temperature).metrics().to_json()
         del test["by_relation"]
         print(f"{model.name}: test MRR {test['mrr']:.4f} after {bundle.metrics['epochs']} epochs")
