@@ -25,7 +25,7 @@ from kg.models.scorer import WORST, Scorer
 from kg.probability import fitting
 from kg.probability.calibration import SHAPES, Calibration, calibration_of
 from kg.probability.candidate_sample import CandidateSample, sample_candidates
-from kg.probability.features import features
+from kg.probability.features import WEIGHTS, features
 from kg.probability.fitting import calibrate, fit_calibration
 from kg.probability.query_scores import QueryScores, ScoreBlock
 from kg.training.gradient_descent import GradientDescent
@@ -122,6 +122,20 @@ def test_the_simplest_shape_where_it_is_true(monkeypatch: pytest.MonkeyPatch) ->
     assert found.shape in ("temperature", "platt")
     ((slope, shift),) = found.knots
     assert slope == pytest.approx(1, abs=0.1) and shift == pytest.approx(0, abs=0.3)
+
+
+def test_a_temperature_has_no_shift_and_a_line_has() -> None:
+    generator = torch.Generator().manual_seed(0)
+    logit = 2 * torch.randn(20_000, generator=generator)
+    is_fact = torch.rand(len(logit), generator=generator) < (2 * logit - 3).sigmoid()
+    columns = torch.zeros(len(logit), len(WEIGHTS) - 1)
+    columns[:, WEIGHTS.index("mean_score") - 1] = logit
+    every = torch.ones(len(logit))
+    sample = CandidateSample(torch.zeros(len(logit), dtype=torch.long), columns, every, is_fact, float(len(logit)))
+    weights = Calibration.shared(1, {"mean_score": 1.0}).weights
+    ((slope, shift),) = fitting._shaped(weights, "platt", sample, 0.0).knots
+    assert (slope, shift) == (pytest.approx(2, abs=0.15), pytest.approx(-3, abs=0.2))
+    assert fitting._shaped(weights, "temperature", sample, 0.0).knots[0][1] == 0
 
 
 def test_a_relation_with_few_facts_is_as_all_are(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -399,6 +399,24 @@ def stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return file
 
 
+def test_what_is_left_is_looked_at_whole(stopped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each block that was not looked at is, and none twice."""
+    taken: list[int] = []
+    take = discovery._Best.take
+
+    def counted(self: discovery._Best, logits: Tensor, block: discovery._Block) -> None:
+        taken.append(block.size)
+        take(self, logits, block)
+
+    monkeypatch.setattr(discovery._Best, "take", counted)
+    with np.load(stopped) as stored:
+        begun = int(stored["blocks"])
+    best(predictor(), SEARCH, stopped)
+    again, taken[:] = taken.copy(), []
+    best(predictor(), SEARCH)
+    assert 0 < begun < len(taken) and again == taken[begun:]
+
+
 def test_what_was_found_of_another_search_is_not_mixed_in(stopped: Path) -> None:
     kept = stopped.read_bytes()
     model = predictor()

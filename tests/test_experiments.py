@@ -6,6 +6,7 @@ from pathlib import Path
 
 import benchmarks
 import contents
+import mutants
 import pytest
 
 from kg.studies.presets import presets
@@ -13,7 +14,7 @@ from kg.studies.presets import presets
 ROOT = Path(__file__).parents[1]
 EXPERIMENTS = ROOT / "experiments"
 PRESETS = sorted((EXPERIMENTS / "presets").glob("*.py"))
-SCRIPTS = [path for room in ("quality", "speed", "robustness") for path in sorted((EXPERIMENTS / room).glob("*.py"))]
+SCRIPTS = [path for room in contents.ROOMS for path in sorted((EXPERIMENTS / room).glob("*.py"))]
 
 
 def test_the_readme_is_up_to_date() -> None:
@@ -32,6 +33,15 @@ def test_every_preset_is_a_run_and_its_file_says_where_the_data_are(path: Path) 
 def test_nothing_points_outside_of_the_repository(path: Path) -> None:
     """What lies beside the checkout is found by harness/benchmarks.py alone."""
     assert not re.search(r"\.\./|/tmp\b|shared/datasets", path.read_text(encoding="utf-8"))
+
+
+def test_every_mutant_can_be_put_in() -> None:
+    """Code that was changed takes its mutants along."""
+    every = mutants.mutants()
+    assert len(every) > 40 and len({each.name for each in every}) == len(every)
+    for each in every:
+        mutants.mutated(each)
+        assert all((ROOT / tests).is_file() for tests in each.tests.split()), each.name
 
 
 def test_every_path_named_in_a_text_is_there() -> None:

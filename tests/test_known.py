@@ -65,3 +65,23 @@ def test_against_a_dictionary(given_facts: list[Fact], asked: list[Fact]) -> Non
     assert answers.counts(head, relation).tolist() == [len(expected.get((h, r), ())) for h, r, _ in asked]
     hit = [t in expected.get((h, r), ()) for h, r, t in asked]
     assert answers.contains(head, relation, tail).tolist() == hit
+
+
+def test_many_relations_and_answers_against_sets() -> None:
+    """Six relations, whose keys 2 + R would mix up, and questions of up to thirty answers."""
+    generator = torch.Generator().manual_seed(0)
+    drawn = torch.stack([torch.randint(0, high, (900,), generator=generator) for high in (9, 6, 40)], 1)
+    answers, expected = KnownAnswers.from_triples(drawn, 6), dict[tuple[int, int], set[int]]()
+    of_relation: dict[int, set[int]] = {relation: set() for relation in range(12)}
+    for h, r, t in drawn.tolist():
+        for question, answer in (((h, r), t), ((t, r + 6), h)):
+            expected.setdefault(question, set()).add(answer)
+            of_relation[question[1]].add(answer)
+    assert len(answers.questions) == len(expected) and max(map(len, expected.values())) > 12
+    head, relation = torch.tensor(list(expected)).unbind(1)
+    row, found = answers.lookup(head, relation)
+    for i, each in enumerate(expected.values()):
+        assert found[row == i].tolist() == sorted(each)
+    offsets, tails = answers.tails_of_relations
+    for relation_, each in of_relation.items():
+        assert tails[offsets[relation_] : offsets[relation_ + 1]].tolist() == sorted(each)

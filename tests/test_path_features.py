@@ -147,6 +147,14 @@ def test_the_likeliest_wrong_entities_come_first() -> None:
     assert seen.answer.tolist() == [0, 0, 1, 0] and seen.weight.tolist() == [1, 1, 1, 0]
 
 
+def test_another_answer_is_no_wrong_one() -> None:
+    """Entity 2 is likelier than 3 for the fact of 1, by a second path, but it is an answer, too."""
+    where = graph((0, 0, 1), (0, 0, 2), (0, 1, 1), (0, 1, 2), (0, 1, 3), (0, 2, 2), entities=4)
+    seen = examples(walkable(where), np.array([[1, -1], [2, -1]]), 0, np.array([[0, 1]]))
+    wrong = seen.features[(seen.answer == 0) & (seen.weight == 1)]
+    assert wrong.tolist()[0] == pytest.approx([1 / 3, 0]) and 1 not in wrong[:, 1].tolist()
+
+
 def test_no_paths_and_no_facts() -> None:
     edges, none = walkable(graph((0, 0, 1))), np.full((2, 3), -1)
     assert success(edges, none, 0, np.array([[0, 1]])).tolist() == [0, 0]

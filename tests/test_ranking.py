@@ -73,6 +73,20 @@ def test_ranks_equal_a_slow_count(seed: int, num_rows: int, num_candidates: int)
         assert found[b, len(row) :].isnan().all()
 
 
+@pytest.mark.parametrize(("num_rows", "num_candidates"), [(3, 2039), (3, 2041), (2, 5000), (130, 30_000)])
+def test_as_many_candidates_as_a_graph_has(num_rows: int, num_candidates: int) -> None:
+    """Counts of booleans are packed eight to a word and in blocks of rows: neither a byte nor a block runs over."""
+    generator = torch.Generator().manual_seed(0)
+    scores = torch.randint(0, 4, (num_rows, num_candidates), generator=generator).float()
+    scores[0] = 0.0  # all tie
+    scores[-1, 1:] = 9.0  # all are above
+    tail = torch.zeros(num_rows, 1, dtype=torch.long)
+    known = torch.stack([torch.arange(num_rows), tail[:, 0]])
+    rivals, target = scores[:, 1:], scores[:, :1]
+    expected = 1 + (rivals > target).sum(1) + (rivals == target).sum(1) / 2
+    assert torch.equal(ranks(scores.clone(), tail, known)[:, 0], expected)
+
+
 def test_metrics_by_hand() -> None:
     """Three entities on a line, DistMult of one number: scores h * t, worked out on paper."""
     data = dataset([[0, 0, 1], [1, 0, 2]], [], [[0, 0, 2]], 3, 1)
@@ -103,6 +117,17 @@ def test_valid_is_not_filtered_by_test() -> None:
     tails = {name: evaluate(scorer, data, name) for name in ("valid", "test")}
     rank = {name: found.rank[found.relation == 0].item() for name, found in tails.items()}
     assert rank == {"valid": 2.0, "test": 1.0}  # entity 3, a test answer, still stands above in valid
+
+
+def test_test_is_filtered_by_valid() -> None:
+    data = dataset([[0, 0, 1], [1, 0, 2], [3, 0, 0]], [[0, 0, 3]], [[0, 0, 2]], 4, 1)
+    scorer = DistMult(4, 1, dim=1)
+    with torch.no_grad():
+        scorer.table.weight.copy_(torch.tensor([[1.0], [2.0], [3.0], [4.0]]))
+        scorer.diagonal.weight.fill_(1.0)
+    found = evaluate(scorer, data, "test")
+    assert found.rank[found.relation == 0].item() == 1  # entity 3 stands above, and is known
+    assert found.candidates[found.relation == 0].item() == 2  # itself and entity 0
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 1000])

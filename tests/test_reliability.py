@@ -2,8 +2,9 @@
 
 import math
 from dataclasses import replace
+from inspect import signature
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 import pytest
 import torch
@@ -15,7 +16,10 @@ from kg.graph.graph import Graph
 from kg.graph.vocabulary import Vocabulary
 from kg.models.complex import ComplEx
 from kg.models.scorer import Queries, Scorer, State, Tails
+from kg.probability import fitting
+from kg.probability import reliability as reliability_module
 from kg.probability.calibration import Calibration
+from kg.probability.candidate_sample import CandidateSample, sample_candidates
 from kg.probability.fitting import fit_calibration
 from kg.probability.reliability import Reliability, bins, check_plot, held_out_reliability, plot, reliability
 
@@ -169,6 +173,25 @@ def test_valid_does_not_look_at_test(drawn: tuple[OneScore, Dataset, Calibration
     assert found == held_out_reliability(calibration, scorer, other, "valid", None)
     assert found.calibration_error.a_fact < 0.25  # of being in valid, which is half as probable as being held out
     assert (found.above.threshold, found.above.recall) == (0.5, pytest.approx(_recall(scorer, data.valid)))
+
+
+def test_what_it_draws_was_not_fitted_on(
+    drawn: tuple[OneScore, Dataset, Calibration], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A calibration looks at candidates by two seeds of its own."""
+    scorer, data, calibration = drawn
+    seeds: dict[str, list[int]] = {"fitting": [], "reliability": []}
+    for module in (fitting, reliability_module):
+        seen = seeds[module.__name__.rpartition(".")[2]]
+
+        def sampled(*arguments: Any, seen: list[int] = seen, **named: Any) -> CandidateSample:
+            seen.append(signature(sample_candidates).bind(*arguments, **named).arguments["seed"])
+            return sample_candidates(*arguments, **named)
+
+        monkeypatch.setattr(module, "sample_candidates", sampled)
+    fitting.fit_calibration(scorer, data, None)
+    held_out_reliability(calibration, scorer, data, "test", None)
+    assert len(set(seeds["fitting"])) == 2 and seeds["reliability"] and not set.intersection(*map(set, seeds.values()))
 
 
 def _recall(scorer: OneScore, hrt: Tensor) -> float:

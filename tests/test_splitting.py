@@ -13,7 +13,9 @@ from kg.files import shipped
 from kg.graph import from_store
 from kg.graph.dataset import PARTS, Dataset
 from kg.graph.from_store import dataset_from_store
-from kg.graph.splitting import twins
+from kg.graph.schema import Schema
+from kg.graph.splitting import hold_out, twins
+from kg.graph.vocabulary import Vocabulary
 from kg.store.store import Store
 
 
@@ -158,3 +160,23 @@ def test_without_the_guard_it_would(world: Store, monkeypatch: pytest.MonkeyPatc
     leaks = given_away(data)
     assert len(leaks) > 0.1 * len(data.test)
     assert any(relation == "borders" for _, relation, _ in leaks)
+
+
+# Facts as ids
+
+
+def test_a_relation_of_one_fact_stays_in_train() -> None:
+    """Its ends have facts enough; nothing else of it could be learnt."""
+    around = [[i, 0, (i + step) % 12] for i in range(12) for step in (1, 2, 3)]
+    facts = np.array([*around, [0, 1, 6]])
+    for seed in range(30):
+        part = hold_out(facts, np.arange(len(facts)), 12, 2, (0.3, 0.3), seed)
+        assert part[-1] == 0 and (part > 0).any()
+
+
+def test_loops_say_nothing_of_symmetry() -> None:
+    """A loop is its own mirror: twenty of them beside five facts, two of which mirror each other, make no twins."""
+    others = [[0, 0, 1], [1, 0, 0], [2, 0, 3], [3, 0, 4], [4, 0, 5]]
+    facts = np.array([*others, *([i, 0, i] for i in range(20))])
+    group = twins(facts, Vocabulary([f"e{i}" for i in range(20)], ["p"]), Schema())
+    assert group[0] != group[1] and len(set(group.tolist())) == len(facts)

@@ -298,6 +298,20 @@ def test_the_last_epoch_is_measured_too(random_dataset: Dataset, model: Path) ->
     assert short.metrics["valid"]["mrr"] > 0 and short.metrics["best_epoch"] == 1
 
 
+def test_a_last_epoch_that_no_validation_fell_on_may_be_the_best(
+    random_dataset: Dataset, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = {2: 0.1, 3: 0.5}
+    monkeypatch.setattr(training._Training, "_valid_mrr", lambda self: found[self.trainer.epoch])
+    trained = train(random_dataset, varied(RUN, epochs=3, valid_every=2), model)
+    assert trained.metrics["best_epoch"] == 3
+    last = trained.state["scorer"]
+    assert all(torch.equal(value, last[name]) for name, value in trained.scorer.state_dict().items())
+    found[3] = 0.05
+    shutil.rmtree(model)
+    assert train(random_dataset, varied(RUN, epochs=3, valid_every=2), model).metrics["best_epoch"] == 2
+
+
 def test_a_checkpoint_knows_its_temperature(random_dataset: Dataset, model: Path) -> None:
     def stop(self: training._Training) -> Bundle:
         raise KeyboardInterrupt

@@ -13,8 +13,9 @@ from kg.graph.dataset import Dataset
 from kg.graph.from_folder import facts_named
 from kg.graph.vocabulary import Vocabulary
 from kg.models.scorer import Queries, Scorer, State, Tails
+from kg.probability import triple_classification
 from kg.probability.query_scores import QueryScores
-from kg.probability.triple_classification import classify, labelled, margins, thresholds
+from kg.probability.triple_classification import Separation, classify, labelled, margins, thresholds
 
 
 def found(scores: list[float], labels: list[int], relation: list[int], num: int = 2) -> list[float]:
@@ -36,6 +37,12 @@ def test_where_its_rows_leave_it_open_all_decide() -> None:
     """The only row of relation 1 is true at 5.5: any cut below will do, and that of all is 2.5."""
     scores, labels = [1.0, 2.0, 3.0, 4.0, 5.5], [0, 0, 1, 1, 1]
     assert found(scores, labels, [0, 0, 0, 0, 1]) == [2.5, 2.5]
+
+
+def test_its_own_rows_come_before_those_of_all() -> None:
+    """Relation 0 is right at 2; ten false rows of relation 1 lie above that, and all together are best cut at 4.25."""
+    scores, labels = [1.0, 3.0, *[3.5] * 10, 5.0], [0, 1, *[0] * 10, 1]
+    assert found(scores, labels, [0, 0, *[1] * 11])[0] == 2
 
 
 def test_what_scores_alike_stands_on_one_side() -> None:
@@ -132,6 +139,18 @@ def test_test_chooses_nothing(given: tuple[Table, Dataset, Path]) -> None:
     assert [each.valid_accuracy for each in after.inputs.values()] == [
         each.valid_accuracy for each in before.inputs.values()
     ]
+
+
+def test_the_input_is_chosen_on_valid(given: tuple[Table, Dataset, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    accuracies = {"score": (0.6, 0.9), "mean_score": (0.8, 0.7), "softmax": (0.7, 0.8), "regression": (0.5, 1.0)}
+
+    def separation(name: str, *_: object) -> Separation:
+        of_valid, of_test = accuracies[name]
+        return Separation(valid_accuracy=of_valid, accuracy=of_test, f1=0.0, pr_auc=0.0)
+
+    monkeypatch.setattr(triple_classification, "_separation", separation)
+    scorer, data, folder = given
+    assert classify(scorer, data, folder, None, None).chosen == "mean_score"
 
 
 def test_the_inputs(given: tuple[Table, Dataset, Path]) -> None:

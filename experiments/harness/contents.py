@@ -18,6 +18,7 @@ from typing import Any
 EXPERIMENTS = Path(__file__).resolve().parents[1]
 ROOT = EXPERIMENTS.parent
 README = EXPERIMENTS / "README.md"
+ROOMS = ("quality", "speed", "robustness", "gpu")  # of scripts that write results
 LONGEST_COMMAND = 110  # characters
 INTRODUCTION = """# Experiments
 
@@ -25,7 +26,8 @@ Made by `python experiments/harness/contents.py`: a test holds it to the files.
 
 - `presets/`: Runs for `kg train --preset` and `kg bench --preset`, a file a dataset or a question.
 - `quality/`: how good models, probabilities, evidence and candidates are.
-- `robustness/`: whether what comes in is read as it says, and what goes wrong is said.
+- `robustness/`: whether what comes in is read as it says, what goes wrong is said, and the tests notice defects.
+- `gpu/`: all that a GPU is wanted for, in one command (`run.py`); `pack.py` makes what it needs without a network.
 - `speed/`: how fast, beside the bare arithmetic and beside other libraries (`peers/`, in an environment of their own).
 - `harness/`: what the scripts share; `behaviour.py` records what the commands answer, to compare it after a change.
 - `results/`: what was measured: the command, seed, versions, hardware and figures, and pictures.
@@ -135,6 +137,7 @@ CLAIMS: dict[str, Callable[[dict[str, Any]], str]] = {
         f"of {r['all']['mutations']:,} models with one thing changed {r['all']['refused']:,} are refused by name and "
         f"{r['all']['answered']:,} answer; {r['all'].get('signal', 0)} end in a signal, {len(r['findings'])} otherwise"
     ),
+    "mutants": lambda r: f"of {r['mutants']} defects put into the code one at a time, the tests notice {r['killed']}",
     "planted_paths": _planted,
     "refresh_speed": lambda r: (
         f"after {r['changed']:,} changes to {r['facts']:,} facts, refresh takes {r['ratio']} of the time to read all"
@@ -146,6 +149,10 @@ CLAIMS: dict[str, Callable[[dict[str, Any]], str]] = {
     "rescal_als": _rescal_als,
     "rule_mining": lambda r: (
         f"rules of up to {r['mining']['max_length']} atoms on {r['dataset']} in {r['seconds']:.0f} s"
+    ),
+    "speed": lambda r: (
+        f"questions a second in training on {r['device']}: "
+        + ", ".join(f"{name} {row['queries_per_second']:,.0f}" for name, row in r["models"].items())
     ),
     "struck_out": lambda r: (
         f"test MRR {r['mrr']['test']['as_it_is']:.3f}, and {r['mrr']['test']['neighbours_last']:.3f} "
@@ -220,7 +227,7 @@ def contents() -> str:
 
 def _about(name: str) -> str:
     """The first sentence of the script's own text."""
-    files = [path for room in ("quality", "speed", "robustness") for path in (EXPERIMENTS / room).glob(f"{name}.py")]
+    files = [path for room in ROOMS for path in (EXPERIMENTS / room).glob(f"{name}.py")]
     if not files:
         return "Leaderboards of `kg bench`, with the settings of every preset and a row a training."
     return (ast.get_docstring(ast.parse(files[0].read_text(encoding="utf-8"))) or "").partition("\n\n")[0]
