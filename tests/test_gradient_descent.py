@@ -192,6 +192,22 @@ def test_a_fit_is_a_function_of_the_seed(random_dataset: Dataset) -> None:
     assert losses(run) == first != losses(replace(run, seed=1))
 
 
+def test_the_seed_decides_batches_and_dropout(random_dataset: Dataset) -> None:
+    """Of the same first weights."""
+    shown: list[Batch] = []
+    run = varied(PLAIN, objective=Watched(PLAIN.algorithm.objective, shown.append), epochs=1)
+
+    def drawn(seed: int) -> tuple[list[list[int]], list[float]]:
+        shown.clear()
+        list(run.algorithm.trainer(run.new_scorer(50, 3), random_dataset, seed))
+        generators = (batch.queries.generator for batch in shown)
+        return facts(shown), [torch.rand(1, generator=each).item() for each in generators if each is not None]
+
+    (order, dropped), (other_order, others_dropped) = drawn(0), drawn(1)
+    assert (order, dropped) == drawn(0) and order != other_order and set(dropped).isdisjoint(others_dropped)
+    assert len(dropped) == len(shown)
+
+
 # Epochs
 
 
@@ -230,14 +246,17 @@ def test_without_reports_the_present_weights_are_the_best(random_dataset: Datase
     assert same(fit.best_weights(), fit.scorer.state_dict()) and fit.best_mrr is None
 
 
-def test_the_learning_rate_falls_on_a_plateau(random_dataset: Dataset) -> None:
+def test_the_learning_rate_falls_on_a_plateau(random_dataset: Dataset, tmp_path: Path) -> None:
     run = varied(PLAIN, schedule=Plateau(factor=0.5, patience=1), epochs=7)
     fit = new_fit(random_dataset, run)
     mrrs = iter([0.1, 0.2, 0.1, 0.1, 0.3, 0.1, 0.1])
     rates = []
-    for _ in fit:
-        fit.report(next(mrrs))
-        rates.append(fit.learning_rate)
+    while not fit.finished:
+        for _ in islice(fit, 1):
+            fit.report(next(mrrs))
+            rates.append(fit.learning_rate)
+        if fit.epoch in (3, 6):  # after a bad validation, which a resume must remember
+            fit = stored_and_read(fit, run, random_dataset, tmp_path / str(fit.epoch))
     assert rates == [0.01, 0.01, 0.01, 0.005, 0.005, 0.005, 0.0025]  # one bad validation is borne, the second is not
 
 
