@@ -141,7 +141,7 @@ class Bundle:
 def exists(path: Path | str) -> bool:
     """Whether a model has been saved here. UserError where something else lies, and none could be."""
     generations.check_root(Path(path), noun="model")
-    return (Path(path) / "CURRENT").exists()
+    return generations.is_begun(Path(path))
 
 
 def save(

@@ -7,7 +7,8 @@
       8.<x>.draft what a write has so far; a killed one leaves it behind and the next write removes it
 
 A write fills a draft, fsyncs all of it, names it and replaces CURRENT. Killed at any moment, or at a power cut, the
-directory therefore holds the old generation or the new one, whole. The two newest generations stay, and those that a
+directory therefore holds the old generation or the new one, whole. (A first write may be killed between the two: where
+1 is the only generation, it is the published one without a CURRENT.) The two newest generations stay, and those that a
 `Reader` has open. What a draft takes over of the generation before it reads first, and compares with the sha256 in that
 one's manifest: damage never gets a new sha256. Generations share files, as hard links: a published file never changes.
 """
@@ -67,6 +68,8 @@ def current(root: Path, *, noun: str = "store") -> Path:
     try:
         name = (root / "CURRENT").read_text(encoding="ascii").strip()
     except FileNotFoundError:
+        if is_begun(root):
+            return root / "1"
         reason = f"it has no file CURRENT{_advice(root)}" if root.exists() else "there is no such directory"
         raise UserError(f"{root} is no {noun}: {reason}") from None
     except NotADirectoryError:
@@ -93,11 +96,11 @@ def write(root: Path, *, noun: str = "store") -> Iterator[Draft]:
     """
     check_root(root, noun=noun)
     with changing(root, noun), _locked(root, noun):
-        previous = current(root, noun=noun) if (root / "CURRENT").exists() else None
+        previous = current(root, noun=noun) if is_begun(root) else None
         if previous and not previous.is_dir():  # else the sweep would take all the others for outdated
             raise UserError(f"{previous}: CURRENT names this generation and it is not there{_advice(root)}")
         try:
-            _sweep(root)
+            _sweep(root, previous)
             draft = _begin(root, number(previous) + 1 if previous else 1, previous)
             try:
                 yield draft
@@ -105,7 +108,7 @@ def write(root: Path, *, noun: str = "store") -> Iterator[Draft]:
                 draft.drop_checks()
             _publish(root, draft)
         finally:
-            _sweep(root)
+            _sweep(root, previous)
 
 
 def _begin(root: Path, number: int, previous: Path | None) -> Draft:
@@ -126,7 +129,7 @@ def check_root(root: Path, *, noun: str = "store") -> None:
     if not root.is_dir():
         raise UserError(f"{root} is no {noun}: it is a file, a {noun} is a directory")
     strangers = [entry.name for entry in root.iterdir() if not _ours(entry)]
-    if (root / "CURRENT").exists():
+    if is_begun(root):
         return
     if strangers:
         raise UserError(f"{root} is no {noun}: it holds other files, such as {min(strangers)}")
@@ -256,6 +259,11 @@ def _advice(root: Path) -> str:
     return f": kg restore {root} publishes the newest generation that is whole" if _numbered(root) else ""
 
 
+def is_begun(root: Path) -> bool:
+    """Whether there is a published generation, or CURRENT says so."""
+    return (root / "CURRENT").exists() or [each.name for each in _numbered(root)] == ["1"]
+
+
 def _numbered(root: Path) -> list[Path]:
     """The generations that lie there, published or not, newest first."""
     if not root.is_dir():
@@ -283,7 +291,7 @@ def _locked(root: Path, noun: str) -> Iterator[None]:
     try:
         yield
     finally:
-        if (root / "CURRENT").exists():
+        if is_begun(root):
             os.ftruncate(descriptor, 0)
         else:  # a first write that failed leaves nothing behind
             path.unlink()
@@ -329,9 +337,12 @@ def _publish(root: Path, draft: Draft) -> None:
     write_lines(root / "CURRENT", [str(draft.number)])  # the one moment at which old becomes new
 
 
-def _sweep(root: Path) -> None:
-    """Removes drafts, unpublished generations and all but the last two, where no reader has them open."""
-    newest = number(current(root)) if (root / "CURRENT").exists() else 0
+def _sweep(root: Path, published: Path | None = None) -> None:
+    """Removes drafts, unpublished generations and all but the last two, where no reader has them open. published: what
+    is, where CURRENT does not say it."""
+    if (root / "CURRENT").exists():
+        published = current(root)
+    newest = number(published) if published else 0
     for entry in root.iterdir():
         if is_unfinished(entry, "CURRENT"):
             entry.unlink()

@@ -267,7 +267,6 @@ def test_what_a_check_finds(tmp_path: Path) -> None:
         (lambda root: (root / "2" / "manifest.json").write_text("{"), 3),
         (lambda root: (root / "2" / "manifest.json").unlink(), 3),
         (lambda root: shutil.rmtree(root / "2"), 3),  # which CURRENT still names
-        (lambda root: (shutil.rmtree(root / "2"), (root / "CURRENT").unlink()), 2),
         (lambda root: (damage(root / "2"), (root / "CURRENT").write_bytes(b"\xff")), 3),
     ],
 )
@@ -324,7 +323,7 @@ def test_what_is_not_restored(tmp_path: Path) -> None:
             generations.restore(tmp_path / "b")
 
 
-RESTORER = """
+DEADLY = """
 import os, signal, sys
 from pathlib import Path
 from kg import generations
@@ -338,8 +337,39 @@ def deadly(*arguments):
     original(*arguments)
     os.kill(os.getpid(), signal.SIGKILL)
 setattr(owner, name, deadly)
-generations.restore(Path(sys.argv[1]))
 """
+RESTORER = f"{DEADLY}generations.restore(Path(sys.argv[1]))"
+WRITER = f"""{DEADLY}
+with generations.write(Path(sys.argv[1])) as draft:
+    (draft.path / "deep").mkdir()
+    (draft.path / "deep" / "text").write_text("first")
+    draft.finish({{}})
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "when", "published"), [("rename", "before", False), ("rename", "after", True), ("replace", "before", True)]
+)
+def test_a_first_write_that_is_killed(tmp_path: Path, name: str, when: str, published: bool) -> None:
+    """Nothing, or all of it: where generation 1 has its name and CURRENT is not written yet, that one counts."""
+    root = tmp_path / "a"
+    killed = subprocess.run([sys.executable, "-c", WRITER, str(root), name, when])
+    assert killed.returncode == -signal.SIGKILL and not (root / "CURRENT").exists()
+    assert generations.is_begun(root) == published
+    if published:
+        assert text_of(generations.current(root)) == "first" and not generations.check(root).damaged
+    assert publish(root, "newer").name == ("2" if published else "1")
+    assert text_of(generations.current(root)) == "newer" and not list(root.glob("*.draft"))
+
+
+def test_a_first_write_that_cannot_be_published_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(generations, "write_lines", full)
+    with pytest.raises((OSError, UserError)):
+        publish(tmp_path / "a", "first")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("lost", [False, True], ids=["damaged", "CURRENT lost"])

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from kg import generations
 from kg.cli.console import note
 from kg.interruption import Interrupted
 
@@ -16,6 +17,6 @@ def saving(goes_on: str, model: Path | None = None) -> Iterator[None]:
     try:
         yield
     except Interrupted:
-        begun = model is None or (model / "CURRENT").exists()
+        begun = model is None or generations.is_begun(model)
         note(f"Stopped and saved: {goes_on}" if begun else "Stopped before there was a model: the same command goes on")
         raise

@@ -34,7 +34,7 @@ def open_dataset(
         raise UserError(f"seed must be at least 0 and below 2^63: got {seed}", setting="seed")
     asked = {"relations": relations, "graphs": graphs, "valid": valid, "test": test, "restrictions": restrictions}
     chosen = {name: value for name, value in asked.items() if value is not None and value is not False}
-    if (path / "CURRENT").exists():
+    if (path / "CURRENT").exists() or (path / "1").is_dir():  # see kg.generations
         return _opener("store")(path, seed=seed, **chosen)
     for name in chosen:
         raise UserError(f"{name} chooses from a store: {path} is a folder of parts, taken as they are", setting=name)

@@ -64,7 +64,7 @@ class Store:
         self.path = Path(path)
         self._worker: sandbox.Worker | None = None
         self._reader: generations.Reader | None = None
-        empty = create and not (self.path / "CURRENT").exists()
+        empty = create and not generations.is_begun(self.path)
         if empty:
             generations.check_root(self.path)
         self._open(generation, empty=empty)
