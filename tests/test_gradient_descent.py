@@ -440,3 +440,10 @@ def test_bf16_multiplies_only(random_dataset: Dataset, name: str) -> None:
     if name not in ("transe", "rotate"):  # their distances stay in float32
         assert rough.loss() != exact.loss()
     assert evaluate(rough.scorer, random_dataset, "test").rank.dtype == torch.float32
+
+
+def test_bf16_regularizes_as_fp32_does(random_dataset: Dataset) -> None:
+    plain = Run(partial(ComplEx, dim=8), GradientDescent(partial(Adam, lr=0.01), epochs=1))
+    regularized = varied(plain, regularizer=N3(10.0))
+    exact, rough = (ended(random_dataset, varied(regularized, precision=each)).loss() for each in ("fp32", "bf16"))
+    assert rough == pytest.approx(exact, rel=0.02) and exact > 1.1 * ended(random_dataset, plain).loss()
