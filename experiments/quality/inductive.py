@@ -7,7 +7,8 @@ Each model was trained on the facts of one folder; it is asked for those of the 
 the same relations and no entity in common. It sees the train facts of FOLDER-ind, and is asked for its test facts, both
 directions; candidates are the entities of FOLDER-ind alone:
 
-    sampled   the true answer against 50 candidates drawn at random, mean and standard deviation of 5 draws
+    sampled   the true answer against 50 candidates drawn at random, mean and standard deviation of 5 draws; where a
+              question has fewer, against all it has: how many such questions there are is said
     filtered  the true answer against all of them
 
 No answer known to train, valid or test is ever a rival. `valid` is the same of the folder the model was trained on, its
@@ -110,11 +111,13 @@ def measured(scorer: Scorer, task: Task, seed: int) -> dict[str, Any]:
         ranking = Ranking(head, relation, tail, rank, candidates, rank[:0], task.graph.num_relations)
         return {name: getattr(ranking.metrics(), name) for name in FIGURES}
 
-    few = torch.full_like(head, NEGATIVES + 1)
-    drawn = [figures(sampled_ranks(scores, place, known, NEGATIVES, generator), few) for _ in range(DRAWS)]
+    draws = [sampled_ranks(scores, place, known, NEGATIVES, generator) for _ in range(DRAWS)]
+    drawn = [figures(rank, few) for rank, few in draws]
     many = scores.shape[1] + 1 - torch.bincount(row, minlength=len(head))
     filtered = figures(ranks(scores, place[:, None], known)[:, 0], many)
     return {
+        "questions": len(head),
+        "fewer_negatives": int((many <= NEGATIVES).sum()),
         "sampled": {name: round(mean(one[name] for one in drawn), 4) for name in FIGURES},
         "sampled_deviation": {name: round(stdev(one[name] for one in drawn), 4) for name in FIGURES},
         "filtered": {name: round(value, 4) for name, value in filtered.items()},
@@ -132,7 +135,7 @@ def main() -> None:
         task, counts = inductive(bundle.dataset, unseen)
         valid, test = (measured(bundle.scorer, one, arguments.seed) for one in (transductive(bundle.dataset), task))
         for name, found in (("valid", valid), ("inductive", test)):
-            print(f"{model.name} {name}: sampled {found['sampled']}, filtered {found['filtered']}", flush=True)
+            print(f"{model.name} {name}: {found}", flush=True)
         told = report.write(
             __file__,
             arguments.seed,

@@ -13,20 +13,20 @@ def sampled_ranks(
     known: Int[Tensor, "2 K"],
     num_negatives: int,
     generator: torch.Generator,
-) -> Float[Tensor, " B"]:
-    """The rank of each row's target among itself and `num_negatives` others, drawn uniformly, each at most once.
+) -> tuple[Float[Tensor, " B"], Int[Tensor, " B"]]:
+    """The rank of each row's target among itself and `num_negatives` others, drawn uniformly, each at most once; and
+    among how many that was: of a row that has fewer others, all are taken.
 
     Rank 1 is best, ties count half. `known` holds (row, tail) of what is known to be true, which is never drawn.
-    `scores` is left as it was. Raises ValueError where a row has not so many candidates to draw from, or a target's
-    score is NaN.
+    `scores` is left as it was. Raises ValueError where a target's score is NaN.
     """
     key = torch.rand(scores.shape, generator=generator, device=scores.device)
     key[known[0], known[1]] = -1
     key.scatter_(1, tail[:, None], -1)
     drawn, place = key.topk(min(num_negatives, key.shape[1]))
-    if drawn.shape[1] < num_negatives or bool((drawn < 0).any()):
-        raise ValueError(f"a question has fewer than {num_negatives} candidates that are not known to be true")
+    lacking, missing = (drawn < 0).nonzero().unbind(1)
     first = torch.zeros_like(tail)
     row = torch.arange(len(tail), device=tail.device)
     few = scores.gather(1, torch.cat([tail[:, None], place], 1))
-    return ranks(few, first[:, None], torch.stack([row, first]))[:, 0]
+    left_out = torch.stack([torch.cat([row, lacking]), torch.cat([first, missing + 1])])
+    return ranks(few, first[:, None], left_out)[:, 0], 1 + (drawn >= 0).sum(1)
