@@ -63,15 +63,17 @@ def train(
     graphs: Collection[str] | None = None,
     valid: float | None = None,
     test: float | None = None,
-    restrictions: bool = False,
+    restrictions: bool | None = None,
+    language: str | None = None,
     device: torch.device | str = "cpu",
     progress: Progress = SILENT,
 ) -> Bundle:
     """Trains a model on a store, or on a folder of train, valid and test files, with its default settings but for those
     that are given; calibrates it, and saves it in the folder `out`.
 
-    relations, graphs, valid, test, restrictions: what of a store is learnt from and how much of it held out, see
-    open_dataset. parts: of a model that combines trained ones, their folders, or names of models to train first.
+    relations, graphs, valid, test, restrictions, language: what of a store is learnt from, how much of it is held out,
+    and in which language its words are shown, see open_dataset. parts: of a model that combines trained ones, their
+    folders, or names of models to train first.
     """
     training.check_vacant(out)  # this and the names before a store is read and split
     if bool(parts) != (model in COMBINING):
@@ -90,6 +92,7 @@ def train(
         test=test,
         seed=seed,
         restrictions=restrictions,
+        language=language,
         progress=progress,
     )
     run = varied(made(dataset), dim=dim, epochs=epochs, lr=lr, batch_size=batch_size, precision=precision, seed=seed)

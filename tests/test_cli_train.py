@@ -89,7 +89,7 @@ def test_calibrate_gives_what_training_gave(country_model: Path, tmp_path: Path)
 
 
 def test_train_a_combination(country_model: Path, country_store: Path, tmp_path: Path) -> None:
-    (tmp_path / "facts.tsv").write_text("\n".join(f"a{i}\tr\tb{i % 3}" for i in range(30)))
+    (tmp_path / "facts.tsv").write_text("\n".join(f"a{i % 15}\tr\tb{i % 4}" for i in range(60)))
     other = tmp_path / "other.kg"
     done("load", other, tmp_path / "facts.tsv")
     arguments = ("train", country_store, tmp_path / "m", "--seed", 3)

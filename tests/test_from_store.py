@@ -7,6 +7,8 @@ from stored import Named, named, store_of
 
 from kg.errors import UserError
 from kg.graph.from_store import dataset_from_store
+from kg.namespaces import RDFS
+from kg.progress import Progress
 from kg.store.store import Store
 
 
@@ -93,7 +95,50 @@ ONTOLOGY = """
 
 def test_restrictions_become_facts_on_request(tmp_path: Path) -> None:
     store = store_of(tmp_path, ONTOLOGY)
-    assert whole(store) == {("Arm", "near", "Hand")}
+    assert whole(store, restrictions=False) == {("Arm", "near", "Hand")}
     partial = {("Finger", "partOf", "Hand"), ("Hand", "partOf", "Arm")}
     assert whole(store, restrictions=True) == {("Arm", "near", "Hand"), *partial, ("Hand", "has", "Palm")}
     assert whole(store, restrictions=True, relations=["http://x.example/partOf"]) == partial
+
+
+class Told(Progress):
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+def test_where_classes_prevail_their_facts_train(tmp_path: Path) -> None:
+    """No class expression is an entity: neither a restriction, nor the union that a domain is."""
+    store, told = (
+        store_of(tmp_path, ONTOLOGY + ":near rdfs:domain [ owl:unionOf ( :Arm :Hand ) ] ; rdfs:range :Arm ."),
+        Told(),
+    )
+    subclass, range_ = f"{RDFS}subClassOf", f"{RDFS}range"
+    assert whole(store, progress=told) == {
+        ("Arm", "near", "Hand"),
+        ("Finger", "partOf", "Hand"),
+        ("Hand", "partOf", "Arm"),
+        ("Hand", "has", "Palm"),
+        ("Finger", subclass, "Organ"),
+        ("near", range_, "Arm"),
+    }
+    (note,) = told.notes
+    assert "more of classes (4 facts) than of individuals (0)" in note and "3 facts of classes" in note
+    assert dataset_from_store(store).restrictions  # so that what is known is read in the same way, whenever asked
+    assert not dataset_from_store(store, restrictions=False).restrictions
+
+
+def test_where_individuals_prevail_nothing_of_classes_trains(tmp_path: Path) -> None:
+    told = Told()
+    store = store_of(tmp_path, ONTOLOGY + ":a :likes :b , :c . :b :likes :c , :a . :c :likes :a .")
+    assert ("Finger", "partOf", "Hand") not in whole(store, progress=told) and not told.notes
+
+
+def test_too_few_facts_to_hold_any_out_are_told_of(tmp_path: Path) -> None:
+    told = Told()
+    data = dataset_from_store(store_of(tmp_path, ":a :likes :b . :b :knows :c ."), progress=told)
+    assert len(data.train) == 2
+    (note,) = told.notes
+    assert note.startswith("of 2 facts 0 are held out as valid")

@@ -12,6 +12,7 @@ from kg.cli.options import (
     Device,
     Json,
     KnownFrom,
+    Language,
     ModelPath,
     Types,
     argument,
@@ -49,6 +50,7 @@ def ask(
         option(HOW, None, "What makes one probability of several facts (product)."),
     ] = None,
     device: Device = "cpu",
+    language: Language = None,
     json_: Json = False,
 ) -> None:
     """The most plausible answers to a question, known or new.
@@ -69,7 +71,7 @@ def ask(
     if tnorm is not None and not several:
         example = "(?x, borders, France) & (?x, memberOf, NATO)"
         raise UserError(f"tnorm is for questions with variables, such as {example}", "tnorm")
-    predictor = Predictor.load(model, store, device_named(device))
+    predictor = Predictor.load(model, store, device_named(device), language)
     if isinstance(asked, Conjunction):
         answers = cqd.answers(predictor.plausibility, asked, top, new_only, tnorm or "product")
         if json_:

@@ -9,7 +9,7 @@ from kg.cli.command import ANSWERS, command
 from kg.cli.console import note, out, print_json
 from kg.cli.interruption import saving
 from kg.cli.options import ANSWERS as WHICH
-from kg.cli.options import OUTPUT, TYPES, Device, Json, KnownFrom, ModelPath, Types, device_named, option
+from kg.cli.options import OUTPUT, TYPES, Device, Json, KnownFrom, Language, ModelPath, Types, device_named, option
 from kg.cli.progress_bar import ConsoleProgress
 from kg.cli.tables import candidate_table
 
@@ -41,6 +41,7 @@ def complete(
     evidence: Annotated[
         bool, option(OUTPUT, None, "Count in RDF what speaks for each, up to a second for each (yes).")
     ] = True,
+    language: Language = None,
     json_: Json = False,
 ) -> None:
     """The most probable new facts of the whole graph.
@@ -55,7 +56,7 @@ def complete(
     wanted = Completion(relations, entity, top, per_relation, min_probability, types)
     if out_ is not None:  # said before the model is loaded, not after the search
         check_writable(out_, rdf11)
-    predictor = Predictor.load(model, store, device_named(device))
+    predictor = Predictor.load(model, store, device_named(device), language)
     stoppable = saving("the same command goes on") if out_ is not None else nullcontext()
     with stoppable, ConsoleProgress() as progress:
         if out_ is None:

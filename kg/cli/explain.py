@@ -7,7 +7,7 @@ from kg.cli.ask import say_what_is_known
 from kg.cli.command import ANSWERS, command
 from kg.cli.console import note, print_json, say
 from kg.cli.options import ANSWERS as WHICH
-from kg.cli.options import OUTPUT, Json, KnownFrom, ModelPath, argument, option
+from kg.cli.options import OUTPUT, Json, KnownFrom, Language, ModelPath, argument, option
 from kg.errors import UserError
 
 
@@ -22,6 +22,7 @@ def explain(
     top: Annotated[int, option(WHICH, "N", "How many paths (5).")] = 5,
     store: KnownFrom = None,
     svg: Annotated[Path | None, option(OUTPUT, "FILE", "Draw the paths there, as SVG.")] = None,
+    language: Language = None,
     json_: Json = False,
 ) -> None:
     """The evidence for a fact, known or not, and what is against it.
@@ -34,7 +35,7 @@ def explain(
     if len(fact) not in (1, 3):
         raise UserError(f"a fact is three names, or one text in brackets: got {len(fact)} of them")
     subject, predicate, object_ = fact if len(fact) == 3 else parse_fact(fact[0])
-    predictor = Predictor.load(model, store)
+    predictor = Predictor.load(model, store, language=language)
     found = predictor.explain(subject, predicate, object_, top)
     if svg is not None:
         from kg.query.explain.picture import write_svg

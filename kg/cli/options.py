@@ -29,12 +29,17 @@ Source = Annotated[Path, argument("STORE_OR_FOLDER", "A store, or a folder of tr
 
 Relations = Annotated[
     list[str] | None,
-    option(FACTS, "NAME", "Facts of this predicate (repeat it); otherwise all but rdf:, rdfs:, owl:.", "--relation"),
+    option(
+        FACTS, "NAME", "Facts of this predicate (repeat it); otherwise all but rdf:, rdfs:, owl:, sh:.", "--relation"
+    ),
 ]
 Graphs = Annotated[list[str] | None, option(FACTS, "NAME", "Of this graph (repeat it); otherwise of all.", "--graph")]
 
 KnownFrom = Annotated[
     Path | None, option(ANSWERS, "STORE", "Read known facts from it; otherwise from the one it was trained on.")
+]
+Language = Annotated[
+    str | None, option(OUTPUT, "TAG", "Labels in this language (the environment's), else in English, else any.")
 ]
 Types = Literal["declared", "observed", "off"]
 TYPES = "Who may stand where: as the ontology says, as (or like what) has been seen, anyone"

@@ -14,6 +14,7 @@ from kg.cli.options import (
     Epochs,
     Graphs,
     Json,
+    Language,
     Relations,
     Source,
     argument,
@@ -41,9 +42,9 @@ def train(
     valid: Annotated[float | None, option(FACTS, "SHARE", "Hold out so much of a store to choose by (0.1).")] = None,
     test: Annotated[float | None, option(FACTS, "SHARE", "Hold out so much of a store to measure by (0.1).")] = None,
     restrictions: Annotated[
-        bool,
-        option(FACTS, None, "owl:someValuesFrom restrictions become facts between classes.", "--restrictions"),
-    ] = False,
+        bool | None,
+        option(FACTS, None, "owl:someValuesFrom restrictions become facts of classes (where classes prevail)."),
+    ] = None,
     model: Annotated[
         str | None, option(MODEL, "NAME", "complex (the default), rescal ...: a wrong name lists all.")
     ] = None,
@@ -66,6 +67,7 @@ def train(
     resume: Annotated[
         bool, option(HOW, None, "Go on with the model in OUT, with its own settings.", "--resume")
     ] = False,
+    language: Language = None,
     json_: Json = False,
 ) -> None:
     """Learn from facts which of all possible ones are likely.
@@ -93,6 +95,7 @@ def train(
                 test=test,
                 seed=split_seed,
                 restrictions=restrictions,
+                language=language,
                 progress=progress,
             )
             run = asked.varied(settings(dataset))

@@ -57,9 +57,9 @@ def changed_schema(schema: Schema, store: Store, since: Difference, terms: list[
     if store.prefixes != schema.prefixes:
         changed["prefixes"] = store.prefixes
     if since.labelled is None:
-        changed["labels"] = labels(store.texts)
+        changed["labels"] = labels(store.texts, schema.language)
     elif since.labelled:
-        found = labels(lambda predicate: _texts(store, predicate, since.labelled or ()))
+        found = labels(lambda predicate: _texts(store, predicate, since.labelled or ()), schema.language)
         kept = dict(schema.labels)
         for term in since.labelled:
             kept.pop(term, None)

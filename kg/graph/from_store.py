@@ -10,12 +10,14 @@ import torch
 from jaxtyping import Int
 
 from kg.errors import UserError
+from kg.graph.class_axioms import LANGUAGE, OF_CLASSES, ClassAxioms
 from kg.graph.dataset import Dataset
 from kg.graph.names import Names
 from kg.graph.schema import Schema
 from kg.graph.splitting import hold_out, twins
 from kg.graph.vocabulary import Vocabulary
 from kg.namespaces import OWL, PREDICTIONS, RDF, RDFS
+from kg.progress import SILENT, Progress
 from kg.store.labels import labels
 from kg.store.store import Store
 from kg.store.terms import term_text
@@ -36,32 +38,47 @@ def dataset_from_store(
     valid: float = 0.1,
     test: float = 0.1,
     seed: int = 0,
-    restrictions: bool = False,
+    restrictions: bool | None = None,
+    language: str | None = None,
+    progress: Progress = SILENT,
 ) -> Dataset:
     """The store's facts between entities, a part of them held out.
 
-    relations: the predicates that train, by IRI, prefix:name or label; None means all but those of rdf:, rdfs: and
-    owl:. graphs: the named graphs to read, by the same ('' is the default graph); None means all but that of
+    relations: the predicates that train, by IRI, prefix:name or label; None means all but those of rdf:, rdfs:, owl:
+    and sh:. graphs: the named graphs to read, by the same ('' is the default graph); None means all but that of
     predictions.
+    restrictions: what OWL says of classes by expressions becomes facts between classes, `C rdfs:subClassOf
+    [owl:onProperty p; owl:someValuesFrom D]` the fact (C, p, D): see ClassAxioms.facts. With neither this nor relations
+    given, a store that says more of classes than of individuals is read so, and OF_CLASSES train, too: progress is
+    told.
     valid, test: the shares held out, in [0, 1), together below 1. Facts that say the same thing (see `twins`) fall
     into the same part, and no held-out fact has an entity or relation that train lacks, so a small or sparse graph
-    may give less than asked.
-    restrictions: `C rdfs:subClassOf [owl:onProperty p; owl:someValuesFrom D]` becomes the fact (C, p, D).
+    may give less than asked: where it gives less than half, progress is told.
+    language: of labels, see kg.store.labels.
 
     Raises UserError where nothing is left to train on, or a relation or graph is not in the store.
     """
     if not (0 <= valid < 1 and 0 <= test < 1 and valid + test < 1):
         raise UserError(f"valid and test are shares in [0, 1) that leave some facts: got {valid} and {test}")
-    schema = schema_from_store(store)
+    schema = schema_from_store(store, language)
     chosen_graphs = None if graphs is None else _graph_terms(store, graphs, schema)
-    terms, rows = entity_facts(store, chosen_graphs, restrictions)
+    terms, rows = entity_facts(store, chosen_graphs, restrictions is True)
+    of_classes = restrictions is None and relations is None and _is_of_classes(store, terms, rows, progress)
+    if of_classes:
+        terms, rows = entity_facts(store, chosen_graphs, restrictions=True)
     seen = {terms[i]: i for i in np.unique(rows[:, 1]).tolist()}
-    facts, vocabulary = _numbered(terms, rows[np.isin(rows[:, 1], _training_relations(seen, relations, schema))])
+    trained = _training_relations(seen, relations, schema) + [seen[p] for p in OF_CLASSES if of_classes and p in seen]
+    facts, vocabulary = _numbered(terms, rows[np.isin(rows[:, 1], trained)])
     if not len(facts):
-        raise UserError(f"{store.path}: no facts between entities to train on (rdf:, rdfs: and owl: aside)")
+        raise UserError(
+            f"{store.path}: no facts between entities to train on (rdf:, rdfs:, owl: and sh: aside): "
+            "name relations to train on others, such as rdfs:subClassOf",
+            "relations",
+        )
     group = twins(facts, vocabulary, schema)
     part = hold_out(facts, group, len(vocabulary.entities), len(vocabulary.relations), (valid, test), seed)
     train, held_valid, held_test = (torch.from_numpy(facts[part == i]) for i in range(3))
+    _tell_of_few(len(facts), (len(held_valid), len(held_test)), (valid, test), progress)
     return Dataset(
         train,
         held_valid,
@@ -71,16 +88,17 @@ def dataset_from_store(
         source=str(store.path.resolve()),
         generation=store.generation,
         graphs=chosen_graphs,
-        restrictions=restrictions,
+        restrictions=restrictions is True or of_classes,
         store_id=store.id,
     )
 
 
-def schema_from_store(store: Store) -> Schema:
-    """Read from all graphs of the store. O(schema facts + labels + types)."""
+def schema_from_store(store: Store, language: str | None = None) -> Schema:
+    """Read from all graphs of the store. O(schema facts + labels + types). language: of labels."""
     types = _objects(store, RDF + "type")
     return Schema(
-        labels=labels(store.texts),
+        labels=labels(store.texts, language),
+        language=language,
         prefixes=dict(store.prefixes),
         domain=_objects(store, RDFS + "domain"),
         range=_objects(store, RDFS + "range"),
@@ -99,8 +117,8 @@ def entity_facts(
     """The store's terms, and its distinct facts between entities as rows of ids into them, in order.
 
     graphs: the named graphs to read ('' is the default graph); None means all but that of predictions, which are not
-    learnt from. restrictions: those of owl:someValuesFrom become facts (see dataset_from_store). UserError where a
-    graph is not in the store, or is that of predictions.
+    learnt from. restrictions: class expressions give way to the facts that they stand for (see ClassAxioms). UserError
+    where a graph is not in the store, or is that of predictions.
     """
     if graphs is not None and PREDICTIONS in graphs:
         raise UserError(f"{PREDICTIONS} holds what models predicted: nothing is trained on it")
@@ -109,13 +127,14 @@ def entity_facts(
         table = table[np.isin(table[:, 3], _store_ids(terms, graphs, "graph"))]
     spo = np.unique(table[:, :3], axis=0)
     if restrictions:
-        spo = np.unique(np.concatenate([spo, _restriction_facts(spo, terms)]), axis=0)
+        axioms = ClassAxioms(spo, terms)
+        spo = np.unique(np.concatenate([spo[~axioms.of_expressions], axioms.facts]), axis=0)
     return terms, spo
 
 
 def _training_relations(seen: dict[str, int], relations: Collection[str] | None, schema: Schema) -> list[int]:
     if relations is None:
-        return [i for term, i in seen.items() if not term.startswith((RDF, RDFS, OWL))]
+        return [i for term, i in seen.items() if not term.startswith(LANGUAGE)]
     names = Names(list(seen), schema, "relation")
     return [seen[names.term(name)] for name in relations]
 
@@ -138,21 +157,28 @@ def _store_ids(terms: list[str], wanted: Iterable[str], what: str) -> list[int]:
     return [ids[term] for term in wanted]
 
 
-def _restriction_facts(spo: _Triples, terms: list[str]) -> Int[np.ndarray, "C 3"]:
-    """(C, p, D) for every `C rdfs:subClassOf [owl:onProperty p; owl:someValuesFrom D]`."""
-    ids = {term: i for i, term in enumerate(terms)}
+def _is_of_classes(store: Store, terms: list[str], rows: _Triples, progress: Progress) -> bool:
+    """Whether a store says more of classes than of individuals. progress is told what is made of that."""
+    axioms = ClassAxioms(rows, terms)
+    classes, individuals = axioms.num_of_classes, axioms.num_of_individuals
+    if classes > individuals:
+        progress.note(
+            f"{store.path} says more of classes ({classes:,} facts) than of individuals ({individuals:,}): it is "
+            "trained on rdfs:subClassOf, subPropertyOf, domain and range, too, and on "
+            f"{len(axioms.facts):,} facts of classes that owl:someValuesFrom restrictions and the like stand for "
+            "(unless relations, or restrictions, are chosen)"
+        )
+    return classes > individuals
 
-    def pairs(predicate: str) -> list[tuple[int, int]]:
-        rows = spo[spo[:, 1] == ids.get(predicate, -2)]
-        return [(int(s), int(o)) for s, _, o in rows]
 
-    properties, values = dict(pairs(OWL + "onProperty")), dict(pairs(OWL + "someValuesFrom"))
-    found = [
-        (cls, properties[node], values[node])
-        for cls, node in pairs(RDFS + "subClassOf")
-        if node in properties and node in values
-    ]
-    return np.array(found, dtype=np.int64).reshape(-1, 3)
+def _tell_of_few(facts: int, held: tuple[int, int], shares: tuple[float, float], progress: Progress) -> None:
+    """Where less than half of what was asked for could be held out."""
+    if any(share and 2 * number < max(1, round(share * facts)) for number, share in zip(held, shares, strict=True)):
+        progress.note(
+            f"of {facts:,} facts {held[0]:,} are held out as valid (to choose an epoch and fit probabilities by) and "
+            f"{held[1]:,} as test: each of the others is the only one of an entity or of a relation, or says what such "
+            "a one says"
+        )
 
 
 def _graph_terms(store: Store, graphs: Collection[str], schema: Schema) -> tuple[str, ...]:

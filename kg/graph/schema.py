@@ -14,8 +14,8 @@ _TermLists = Mapping[str, tuple[str, ...]]
 class Schema:
     """Terms (bare IRIs or plain names) to what is said of them; everything may be empty.
 
-    `inverse` and `disjoint` hold both directions of owl:inverseOf and owl:disjointWith; `labels` one label a term
-    (English or without a language first).
+    `inverse` and `disjoint` hold both directions of owl:inverseOf and owl:disjointWith; `labels` one label a term,
+    in `language` where one was asked for and the term has it (kg.store.labels).
     """
 
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -28,6 +28,7 @@ class Schema:
     disjoint: _TermLists = field(default_factory=dict)
     symmetric: tuple[str, ...] = ()
     functional: tuple[str, ...] = ()
+    language: str | None = None
 
     def label(self, term: str) -> str:
         """The term's label, else the last part of its IRI, else the term itself."""
@@ -45,6 +46,10 @@ class Schema:
 
 def _restored(name: str, stored: Any) -> Any:
     """A field of the schema."""
+    if name == "language":
+        if not isinstance(stored, str | None):
+            raise ValueError(f"{name} must be a text: got {one_line(str(stored))[:80]}")
+        return stored
     if name in ("symmetric", "functional"):
         return _terms(name, stored)
     if not isinstance(stored, dict):

@@ -19,23 +19,25 @@ def open_dataset(
     valid: float | None = None,
     test: float | None = None,
     seed: int = 0,
-    restrictions: bool = False,
+    restrictions: bool | None = None,
+    language: str | None = None,
     progress: Progress = SILENT,
 ) -> Dataset:
     """The facts of a store, a part of them held out (kg.graph.from_store), or of a folder's files.
 
-    progress is told of a header in a folder's files. UserError for settings of a store where a folder is, whose files
-    are the parts already; and where neither is.
+    progress is told of a header in a folder's files, and of what is made of a store. UserError for settings of a store
+    where a folder is, whose files are the parts already; and where neither is.
     """
     path = Path(source)
     if path.is_file():
         raise UserError(f"{path} is a file: load it first (kg load STORE {path}), then train on the store")
     if not 0 <= seed < 2**63:
         raise UserError(f"seed must be at least 0 and below 2^63: got {seed}", setting="seed")
-    asked = {"relations": relations, "graphs": graphs, "valid": valid, "test": test, "restrictions": restrictions}
-    chosen = {name: value for name, value in asked.items() if value is not None and value is not False}
+    asked = {"relations": relations, "graphs": graphs, "valid": valid, "test": test}
+    asked |= {"restrictions": restrictions, "language": language}
+    chosen = {name: value for name, value in asked.items() if value is not None}
     if (path / "CURRENT").exists() or (path / "1").is_dir():  # see kg.generations
-        return _opener("store")(path, seed=seed, **chosen)
+        return _opener("store")(path, seed=seed, progress=progress, **chosen)
     for name in chosen:
         raise UserError(f"{name} chooses from a store: {path} is a folder of parts, taken as they are", setting=name)
     return _opener("folder")(path, progress=progress)

@@ -103,9 +103,10 @@ class Knowledge:
         return cls.of_facts(data.vocabulary, facts, data.schema, read, Path(data.source).name, data.generation)
 
     @classmethod
-    def of_store(cls, bundle: Bundle, store: Store) -> "Knowledge":
-        """The facts of an open store, read as those that the model was trained on. UserError where all of them are of
-        other relations: then nothing would be known, and what the store has would be shown as new."""
+    def of_store(cls, bundle: Bundle, store: Store, language: str | None = None) -> "Knowledge":
+        """The facts of an open store, read as those that the model was trained on. language: of labels; None: that
+        which was asked for in training, if any was. UserError where all facts are of other relations: then nothing
+        would be known, and what the store has would be shown as new."""
         terms, rows = entity_facts(store, bundle.dataset.graphs, bundle.dataset.restrictions)
         relation_ids = bundle.dataset.vocabulary.relation_ids
         relation_of = np.array([relation_ids.get(term, -1) for term in terms], dtype=np.int64)
@@ -125,7 +126,7 @@ class Knowledge:
         known = cls.of_facts(
             vocabulary,
             torch.from_numpy(hrt).to(bundle.scorer.device),
-            schema_from_store(store),
+            schema_from_store(store, language or bundle.dataset.schema.language),
             _read_from(store),
             store.path.resolve().name,
             store.generation,
@@ -158,7 +159,7 @@ class Knowledge:
             return self._changed(store, since, self._reading)
 
     def _read_anew(self, store: Store, reading: _Reading) -> tuple["Knowledge", Change]:
-        known = Knowledge.of_store(reading.bundle, store)
+        known = Knowledge.of_store(reading.bundle, store, self.schema.language)
         ids = [known.vocabulary.entity_ids.get(term, -1) for term in self.vocabulary.entities]
         now = torch.tensor(ids, device=self.device)
         hrt = torch.stack([now[self.facts[:, 0]], self.facts[:, 1], now[self.facts[:, 2]]], 1)

@@ -39,11 +39,16 @@ class Predictor:
 
     @classmethod
     def load(
-        cls, model: Path | str, store: Path | str | None = None, device: torch.device | str = "cpu"
+        cls,
+        model: Path | str,
+        store: Path | str | None = None,
+        device: torch.device | str = "cpu",
+        language: str | None = None,
     ) -> "Predictor":
         """The model at this path, with the facts of `store`; None: of the store it was trained on (Bundle.store), or of
         the model's own copy where that is not to be had, which `knowledge.facts_from` says. UserError if `store` is
-        named and does not open.
+        named and does not open. language: of labels, see Knowledge.of_store; those of a model's own copy are as they
+        were chosen in training.
         """
         bundle = Bundle.load(model, device)
         if store is None and bundle.dataset.generation is None:  # it was trained on a folder, or on facts in Python
@@ -55,7 +60,7 @@ class Predictor:
                 raise
             return cls(bundle, Knowledge.of_model(bundle, str(error)))
         with live:
-            return cls(bundle, Knowledge.of_store(bundle, live))
+            return cls(bundle, Knowledge.of_store(bundle, live, language))
 
     @property
     def knowledge(self) -> Knowledge:
