@@ -213,6 +213,7 @@ def _provenance(dataset: Dataset) -> dict[str, Any]:
         "generation": dataset.generation,
         "graphs": dataset.graphs,
         "restrictions": dataset.restrictions,
+        "named": dataset.named,
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
         **environment(),
     }
@@ -248,6 +249,7 @@ def _dataset(folder: Path, manifest: dict[str, Any]) -> Dataset:
         if not isinstance(source, str) or not isinstance(generation, int | None):
             raise ValueError(f"expected a path and the number of a generation: got {source!r} and {generation!r}")
         of_graphs = None if graphs is None else tuple(texts(graphs))
+        named = tuple(texts(manifest.get("named", [])))
         store = manifest.get("store")
         store_id = None if store is None else texts([store["id"], store["path"]])[0]
     file = folder / "dataset.safetensors"
@@ -259,7 +261,7 @@ def _dataset(folder: Path, manifest: dict[str, Any]) -> Dataset:
         raise not_believed(file, error) from None
     train, valid, test = (parts[name] for name in PARTS)
     restrictions = manifest.get("restrictions") is True
-    return Dataset(train, valid, test, vocabulary, schema, source, generation, of_graphs, restrictions, store_id)
+    return Dataset(train, valid, test, vocabulary, schema, source, generation, of_graphs, restrictions, store_id, named)
 
 
 def _with_weights(bare: Scorer, file: Path, format: int, device: torch.device) -> Scorer:

@@ -10,6 +10,14 @@ XSD = "http://www.w3.org/2001/XMLSchema#"
 SHACL = "http://www.w3.org/ns/shacl#"
 SKOS = "http://www.w3.org/2004/02/skos/core#"
 PROV = "http://www.w3.org/ns/prov#"
+DCTERMS = "http://purl.org/dc/terms/"
+DC = "http://purl.org/dc/elements/1.1/"
+FOAF = "http://xmlns.com/foaf/0.1/"
+PAV = "http://purl.org/pav/"
+VANN = "http://purl.org/vocab/vann/"
+CC = "http://creativecommons.org/ns#"
+VOID = "http://rdfs.org/ns/void#"
+OBO_IN_OWL = "http://www.geneontology.org/formats/oboInOwl#"
 
 BASE = "urn:kg:"  # what plain names are put after, unless another base is given
 KG = f"{BASE}vocabulary#"  # kg: in queries and files: what is said of predictions, and the functions of a model

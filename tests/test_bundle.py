@@ -55,7 +55,7 @@ def dataset() -> Dataset:
     train, valid = torch.tensor([[0, 0, 1], [1, 1, 2], [2, 0, 0]]), torch.tensor([[0, 1, 2]])
     names = Vocabulary(["http://x.example/ä", "_:b", 'a "name"'], ["r", "s"])
     schema = Schema(labels={"r": "rings"}, inverse={"r": ("s",), "s": ("r",)}, symmetric=("s",))
-    return Dataset(train, valid, torch.zeros(0, 3, dtype=torch.long), names, schema, "/some/where.kg", 7)
+    return Dataset(train, valid, torch.zeros(0, 3, dtype=torch.long), names, schema, "/some/where.kg", 7, named=("r",))
 
 
 @pytest.fixture

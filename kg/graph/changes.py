@@ -16,7 +16,12 @@ from kg.store.labels import labels
 from kg.store.store import Store
 from kg.store.terms import node, term_text
 
-_BY_SUBJECT = {"domain": RDFS + "domain", "range": RDFS + "range", "subclass_of": RDFS + "subClassOf"}
+_BY_SUBJECT = {
+    "domain": RDFS + "domain",
+    "range": RDFS + "range",
+    "subclass_of": RDFS + "subClassOf",
+    "subproperty_of": RDFS + "subPropertyOf",
+}
 _BOTH_WAYS = {"inverse": OWL + "inverseOf", "disjoint": OWL + "disjointWith"}
 
 

@@ -25,7 +25,7 @@ class Dataset:
 
     Every entity of every part is a candidate. `source` says where the facts came from (a path), `generation` which
     generation of a store (None for a folder), `store_id` which store that is, wherever it lies now, `graphs` and
-    `restrictions` what was read of it.
+    `restrictions` what was read of it, `named` the predicates that were asked for by name.
     """
 
     train: Int[Tensor, "T 3"]
@@ -38,6 +38,7 @@ class Dataset:
     graphs: tuple[str, ...] | None = None
     restrictions: bool = False
     store_id: str | None = None
+    named: tuple[str, ...] = ()
     _known: dict[tuple[str, ...], KnownAnswers] = field(default_factory=dict, init=False, repr=False)
 
     @property

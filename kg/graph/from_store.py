@@ -90,6 +90,7 @@ def dataset_from_store(
         graphs=chosen_graphs,
         restrictions=restrictions is True or of_classes,
         store_id=store.id,
+        named=() if relations is None else vocabulary.relations,
     )
 
 
@@ -104,6 +105,7 @@ def schema_from_store(store: Store, language: str | None = None) -> Schema:
         range=_objects(store, RDFS + "range"),
         types=types,
         subclass_of=_objects(store, RDFS + "subClassOf"),
+        subproperty_of=_objects(store, RDFS + "subPropertyOf"),
         inverse=both_ways(store, OWL + "inverseOf"),
         disjoint=both_ways(store, OWL + "disjointWith"),
         symmetric=of_type(types, OWL + "SymmetricProperty"),

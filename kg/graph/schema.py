@@ -1,6 +1,6 @@
 """What the graph says of its own words: labels, prefixes, domains, types, inverses."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
@@ -24,6 +24,7 @@ class Schema:
     range: _TermLists = field(default_factory=dict)
     types: _TermLists = field(default_factory=dict)
     subclass_of: _TermLists = field(default_factory=dict)
+    subproperty_of: _TermLists = field(default_factory=dict)
     inverse: _TermLists = field(default_factory=dict)
     disjoint: _TermLists = field(default_factory=dict)
     symmetric: tuple[str, ...] = ()
@@ -42,6 +43,17 @@ class Schema:
         """What to_json() gave. ValueError where it is something else."""
         known = (f.name for f in fields(cls) if f.name in stored)  # an older model says nothing of the newer fields
         return cls(**{name: _restored(name, stored[name]) for name in known})
+
+
+def all_above(start: str, parents: Mapping[str, Iterable[str]]) -> frozenset[str]:
+    """The term and all that lie above it; in circles, too."""
+    found, waiting = {start}, [start]
+    while waiting:
+        for each in parents.get(waiting.pop(), ()):
+            if each not in found:
+                found.add(each)
+                waiting.append(each)
+    return frozenset(found)
 
 
 def _restored(name: str, stored: Any) -> Any:

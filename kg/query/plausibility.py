@@ -15,6 +15,7 @@ from kg.probability.fact_logits import FactLogits
 from kg.probability.query_scores import QueryScores, ScoreBlock
 from kg.query.knowledge import Knowledge
 from kg.search.eligibility import Eligibility
+from kg.search.policy import Policy
 
 _BATCH = 256
 
@@ -144,5 +145,6 @@ class Plausibility:
 
     @cached_property
     def eligible(self) -> Eligibility:
-        known, declared = self.knowledge.known, self.knowledge.consistency.types
-        return Eligibility(known, self.knowledge.num_entities, self.answerable, declared, self.bundle.dataset)
+        facts, data = self.knowledge, self.bundle.dataset
+        policy = Policy.of(facts.vocabulary, facts.schema, data.named).to(facts.device)
+        return Eligibility(facts.known, facts.num_entities, self.answerable, facts.consistency.types, data, policy)

@@ -231,7 +231,9 @@ class Predictor:
         scores = (there[:num] + back[num:]) / 2
         hrt = torch.stack([torch.full_like(relation, head), relation, torch.full_like(relation, tail)], 1)
         is_known = known.known.contains(*hrt.unbind(1))
-        eligible = ~is_known if new_only else torch.ones_like(is_known)
+        eligible = is_known | self.plausibility.eligible.policy.relations
+        if new_only:
+            eligible &= ~is_known & ~self.plausibility.eligible.policy.entails(hrt)
         best = scores.masked_fill(~eligible, -torch.inf).topk(min(top, int(eligible.sum()))).indices
         return self._candidates(hrt[best], scores[best], is_known[best], self.plausibility.of_facts_if_any(hrt[best]))
 

@@ -34,9 +34,9 @@ _SAVE_EVERY_SECONDS = 5.0
 class Search:
     """Which candidates are looked at, and how many are kept.
 
-    top: the best of all. per_relation: the best of each relation instead. relations: ids; None: all. entity: an id that
-    is one end of each. types: who may stand where, see kg.search.type_constraints. min_probability: what is less
-    probable is left out.
+    top: the best of all. per_relation: the best of each relation instead. relations: ids; None: those that the policy
+    offers. entity: an id that is one end of each, offered or not. types: who may stand where, see
+    kg.search.type_constraints. min_probability: what is less probable is left out.
     """
 
     top: int = 1000
@@ -132,8 +132,10 @@ def _blocks(search: Search, eligible: Eligibility, is_bilinear: bool) -> list[_B
     """All candidates, those of a relation with the same tails one after the other."""
     num_relations = eligible.known.num_relations
     blocks = []
-    for relation in range(num_relations) if search.relations is None else dict.fromkeys(search.relations):
-        heads, tails = (eligible.heads(each, search.types) for each in (relation, relation + num_relations))
+    offered: list[int] = eligible.policy.relations.nonzero()[:, 0].tolist()
+    for relation in offered if search.relations is None else dict.fromkeys(search.relations):
+        both_ways = relation, relation + num_relations
+        heads, tails = (eligible.heads(each, search.types, search.entity) for each in both_ways)
         sides = [(heads, tails)]
         if search.entity is not None:
             is_it, others = heads == search.entity, heads != search.entity

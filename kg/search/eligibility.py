@@ -9,13 +9,15 @@ from torch import Tensor
 
 from kg.graph.dataset import Dataset
 from kg.graph.known import KnownAnswers
+from kg.search.policy import Policy
 from kg.search.type_constraints import Constraint, DeclaredTypes, ObservedTypes, observed_line
 
 
 @final
 class Eligibility:
-    """A candidate is a fact that is not known, between entities that the model can be asked about and that the types
-    allow there. (h, r, h) is one only where the relation is known to have such facts.
+    """A candidate is a fact that is not known and does not follow from what is, between entities that the model can be
+    asked about and that policy and types allow there. (h, r, h) is one only where the relation is known to have such
+    facts.
 
     answerable: the entities that can stand in a question, of all N. learned_from: the data that says where the line
     between fitting and not fitting lies for observed types.
@@ -28,12 +30,14 @@ class Eligibility:
         answerable: Int[Tensor, " A"],
         declared: DeclaredTypes,
         learned_from: Dataset,
+        policy: Policy,
     ) -> None:
         self.known = known
         self.answerable = answerable
         self._num_entities = num_entities
         self._declared = declared
         self._learned_from = learned_from
+        self.policy = policy
 
     def allowed(self, relation: int, types: Constraint) -> Bool[Tensor, " N"]:
         """The entities that may be heads of a directed relation."""
@@ -45,19 +49,27 @@ class Eligibility:
             return (fit.fit(relation) >= line).to(device)
         return torch.ones(self._num_entities, dtype=torch.bool, device=device)
 
-    def heads(self, relation: int, types: Constraint) -> Int[Tensor, " H"]:
-        """Of those, the ones that the model can be asked about."""
-        return self.answerable[self.allowed(relation, types)[self.answerable]]
+    def heads(self, relation: int, types: Constraint, named: int | None = None) -> Int[Tensor, " H"]:
+        """Of those, the ones that the model can be asked about and the policy allows; named: this one in any case."""
+        offered = self.policy.entities.to(self.answerable.device)
+        if named is not None:
+            offered = offered.clone()
+            offered[named] = True
+        return self.answerable[(self.allowed(relation, types) & offered)[self.answerable]]
 
     def of_questions(
         self, head: Int[Tensor, " B"], relation: Int[Tensor, " B"], new_only: bool, types: Constraint
     ) -> tuple[Bool[Tensor, "B N"], Bool[Tensor, "B N"]]:
-        """Which entities are known answers to (head, relation, ?), and which may be shown as answers: known ones too,
-        unless `new_only`."""
+        """Which entities are known answers to (head, relation, ?), and which may be shown as answers: unless
+        `new_only`, known ones and those that follow from what is known, too."""
         num = self.known.num_relations
         known = torch.zeros(len(head), self._num_entities, dtype=torch.bool, device=head.device)
         known[self.known.lookup(head, relation)] = True
-        eligible = ~known if new_only else torch.ones_like(known)
+        eligible = known | self.policy.entities.to(head.device)
+        if new_only:
+            eligible &= ~known
+            if self.policy.entailed is not None:
+                eligible[self.policy.entailed.lookup(head, relation)] = False
         if types != "off":
             fitting = {each: self.allowed((each + num) % (2 * num), types) for each in relation.tolist()}
             eligible &= torch.stack([fitting[each] for each in relation.tolist()])
@@ -68,10 +80,14 @@ class Eligibility:
     def no_candidates(
         self, relation: int, heads: Int[Tensor, " H"], tails: Int[Tensor, " T"]
     ) -> tuple[Int[Tensor, " K"], Int[Tensor, " K"]]:
-        """(row, column) of the pairs of heads and tails that are no candidates: known, or an entity with itself."""
+        """(row, column) of the pairs of heads and tails that are no candidates: known, entailed by what is, or an
+        entity with itself."""
         column_of = tails.new_full((self._num_entities,), -1)
         column_of[tails] = torch.arange(len(tails), device=tails.device)
         row, tail = self.known.lookup(heads, torch.full_like(heads, relation))
+        if self.policy.entailed is not None:
+            entailed = self.policy.entailed.lookup(heads, torch.full_like(heads, relation))
+            row, tail = torch.cat([row, entailed[0]]), torch.cat([tail, entailed[1]])
         if not self.known.reflexive[relation]:
             row = torch.cat([row, torch.arange(len(heads), device=row.device)])
             tail = torch.cat([tail, heads])

@@ -1,7 +1,7 @@
 """Which entities may stand where: by what the ontology declares, or by what has been observed."""
 
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Literal, final
 
 import numpy as np
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from kg.graph.dataset import Dataset
 from kg.graph.known import KnownAnswers
-from kg.graph.schema import Schema
+from kg.graph.schema import Schema, all_above
 from kg.graph.vocabulary import Vocabulary
 from kg.namespaces import OWL, RDFS
 
@@ -86,7 +86,7 @@ class DeclaredTypes:
     def __init__(self, schema: Schema, vocabulary: Vocabulary) -> None:
         self._schema = schema
         self._vocabulary = vocabulary
-        self._above = lru_cache(maxsize=None)(self._all_above)
+        self._above = lru_cache(maxsize=None)(partial(all_above, parents=schema.subclass_of))
 
     def allowed(self, relation: int) -> Bool[Tensor, " N"]:
         """The entities that may be heads of a directed relation."""
@@ -115,16 +115,6 @@ class DeclaredTypes:
                 return False
             related |= wanted in mine or each in above
         return related
-
-    def _all_above(self, start: str) -> frozenset[str]:
-        """The class and all that it is a subclass of; in circles, too."""
-        found, waiting = {start}, [start]
-        while waiting:
-            for each in self._schema.subclass_of.get(waiting.pop(), ()):
-                if each not in found:
-                    found.add(each)
-                    waiting.append(each)
-        return frozenset(found)
 
 
 def _telling(classes: tuple[str, ...]) -> tuple[str, ...]:

@@ -1,0 +1,53 @@
+"""Which terms say how a graph is written, and by whom, rather than what it is about."""
+
+from kg.graph.class_axioms import LANGUAGE
+from kg.graph.schema import Schema, all_above
+from kg.namespaces import CC, DC, DCTERMS, FOAF, OBO_IN_OWL, OWL, PAV, PROV, RDF, RDFS, SHACL, SKOS, VANN, VOID, XSD
+
+_RDFS_NOTES = {RDFS + name for name in ("label", "comment", "seeAlso", "isDefinedBy")}
+_STATEMENTS = {  # of the languages' predicates, those that state a fact of terms; the others build axioms and shapes
+    RDF + "type",
+    *(RDFS + name for name in ("subClassOf", "subPropertyOf", "domain", "range")),
+    *(OWL + name for name in ("sameAs", "differentFrom", "equivalentClass", "disjointWith")),
+    *(OWL + name for name in ("equivalentProperty", "inverseOf", "propertyDisjointWith")),
+}
+_NOTES_NAMESPACES = (DCTERMS, DC, PROV, PAV, VANN, CC, VOID, OBO_IN_OWL)
+_NOTES = _RDFS_NOTES | {
+    *(SKOS + name for name in ("note", "changeNote", "definition", "editorialNote", "example", "historyNote")),
+    *(SKOS + name for name in ("scopeNote", "prefLabel", "altLabel", "hiddenLabel")),
+    *(FOAF + name for name in ("page", "homepage", "isPrimaryTopicOf", "primaryTopic", "depiction", "thumbnail")),
+}
+_PLUMBING_TYPES = {
+    *(RDF + name for name in ("List", "Statement")),
+    *(OWL + name for name in ("Restriction", "Axiom", "Annotation", "Ontology", "AnnotationProperty")),
+    *(OWL + name for name in ("AllDisjointClasses", "AllDisjointProperties", "AllDifferent")),
+    OWL + "NegativePropertyAssertion",
+}
+
+
+def is_plumbing(predicate: str) -> bool:
+    """Whether it is a word of RDF, OWL or SHACL that builds a list, an axiom or a shape: rdf:rest, owl:onProperty,
+    sh:path."""
+    return predicate.startswith(LANGUAGE) and predicate not in _STATEMENTS | _RDFS_NOTES
+
+
+def is_annotation(predicate: str, schema: Schema) -> bool:
+    """Whether it, or a predicate above it, says something of a description, not of what is described: it is declared an
+    owl:AnnotationProperty (and not an owl:ObjectProperty besides), or is one of those for notes, sources and authors
+    (Dublin Core, PROV, PAV, skos:note, rdfs:seeAlso and their like)."""
+    return any(_annotates(each, schema) for each in all_above(predicate, schema.subproperty_of))
+
+
+def is_of_the_graph(entity: str, schema: Schema) -> bool:
+    """Whether an entity is one that the graph is about: no blank node, no word of a language (owl:Thing, xsd:string),
+    and not a restriction, an axiom, a shape, an annotation property or an ontology by all its types."""
+    if entity.startswith(("_:", *LANGUAGE, XSD)):
+        return False
+    types = [each for each in schema.types.get(entity, ()) if each != OWL + "NamedIndividual"]
+    return not types or not all(each in _PLUMBING_TYPES or each.startswith(SHACL) for each in types)
+
+
+def _annotates(predicate: str, schema: Schema) -> bool:
+    types = schema.types.get(predicate, ())
+    declared = OWL + "AnnotationProperty" in types and OWL + "ObjectProperty" not in types
+    return declared or predicate in _NOTES or predicate.startswith(_NOTES_NAMESPACES)

@@ -1,0 +1,48 @@
+"""What may be a candidate at all, whatever the model says of it."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+from kg.graph.known import KnownAnswers
+from kg.graph.plumbing import is_annotation, is_of_the_graph, is_plumbing
+from kg.graph.schema import Schema
+from kg.graph.vocabulary import Vocabulary
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Policy:
+    """entities: those that may stand in a candidate. relations: those that are offered where none is named.
+    entailed: facts that follow from what is known and are not known themselves, which are no candidates; None: none do.
+    """
+
+    entities: Bool[Tensor, " N"]
+    relations: Bool[Tensor, " R"]
+    entailed: KnownAnswers | None = None
+
+    @classmethod
+    def of(cls, vocabulary: Vocabulary, schema: Schema, named: Collection[str] = ()) -> "Policy":
+        """By kg.graph.plumbing: entities that the graph is about, and predicates that neither annotate nor build
+        axioms, or were named. A graph that has annotations alone is about these: then they are offered."""
+        terms = vocabulary.relations
+        built = torch.tensor([is_plumbing(each) for each in terms], dtype=torch.bool)
+        notes = torch.tensor([is_annotation(each, schema) for each in terms], dtype=torch.bool)
+        chosen = torch.tensor([each in named for each in terms], dtype=torch.bool)
+        offered = chosen | ~(built | notes)
+        entities = torch.tensor([is_of_the_graph(each, schema) for each in vocabulary.entities], dtype=torch.bool)
+        return cls(entities, offered if bool(offered.any()) else ~built)
+
+    def entails(self, hrt: Int[Tensor, "F 3"]) -> Bool[Tensor, " F"]:
+        """Which of these facts follow from what is known."""
+        if self.entailed is None:
+            return torch.zeros(len(hrt), dtype=torch.bool, device=hrt.device)
+        return self.entailed.contains(*hrt.T.contiguous())
+
+    def to(self, device: torch.device | str) -> "Policy":
+        entailed = None if self.entailed is None else self.entailed.to(device)
+        return Policy(self.entities.to(device), self.relations.to(device), entailed)

@@ -1,0 +1,61 @@
+"""What may be a candidate at all: in the search, in answers, and where it is named."""
+
+from pathlib import Path
+
+import torch
+
+from kg.bundle import Bundle
+from kg.graph.dataset import Dataset
+from kg.graph.schema import Schema
+from kg.graph.vocabulary import Vocabulary
+from kg.models.distmult import DistMult
+from kg.namespaces import DCTERMS, OWL, SHACL
+from kg.query.knowledge import Knowledge
+from kg.query.predictor import Predictor
+from kg.search.policy import Policy
+
+SOURCE = DCTERMS + "source"
+NAMES = Vocabulary(["a", "b", "c", "_:x", "shape"], ["near", SOURCE, SHACL + "path"])
+SCHEMA = Schema(types={"shape": (SHACL + "PropertyShape",)})
+FACTS = torch.tensor([[0, 0, 1], [1, 0, 3], [0, 1, 2], [4, 2, 0]])
+
+
+def predictor(facts: torch.Tensor = FACTS, names: Vocabulary = NAMES, schema: Schema = SCHEMA) -> Predictor:
+    torch.manual_seed(0)
+    dataset = Dataset(facts, facts[:0], facts[:0], names, schema)
+    scorer = DistMult(len(names.entities), len(names.relations), dim=4, init=1.0).eval()
+    bundle = Bundle(Path("m"), scorer, dataset, {}, None, {}, {}, {})
+    return Predictor(bundle, Knowledge.of_facts(names, facts, schema, "these"))
+
+
+def found(**asked: object) -> set[tuple[str, str, str]]:
+    candidates = predictor().complete(types="off", **asked)  # type: ignore[arg-type]
+    return {(each.subject, each.predicate, each.object) for each in candidates}
+
+
+def test_entities_and_predicates_of_the_graph_alone_are_offered() -> None:
+    of_near = {("a", "near", "c"), ("b", "near", "a"), ("b", "near", "c"), ("c", "near", "a"), ("c", "near", "b")}
+    assert found() == of_near
+
+
+def test_what_is_named_is_offered() -> None:
+    assert {predicate for _, predicate, _ in found(relations=[SOURCE])} == {SOURCE}
+    assert {predicate for _, predicate, _ in found(relations=[SHACL + "path"])} == {SHACL + "path"}
+    of_blank = found(entity="_:x")
+    assert ("a", "near", "_:x") in of_blank and all("_:x" in (s, o) for s, _, o in of_blank)
+    assert all("shape" not in fact for fact in of_blank)
+
+
+def test_answers_are_of_the_graph_or_known() -> None:
+    given = predictor()
+    assert {each.object for each in given.tails("b", "near")} == {"a", "c", "_:x"}
+    assert {each.object for each in given.tails("b", "near", new_only=True)} == {"a", "c"}
+    assert {each.predicate for each in given.relations("a", "c")} == {"near", SOURCE}  # which is known
+    assert {each.predicate for each in given.relations("a", "b")} == {"near"}
+
+
+def test_predicates_named_at_training_are_offered_and_annotations_where_there_is_nothing_else() -> None:
+    assert Policy.of(NAMES, SCHEMA).relations.tolist() == [True, False, False]
+    assert Policy.of(NAMES, SCHEMA, named=[SOURCE]).relations.tolist() == [True, True, False]
+    books = Vocabulary(["a"], [SOURCE, DCTERMS + "creator", OWL + "members"])
+    assert Policy.of(books, SCHEMA).relations.tolist() == [True, True, False]
