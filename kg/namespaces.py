@@ -17,6 +17,10 @@ PAV = "http://purl.org/pav/"
 VANN = "http://purl.org/vocab/vann/"
 CC = "http://creativecommons.org/ns#"
 VOID = "http://rdfs.org/ns/void#"
+VAEM = "http://www.linkedmodel.org/schema/vaem#"
+VOAF = "http://purl.org/vocommons/voaf#"
+POWDER = "http://www.w3.org/2007/05/powder-s#"
+OPEN_VOCAB = "http://open.vocab.org/terms/"
 OBO_IN_OWL = "http://www.geneontology.org/formats/oboInOwl#"
 
 BASE = "urn:kg:"  # what plain names are put after, unless another base is given

@@ -6,6 +6,7 @@ import torch
 
 from kg.bundle import Bundle
 from kg.graph.dataset import Dataset
+from kg.graph.known import KnownAnswers
 from kg.graph.schema import Schema
 from kg.graph.vocabulary import Vocabulary
 from kg.models.distmult import DistMult
@@ -18,6 +19,8 @@ SOURCE = DCTERMS + "source"
 NAMES = Vocabulary(["a", "b", "c", "_:x", "shape"], ["near", SOURCE, SHACL + "path"])
 SCHEMA = Schema(types={"shape": (SHACL + "PropertyShape",)})
 FACTS = torch.tensor([[0, 0, 1], [1, 0, 3], [0, 1, 2], [4, 2, 0]])
+
+KNOWN = KnownAnswers.from_triples(FACTS, 3)
 
 
 def predictor(facts: torch.Tensor = FACTS, names: Vocabulary = NAMES, schema: Schema = SCHEMA) -> Predictor:
@@ -55,7 +58,32 @@ def test_answers_are_of_the_graph_or_known() -> None:
 
 
 def test_predicates_named_at_training_are_offered_and_annotations_where_there_is_nothing_else() -> None:
-    assert Policy.of(NAMES, SCHEMA).relations.tolist() == [True, False, False]
-    assert Policy.of(NAMES, SCHEMA, named=[SOURCE]).relations.tolist() == [True, True, False]
+    assert Policy.of(NAMES, SCHEMA, KNOWN).relations.tolist() == [True, False, False]
+    assert Policy.of(NAMES, SCHEMA, KNOWN, named=[SOURCE]).relations.tolist() == [True, True, False]
     books = Vocabulary(["a"], [SOURCE, DCTERMS + "creator", OWL + "members"])
-    assert Policy.of(books, SCHEMA).relations.tolist() == [True, True, False]
+    assert Policy.of(books, SCHEMA, KnownAnswers.from_triples(FACTS[:0], 3)).relations.tolist() == [True, True, False]
+
+
+def test_what_follows_from_known_facts_is_no_discovery() -> None:
+    names = Vocabulary(["a", "b", "c", "d"], ["p"])
+    facts = torch.tensor([[0, 0, 1], [1, 0, 2]])
+    given = predictor(facts, names, Schema(symmetric=("p",)))
+    new = {(each.subject, each.object) for each in given.complete(types="off")}
+    assert new == {(x, y) for x in "abcd" for y in "abcd" if x != y} - {("a", "b"), ("b", "a"), ("b", "c"), ("c", "b")}
+    assert {each.object for each in given.tails("b", "p")} == {"a", "c", "d"}
+    assert {each.object for each in given.tails("b", "p", new_only=True)} == {"d"}
+    assert {each.subject for each in given.heads("p", "a", new_only=True)} == {"c", "d"}
+    assert not len(given.relations("b", "a", new_only=True)) and len(given.relations("b", "a")) == 1
+
+
+def test_of_what_follows_it_is_said_from_what() -> None:
+    names = Vocabulary(["a", "b", "c", "d"], ["p"])
+    facts = torch.tensor([[0, 0, 1], [1, 0, 2]])
+    given = predictor(facts, names, Schema(types={"p": (OWL + "TransitiveProperty",)}, labels={"a": "Ann"}))
+    said = "follows from (Ann, p, b) and (b, p, c)"
+    assert {each.object: each.note for each in given.tails("a", "p")} == {"b": None, "c": said, "d": None}
+    assert [each.note for each in given.relations("a", "c")] == [said]
+    found = given.explain("a", "p", "c")
+    assert found.follows_from == (("a", "p", "b"), ("b", "p", "c"))
+    assert str(found).startswith("(Ann, p, c): not known\n    follows from (Ann, p, b)\n    follows from (b, p, c)\n")
+    assert given.explain("a", "p", "b").follows_from == given.explain("c", "p", "a").follows_from == ()

@@ -2,7 +2,27 @@
 
 from kg.graph.class_axioms import LANGUAGE
 from kg.graph.schema import Schema, all_above
-from kg.namespaces import CC, DC, DCTERMS, FOAF, OBO_IN_OWL, OWL, PAV, PROV, RDF, RDFS, SHACL, SKOS, VANN, VOID, XSD
+from kg.namespaces import (
+    CC,
+    DC,
+    DCTERMS,
+    FOAF,
+    OBO_IN_OWL,
+    OPEN_VOCAB,
+    OWL,
+    PAV,
+    POWDER,
+    PROV,
+    RDF,
+    RDFS,
+    SHACL,
+    SKOS,
+    VAEM,
+    VANN,
+    VOAF,
+    VOID,
+    XSD,
+)
 
 _RDFS_NOTES = {RDFS + name for name in ("label", "comment", "seeAlso", "isDefinedBy")}
 _STATEMENTS = {  # of the languages' predicates, those that state a fact of terms; the others build axioms and shapes
@@ -11,7 +31,7 @@ _STATEMENTS = {  # of the languages' predicates, those that state a fact of term
     *(OWL + name for name in ("sameAs", "differentFrom", "equivalentClass", "disjointWith")),
     *(OWL + name for name in ("equivalentProperty", "inverseOf", "propertyDisjointWith")),
 }
-_NOTES_NAMESPACES = (DCTERMS, DC, PROV, PAV, VANN, CC, VOID, OBO_IN_OWL)
+_NOTES_NAMESPACES = (DCTERMS, DC, PROV, PAV, VANN, CC, VOID, VAEM, VOAF, POWDER, OPEN_VOCAB, OBO_IN_OWL)
 _NOTES = _RDFS_NOTES | {
     *(SKOS + name for name in ("note", "changeNote", "definition", "editorialNote", "example", "historyNote")),
     *(SKOS + name for name in ("scopeNote", "prefLabel", "altLabel", "hiddenLabel")),

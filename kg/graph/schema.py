@@ -1,13 +1,16 @@
 """What the graph says of its own words: labels, prefixes, domains, types, inverses."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from functools import cached_property
+from typing import Any, TypeVar
 
 from kg.errors import one_line
-from kg.namespaces import local_name
+from kg.namespaces import OWL, RDFS, local_name
 
+_T = TypeVar("_T", bound=Hashable)
 _TermLists = Mapping[str, tuple[str, ...]]
+_CLASSES = frozenset({OWL + "Class", RDFS + "Class"})
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,18 @@ class Schema:
         """The term's label, else the last part of its IRI, else the term itself."""
         return self.labels.get(term) or local_name(term)
 
+    def text(self, facts: Iterable[tuple[str, ...]]) -> str:
+        """Facts in labels, on one line."""
+        return " and ".join(f"({', '.join(' '.join(self.label(term).split()) for term in fact)})" for fact in facts)
+
+    def is_class(self, term: str) -> bool:
+        """Whether the term is declared a class, or stands in the hierarchy of classes."""
+        return term in self._in_hierarchy or not _CLASSES.isdisjoint(self.types.get(term, ()))
+
+    @cached_property
+    def _in_hierarchy(self) -> frozenset[str]:
+        return frozenset(self.subclass_of).union(*self.subclass_of.values())
+
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
@@ -45,8 +60,8 @@ class Schema:
         return cls(**{name: _restored(name, stored[name]) for name in known})
 
 
-def all_above(start: str, parents: Mapping[str, Iterable[str]]) -> frozenset[str]:
-    """The term and all that lie above it; in circles, too."""
+def all_above(start: _T, parents: Mapping[_T, Iterable[_T]]) -> frozenset[_T]:
+    """This and all that lie above it; in circles, too."""
     found, waiting = {start}, [start]
     while waiting:
         for each in parents.get(waiting.pop(), ()):

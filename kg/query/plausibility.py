@@ -9,6 +9,7 @@ from torch import Tensor
 
 from kg.bundle import Bundle
 from kg.errors import UserError
+from kg.graph.entailment import Entailment, Fact
 from kg.models.scorer import Queries
 from kg.probability.calibration import Calibration, by_log_softmax, calibration_of
 from kg.probability.fact_logits import FactLogits
@@ -131,6 +132,17 @@ class Plausibility:
 
     # Candidates
 
+    def premises(self, head: int, relation: int, tail: int) -> tuple[Fact, ...]:
+        """Facts from which a fact that is not known follows by what the schema says; none where it does not."""
+        known, entailed = self.knowledge.known, self.eligible.policy.entailed
+        if entailed is None or not bool(self.eligible.policy.entails(known.tails.new_tensor([[head, relation, tail]]))):
+            return ()
+        return self._entailment.premises(head, relation, tail, known, entailed)
+
+    @cached_property
+    def _entailment(self) -> Entailment:
+        return Entailment(self.knowledge.vocabulary, self.knowledge.schema, self.bundle.dataset.restrictions)
+
     @cached_property
     def answerable(self) -> Int[Tensor, " A"]:
         """The entities that can stand in a question: the first of all. Most models know but those of their training."""
@@ -146,5 +158,5 @@ class Plausibility:
     @cached_property
     def eligible(self) -> Eligibility:
         facts, data = self.knowledge, self.bundle.dataset
-        policy = Policy.of(facts.vocabulary, facts.schema, data.named).to(facts.device)
+        policy = Policy.of(facts.vocabulary, facts.schema, facts.known, data.named, data.restrictions)
         return Eligibility(facts.known, facts.num_entities, self.answerable, facts.consistency.types, data, policy)

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import final
 
@@ -260,10 +260,17 @@ class Predictor:
         found = []
         rows = zip(hrt.tolist(), scores.tolist(), known.tolist(), probabilities, strict=False)
         for rank, (fact, score, is_known, probability) in enumerate(rows, 1):
-            note = None if is_known else "; ".join(self.knowledge.consistency.of(*fact)) or None
+            note = None if is_known else "; ".join(self._notes(*fact)) or None
             found.append(Candidate(*self.knowledge.terms(*fact), rank, score, is_known, probability, note))
         terms_shown = {term for each in found for term in (each.subject, each.predicate, each.object)}
         return Candidates(tuple(found), {term: self.label(term) for term in terms_shown})
+
+    def _notes(self, head: int, relation: int, tail: int) -> Iterator[str]:
+        """What is to be said of a fact that is not known: that it follows from others, and what is against it."""
+        premises = self.plausibility.premises(head, relation, tail)
+        if premises:
+            yield f"follows from {self.knowledge.schema.text(premises)}"
+        yield from self.knowledge.consistency.of(head, relation, tail)
 
     def _fingerprint(self) -> str:
         """Of the facts and the model."""

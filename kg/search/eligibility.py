@@ -51,7 +51,7 @@ class Eligibility:
 
     def heads(self, relation: int, types: Constraint, named: int | None = None) -> Int[Tensor, " H"]:
         """Of those, the ones that the model can be asked about and the policy allows; named: this one in any case."""
-        offered = self.policy.entities.to(self.answerable.device)
+        offered = self.policy.entities
         if named is not None:
             offered = offered.clone()
             offered[named] = True
@@ -65,7 +65,7 @@ class Eligibility:
         num = self.known.num_relations
         known = torch.zeros(len(head), self._num_entities, dtype=torch.bool, device=head.device)
         known[self.known.lookup(head, relation)] = True
-        eligible = known | self.policy.entities.to(head.device)
+        eligible = known | self.policy.entities
         if new_only:
             eligible &= ~known
             if self.policy.entailed is not None:

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
+from kg.graph.entailment import Entailment
 from kg.graph.known import KnownAnswers
 from kg.graph.plumbing import is_annotation, is_of_the_graph, is_plumbing
 from kg.graph.schema import Schema
@@ -19,30 +20,41 @@ from kg.graph.vocabulary import Vocabulary
 class Policy:
     """entities: those that may stand in a candidate. relations: those that are offered where none is named.
     entailed: facts that follow from what is known and are not known themselves, which are no candidates; None: none do.
+    cut: the relations of which too many follow for all of them to be found (see Entailment.facts).
     """
 
     entities: Bool[Tensor, " N"]
     relations: Bool[Tensor, " R"]
     entailed: KnownAnswers | None = None
+    cut: tuple[int, ...] = ()
 
     @classmethod
-    def of(cls, vocabulary: Vocabulary, schema: Schema, named: Collection[str] = ()) -> "Policy":
+    def of(
+        cls,
+        vocabulary: Vocabulary,
+        schema: Schema,
+        known: KnownAnswers,
+        named: Collection[str] = (),
+        restrictions: bool = False,
+    ) -> "Policy":
         """By kg.graph.plumbing: entities that the graph is about, and predicates that neither annotate nor build
-        axioms, or were named. A graph that has annotations alone is about these: then they are offered."""
+        axioms, or were named. A graph that has annotations alone is about these: then they are offered.
+
+        known: from which follows what is entailed. named, restrictions: as of the dataset that was trained on.
+        """
         terms = vocabulary.relations
         built = torch.tensor([is_plumbing(each) for each in terms], dtype=torch.bool)
         notes = torch.tensor([is_annotation(each, schema) for each in terms], dtype=torch.bool)
         chosen = torch.tensor([each in named for each in terms], dtype=torch.bool)
         offered = chosen | ~(built | notes)
         entities = torch.tensor([is_of_the_graph(each, schema) for each in vocabulary.entities], dtype=torch.bool)
-        return cls(entities, offered if bool(offered.any()) else ~built)
+        relations = offered if bool(offered.any()) else ~built
+        device = known.tails.device
+        found, cut = Entailment(vocabulary, schema, restrictions).facts(known)
+        return cls(entities.to(device), relations.to(device), found, cut)
 
     def entails(self, hrt: Int[Tensor, "F 3"]) -> Bool[Tensor, " F"]:
         """Which of these facts follow from what is known."""
         if self.entailed is None:
             return torch.zeros(len(hrt), dtype=torch.bool, device=hrt.device)
         return self.entailed.contains(*hrt.T.contiguous())
-
-    def to(self, device: torch.device | str) -> "Policy":
-        entailed = None if self.entailed is None else self.entailed.to(device)
-        return Policy(self.entities.to(device), self.relations.to(device), entailed)

@@ -15,7 +15,7 @@ class Candidate:
     rank: 1 is the most plausible of the candidates asked for. score: the scorer's own, higher is more plausible; it
     compares answers to one question, not questions. known: whether the fact is in the graph. probability: that the
     fact is true although it was not trained on (kg.probability.calibration says what that means); None where the model
-    has not been calibrated. note: what speaks against it, in words.
+    has not been calibrated. note: what it follows from, if it does, and what speaks against it, in words.
     """
 
     subject: str

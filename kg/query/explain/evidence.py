@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
 from kg.errors import check_at_least_one
+from kg.graph.entailment import Fact
 from kg.models.rules import RuleScorer
 from kg.models.scorer import EmbeddingScorer, Queries, Scorer
 from kg.progress import SILENT, Progress
@@ -24,7 +25,6 @@ from kg.rules.evidence import Grounding, evidence, joining_rules
 from kg.rules.rule import Atom, Rule, Rules
 from kg.walks.similarity import shared_edges
 
-Fact = tuple[str, str, str]  # terms as the vocabulary writes them
 Found = tuple[Rule, list[Grounding]]
 _NEAREST = 3  # known facts shown at each end of the fact
 _LOOKS = 5  # edges shown at each end of the fact
@@ -77,8 +77,10 @@ class Evidence:
     known: whether the fact is in the graph. probability: see kg.probability.calibration; None where the model has not
     been calibrated, or cannot be asked about an end. paths: facts that lead from subject to object, the surest rule
     first, each rule once. complete: whether all paths between the two were looked at; there may be too many. features:
-    rules with constants, which say that entities with one feature often have another; only a model that holds rules
-    has them. nearest: like facts. attended: what a model with attention looked at, for either end. against: in words.
+    rules with constants, which say that entities with one feature often have another; only a model that holds rules has
+    them. follows_from: of a fact that is not known, those that it follows from by what the schema says, in one step
+    (see kg.graph.entailment). nearest: like facts. attended: what a model with attention looked at, for either end.
+    against: in words.
     """
 
     fact: Fact
@@ -89,6 +91,7 @@ class Evidence:
     nearest: tuple[Nearest, ...] = ()
     attended: tuple[Look, ...] = ()
     against: tuple[str, ...] = ()
+    follows_from: tuple[Fact, ...] = ()
     complete: bool = True
     labels: Mapping[str, str] = field(default_factory=dict, repr=False)
 
@@ -112,6 +115,7 @@ class Evidence:
     def _lines(self) -> Iterator[str]:
         sure = "" if self.probability is None else f", probability {self.probability:.3f}"
         yield f"{self._text(self.fact)}: {'known' if self.known else 'not known'}{sure}"
+        yield from (f"    follows from {self._text(fact)}" for fact in self.follows_from)
         partly = "" if self.complete else " (too many to look at all)"
         yield from _section(f"paths{partly}", [line for each in self.paths for line in _reason(each)])
         if self.features:
@@ -197,9 +201,10 @@ class _Case:
             tuple(near for end in ENDS for near in self._nearest(end)),
             tuple(look for end in ENDS for look in self._attended(end)),
             tuple(self._against()),
+            () if self.known else self.plausibility.premises(self.head, self.relation, self.tail),
             complete,
         )
-        facts = [found.fact, *(each.fact for each in found.nearest + found.attended)]
+        facts = [found.fact, *found.follows_from, *(each.fact for each in found.nearest + found.attended)]
         facts += [fact for each in found.paths + found.features for fact in each.facts]
         return replace(found, labels={term: self._label(term) for fact in facts for term in fact})
 

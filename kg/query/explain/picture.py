@@ -10,7 +10,8 @@ from typing import Any
 
 from kg.errors import extra
 from kg.files import write_text
-from kg.query.explain.evidence import Evidence, Fact
+from kg.graph.entailment import Fact
+from kg.query.explain.evidence import Evidence
 
 with extra("plot"):
     import matplotlib
