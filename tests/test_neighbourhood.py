@@ -509,6 +509,16 @@ def test_who_is_it_is_asked_of_the_others(name: str, monkeypatch: pytest.MonkeyP
     assert bool(y_of_0.isfinite().all())
 
 
+def test_a_newcomer_has_no_vector_that_nothing_taught() -> None:
+    """An untaught W would be noise among the votes: it is 0 then, and drawn where a step may teach it."""
+    where, newcomer = graph(*NEWCOMERS, entities=13), torch.tensor([10])
+    untaught = new("none", readout="votes")
+    assert not bool(untaught.entities(where, newcomer).any())
+    assert bool(untaught.score_tails(asked(where, [10], [2])).any())  # votes
+    for taught in (new("none", readout="votes", identity_dropout=0.1), new("none")):
+        assert bool(taught.entities(where, newcomer).any())
+
+
 @torch.no_grad()
 def test_a_newcomers_vector_is_dropped_with_the_weights_it_came_of() -> None:
     scorer, where, ids = new(), graph(*NEWCOMERS, entities=13), torch.tensor([10])

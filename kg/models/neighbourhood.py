@@ -54,7 +54,8 @@ class NeighbourhoodTransformer(GraphEncoder):
     x_e is the entity's row in the table; an entity without a row is what y makes of its neighbours in answer to the
     question "who is it?", W y, where neighbours without a row are tokens of their relation alone, then, num_hops - 1
     times, of theirs. So it answers for entities it was not trained with, if identity_dropout or MaskedEntity taught it
-    to; one without edges has no vector.
+    to; if nothing did, with readout 'votes' alone, W is 0, and only votes speak of them. One without edges has no
+    vector.
 
     dim: complex numbers a row. width: of tokens. attention: how tokens attend to each other before the query token
     reads them: a class of kg.attention with its arguments, as in partial(Performer, num_features=64); None: they do
@@ -113,6 +114,10 @@ class NeighbourhoodTransformer(GraphEncoder):
         self.reading = nn.ModuleList(ReadingBlock(*shape) for _ in range(1 if attention else num_layers))
         self.norm = nn.LayerNorm(width)
         self.answer = nn.Linear(width, 2 * dim)
+        if readout == "votes" and not identity_dropout:
+            # Only MaskedEntity teaches W then: drawn at random, it would drown the votes among newcomers.
+            nn.init.zeros_(self.answer.weight)
+            nn.init.zeros_(self.answer.bias)
         self.vote = nn.Linear(width, width)
         self.lend = nn.Linear(width, width) if vote_hops == 2 else None
         self.onward = nn.Linear(width, 2 * num_relations) if vote_hops == 2 else None
