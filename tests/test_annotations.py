@@ -15,7 +15,10 @@ STARTED, ENDED = datetime(2026, 1, 2, 3, 4, 5, 678, UTC), datetime(2026, 1, 2, 3
 ORIGIN = Origin("world-complex", "ab" * 32, "world.kg", 7, STARTED, ENDED, {"top": 2, "types": True})
 FOUND = Candidates(
     (
-        Candidate(EX + "a", EX + "p", EX + "b", 1, 0.1 + 0.2, False, 1e-05, 'a "second"\ncapital'),
+        Candidate(
+            *(EX + "a", EX + "p", EX + "b", 1, 0.1 + 0.2, False, 1e-05, 'a "second"\ncapital'),
+            *("A", "is at", "B", 28, 3, "q(a,b)"),
+        ),
         Candidate("_:x1", EX + "p", EX + "b", 2, -1.5e300, True),
     )
 )
@@ -34,8 +37,7 @@ def read(turtle: str) -> Candidates:
 
 
 def said(rdf11: bool = False, origin: Origin = ORIGIN, found: Candidates = FOUND) -> list[ox.Quad]:
-    evidence = {(EX + "a", EX + "p", EX + "b"): 3}
-    return [ox.Quad(each.subject, each.predicate, each.object) for each in annotations(found, origin, rdf11, evidence)]
+    return [ox.Quad(each.subject, each.predicate, each.object) for each in annotations(found, origin, rdf11)]
 
 
 def about(quads: list[ox.Quad], ending: str) -> dict[str, str]:
@@ -53,6 +55,8 @@ def test_one_candidate_by_hand() -> None:
     assert found["rank"] == f'"1"^^<{PREFIXES["xsd"]}integer>'
     assert found["known"] == f'"false"^^<{PREFIXES["xsd"]}boolean>'
     assert found["note"] == '"a \\"second\\"\\ncapital"' and found["evidence"].startswith('"3"')
+    assert [found[f"{place}Label"] for place in ("subject", "predicate", "object")] == ['"A"', '"is at"', '"B"']
+    assert found["because"] == '"q(a,b)"' and found["alike"].startswith('"28"')
     assert found["model"].endswith("-model>")
     assert found[PREFIXES["prov"] + "generatedAtTime"].startswith('"2026-01-02T03:05:00+00:00"')
     second = about(said(), "-2")

@@ -4,21 +4,20 @@ from kg.query.candidates.candidate import Candidate, Candidates
 
 FOUND = Candidates(
     (
-        Candidate("http://e/a", "http://e/p", "http://e/b", 1, 2.5, False, 0.25, "a second capital"),
+        Candidate("http://e/a", "http://e/p", "http://e/b", 1, 2.5, False, 0.25, "a second capital", "Ann & Ben"),
         Candidate("http://e/b", "http://e/p", "http://e/<c>", 2, -1.0, True),
-    ),
-    {"http://e/a": "Ann & Ben"},
+    )
 )
 
 
 def test_a_sequence_whose_slices_keep_their_labels() -> None:
     assert len(FOUND) == 2 and FOUND[1].rank == 2 and [each.rank for each in FOUND] == [1, 2]
-    assert FOUND[:1].label("http://e/a") == "Ann & Ben" and len(FOUND[:1]) == 1
+    assert FOUND[:1][0].names == ("Ann & Ben", "http://e/p", "http://e/b") and len(FOUND[:1]) == 1
 
 
 def test_a_probability_that_is_not_known_is_a_dash() -> None:
     first, second = FOUND.rows()
-    assert first == ("1", "Ann & Ben", "http://e/p", "http://e/b", "0.250", "2.500", "new", "a second capital")
+    assert first == ("1", "Ann & Ben", "http://e/p", "http://e/b", "0.250", "2.500", "new", "", "", "a second capital")
     assert second[4] == "-" and second[6] == "known"
 
 

@@ -24,7 +24,9 @@ PLAIN = Candidates(
     (
         Candidate(EX + "a", EX + "p", EX + "b", 1, 0.1 + 0.2, False, 1e-05),
         Candidate("_:x1", EX + "p", EX + "é", 2, -1.5e300, True, 5e-324),
-        Candidate("mailto:a@b.c", EX + "q", "urn:kg:b", 1, 3.0, True),
+        Candidate(
+            "mailto:a@b.c", EX + "q", "urn:kg:b", 1, 3.0, True, None, None, "A", "is at", "B", 28, 4, "q(a,b) (0.50)"
+        ),
     )
 )
 NOTED = Candidates((*PLAIN, Candidate(EX + "a", EX + "q", "_:x1", 4, -0.0, False, 1.0, "a second 'q' of\u2028é")))
@@ -52,9 +54,12 @@ def test_nothing_is_lost_in_rdf_1_1(tmp_path: Path, suffix: str) -> None:
 def test_the_tables_by_eye(tmp_path: Path) -> None:
     write_candidates(PLAIN, tmp_path / "found.tsv", ORIGIN)
     lines = (tmp_path / "found.tsv").read_text().splitlines()
-    assert lines[0] == "subject\tpredicate\tobject\tprobability\tscore\trank\tknown"
-    assert lines[1] == f"{EX}a\t{EX}p\t{EX}b\t1e-05\t0.30000000000000004\t1\tfalse"
-    assert lines[3] == f"mailto:a@b.c\t{EX}q\turn:kg:b\t\t3.0\t1\ttrue"
+    assert lines[0] == (
+        "subject\tpredicate\tobject\tprobability\tscore\trank\tknown\t"
+        "subject_label\tpredicate_label\tobject_label\tbecause\tevidence\talike\tnote"
+    )
+    assert lines[1] == f"{EX}a\t{EX}p\t{EX}b\t1e-05\t0.30000000000000004\t1\tfalse\t\t\t\t\t\t0\t"
+    assert lines[3] == f"mailto:a@b.c\t{EX}q\turn:kg:b\t\t3.0\t1\ttrue\tA\tis at\tB\tq(a,b) (0.50)\t4\t28\t"
     write_candidates(NOTED, tmp_path / "found.jsonl", ORIGIN)
     rows = [json.loads(line) for line in (tmp_path / "found.jsonl").read_text().split("\n")[:-1]]
     assert list(rows[0]) == lines[0].split("\t") and rows[2]["probability"] is None

@@ -2,10 +2,11 @@
 
 import json
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
-from commands import EX, done, refused
+from commands import EX, done, refused, run
 
 from kg.query.candidates.files import read_candidates
 
@@ -30,10 +31,26 @@ def test_complete_asked_for_a_part(country_model: Path) -> None:
     least = of_each[1]["probability"]
     surer = json.loads(done("complete", country_model, "--per-relation", 3, "--min-probability", least, "--json"))
     assert surer == [each for each in of_each if each["probability"] >= least] and len(surer) >= 2
-    table = done("complete", country_model, "--top", 25)
+    table = done("complete", country_model, "--top", 25, "--order", "probability")
     assert "borders" in table and re.search(r"^\W*20 ", table, re.MULTILINE)
     assert not re.search(r"^\W*21 ", table, re.MULTILINE)
     assert json.loads(done("complete", country_model, "--min-probability", 1, "--json")) == []
+
+
+def test_a_page_is_varied_and_fits_80_columns(country_model: Path) -> None:
+    ran = run("complete", country_model, "--top", 10)
+    assert all(len(line) <= 80 for line in ran.stdout.splitlines())
+    rows = json.loads(done("complete", country_model, "--top", 10, "--json"))
+    for ends in (("predicate", "object"), ("predicate", "subject")):
+        assert max(Counter(tuple(each[end] for end in ends) for each in rows).values()) == 1
+    assert sum(each["alike"] for each in rows) > 0
+    for each, row in zip(rows, done("complete", country_model, "--top", 10, "--plain").splitlines()[1:], strict=True):
+        assert each["because"] and each["subject_label"].startswith("Country")
+        assert each["because"].split()[0] in ran.stdout and {each["because"], each["subject"]} < set(row.split("\t"))
+    bare = json.loads(done("complete", country_model, "--top", 10, "--order", "probability", "--json", "--evidence", 3))
+    assert [each["because"] is not None for each in bare] == [i < 3 for i in range(10)]
+    assert [each["probability"] for each in bare] == sorted((each["probability"] for each in bare), reverse=True)
+    assert "of the first 3 alone: --evidence 10" in run("complete", country_model, "--top", 10, "--evidence", 3).stderr
 
 
 def test_complete_errors(country_model: Path, country_store: Path, tmp_path: Path) -> None:
@@ -45,6 +62,9 @@ def test_complete_errors(country_model: Path, country_store: Path, tmp_path: Pat
         (("--top", 0), "--top must be at least 1: got 0"),
         (("--per-relation", 0), "--per-relation must be at least 1: got 0"),
         (("--top", 5, "--per-relation", 5), "choose one"),
+        (("--wide", "--plain"), "choose one"),
+        (("--evidence", -1), "--evidence must be at least 0: got -1"),
+        (("--order", "page", "--per-relation", 3), "--order page is for the best of all"),
         (("--min-probability", 2), "--min-probability is a probability, 0 to 1: got 2"),
         (("--entity", "Atlantis"), "no entity 'Atlantis'"),
         (("--relation", "likes"), "no relation 'likes'"),

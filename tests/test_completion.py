@@ -1,5 +1,6 @@
 """A completion: by names, into a file, with the run that found it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -28,14 +29,23 @@ def test_the_best_thousand_unless_asked_otherwise() -> None:
     with pytest.raises(UserError, match="choose one"):
         Completion(top=3, per_relation=3)
     wanted = Completion(relations=["r1"], per_relation=2)
-    assert wanted.to_json() == {"relations": ["r1"], "per_relation": 2, "min_probability": 0.0, "types": "observed"}
+    assert wanted.to_json() == {"relations": ["r1"], "per_relation": 2, "min_probability": 0.0, "types": "observed"} | {
+        "order": "probability"
+    }
+    assert Completion().order == "page" and Completion(order="probability").order == "probability"
 
 
 def test_what_is_written_is_what_is_found(asked: Predictor, tmp_path: Path) -> None:
     wanted = Completion(["r1"], top=5, types="off")
-    for name, counts in (("best.tsv", True), ("best.trig", False)):
-        found = complete_into(asked, wanted, tmp_path / name, evidence=counts)
-        assert found == asked.complete(5, relations=["r1"], types="off") and len(found) == 5
+    for name, looked in (("best.tsv", 3), ("best.trig", 0)):
+        found = complete_into(asked, wanted, tmp_path / name, evidence=looked)
+        bare = tuple(replace(each, evidence=None, because=None) for each in found)
+        assert bare == asked.complete(5, relations=["r1"], types="off", order="page").items and len(found) == 5
+        assert [each.because is not None for each in found] == [i < looked for i in range(5)]
+        assert [each.evidence for each in found] == [
+            asked.explain(each.subject, each.predicate, each.object).count if i < looked else None
+            for i, each in enumerate(found)
+        ]
         read, origin = read_with_origin(tmp_path / name)
         assert read.items == found.items
         assert origin is None or origin.settings == wanted.to_json()

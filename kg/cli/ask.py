@@ -3,6 +3,7 @@
 import math
 from typing import TYPE_CHECKING, Annotated, Literal
 
+from kg.cli.candidate_page import layout_of, print_candidates
 from kg.cli.command import START, command
 from kg.cli.console import note, out, print_json, say
 from kg.cli.options import (
@@ -14,12 +15,14 @@ from kg.cli.options import (
     KnownFrom,
     Language,
     ModelPath,
+    Plain,
     Types,
+    Wide,
     argument,
     device_named,
     option,
 )
-from kg.cli.tables import answer_table, candidate_table
+from kg.cli.tables import answer_table
 from kg.errors import UserError
 
 if TYPE_CHECKING:
@@ -51,6 +54,8 @@ def ask(
     ] = None,
     device: Device = "cpu",
     language: Language = None,
+    wide: Wide = False,
+    plain: Plain = False,
     json_: Json = False,
 ) -> None:
     """The most plausible answers to a question, known or new.
@@ -65,7 +70,12 @@ def ask(
 
     asked = parse_question(question)
     several = isinstance(asked, Conjunction)
-    for name, given in (("uncertainty", uncertainty is not None), ("types", types != "off")):
+    for name, given in (
+        ("uncertainty", uncertainty is not None),
+        ("types", types != "off"),
+        ("wide", wide),
+        ("plain", plain),
+    ):
         if several and given:
             raise UserError(f"{name} is for one fact with '?', not for a question with variables", name)
     if tnorm is not None and not several:
@@ -85,7 +95,7 @@ def ask(
             added = {"uncertainty": unsure.to_json()} if unsure else {}
             print_json([candidate.to_json() | added for candidate in candidates])
         else:
-            out.print(candidate_table(candidates))
+            print_candidates(candidates, layout_of(wide, plain))
             if unsure:
                 say(uncertainty_line(unsure))
     say_what_is_known(predictor)

@@ -2,16 +2,36 @@
 
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from kg.cli.ask import say_what_is_known
+from kg.cli.candidate_page import layout_of, print_candidates
 from kg.cli.command import ANSWERS, command
-from kg.cli.console import note, out, print_json
+from kg.cli.console import note, print_json
 from kg.cli.interruption import saving
 from kg.cli.options import ANSWERS as WHICH
-from kg.cli.options import OUTPUT, TYPES, Device, Json, KnownFrom, Language, ModelPath, Types, device_named, option
+from kg.cli.options import (
+    OUTPUT,
+    TYPES,
+    Device,
+    Json,
+    KnownFrom,
+    Language,
+    ModelPath,
+    Plain,
+    Types,
+    Wide,
+    device_named,
+    option,
+)
 from kg.cli.progress_bar import ConsoleProgress
-from kg.cli.tables import candidate_table
+from kg.errors import UserError
+from kg.search.page import Order
+
+if TYPE_CHECKING:
+    from kg.query.candidates.candidate import Candidates
+
+_SHOWN = 20
 
 
 @command(
@@ -30,6 +50,12 @@ def complete(
     top: Annotated[int | None, option(WHICH, "N", "The best so many (1000).")] = None,
     per_relation: Annotated[int | None, option(WHICH, "N", "The best so many of each predicate instead.")] = None,
     min_probability: Annotated[float, option(WHICH, "P", "Leave out what is less probable.")] = 0.0,
+    order: Annotated[
+        Order | None,
+        option(
+            WHICH, None, "A varied page: at most a tenth of one predicate and object (or subject); or the bare list."
+        ),
+    ] = None,
     types: Annotated[Types, option(WHICH, None, f"{TYPES} (observed).")] = "observed",
     store: KnownFrom = None,
     device: Device = "cpu",
@@ -39,36 +65,60 @@ def complete(
     ] = None,
     rdf11: Annotated[bool, option(OUTPUT, None, "RDF 1.1 reification instead of RDF 1.2 reifiers.", "--rdf11")] = False,
     evidence: Annotated[
-        bool, option(OUTPUT, None, "Count in RDF what speaks for each, up to a second for each (yes).")
-    ] = True,
+        int | None,
+        option(OUTPUT, "N", "Of how many to look for what speaks for them, up to a second for each (100; 20 shown)."),
+    ] = None,
     language: Language = None,
+    wide: Wide = False,
+    plain: Plain = False,
     json_: Json = False,
 ) -> None:
     """The most probable new facts of the whole graph.
 
-    Every subject, predicate and object that is not known is tried. Stopped or killed, the search goes on where it was:
-    with -o, the same command. Of the best twenty a table is printed.
+    Every subject, predicate and object that is not known is tried. Of those that say the same, or have the same
+    predicate and object, a page shows some and counts the others. Stopped or killed, the search goes on where it was:
+    with -o, the same command. The best twenty are printed, with what speaks for them.
     """
-    from kg.query.candidates.completion import Completion, complete_into
+    from kg.query.candidates.completion import EVIDENCE, Completion, complete_into
     from kg.query.candidates.files import check_writable
+    from kg.query.explain.evidence import with_evidence
     from kg.query.predictor import Predictor
 
-    wanted = Completion(relations, entity, top, per_relation, min_probability, types)
+    layout = layout_of(wide, plain)
+    if evidence is not None and evidence < 0:
+        raise UserError(f"evidence must be at least 0: got {evidence}", "evidence")
+    whole = json_ or plain or out_ is not None
+    if not whole and top is None and per_relation is None:
+        top = _SHOWN
+    wanted = Completion(relations, entity, top, per_relation, min_probability, types, order)
     if out_ is not None:  # said before the model is loaded, not after the search
         check_writable(out_, rdf11)
     predictor = Predictor.load(model, store, device_named(device), language)
     stoppable = saving("the same command goes on") if out_ is not None else nullcontext()
+    looked = evidence if evidence is not None else EVIDENCE if whole else _SHOWN
     with stoppable, ConsoleProgress() as progress:
         if out_ is None:
-            found = wanted.candidates(predictor, progress=progress)
+            found = with_evidence(
+                predictor.plausibility, wanted.candidates(predictor, progress=progress), looked, progress
+            )
         else:
-            found = complete_into(predictor, wanted, out_, rdf11, evidence, progress)
+            found = complete_into(predictor, wanted, out_, rdf11, looked, progress)
     if out_ is not None:
         note(f"{len(found):,} candidates are in {out_}")
     if json_:
         print_json([candidate.to_json() for candidate in found])
     else:
-        out.print(candidate_table(found[:20]))
+        print_candidates(found if plain else found[:_SHOWN], layout)
     say_what_is_known(predictor)
+    _say_what_is_left_out(found, found if whole else found[:_SHOWN], looked)
     if found and found[0].probability is None:
         note(f"without probabilities: {predictor.plausibility.uncalibrated}")
+
+
+def _say_what_is_left_out(found: "Candidates", given: "Candidates", looked: int) -> None:
+    if len(given) < len(found):
+        note(f"these are the first {len(given):,} of {len(found):,}: --plain, --json or -o FILE give all")
+    if looked < len(given):
+        note(f"what speaks for a fact was looked for of the first {looked:,} alone: --evidence {len(given)} for all")
+    if found.restated:
+        note(f"{found.restated:,} that restate known facts by another predicate are left out: --order probability")

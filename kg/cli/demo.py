@@ -65,7 +65,7 @@ def demo(
     for row, why in zip(candidates.rows(), reasons, strict=True):
         rank, subject, predicate, object_, probability, *_ = row
         say(f"{rank:>2}  {probability}  {subject}, {predicate}, {object_}")
-        say(f"           {_because(why)}")
+        say(f"           {why.because}")
     say(f'written to {written}; ask more with: kg ask {folder / best} "(Germany, borders, ?)"')
 
 
@@ -100,22 +100,12 @@ def _leaderboard(scores: dict[str, dict[str, float]]) -> Table:
     return table
 
 
-def _because(why: "Evidence") -> str:
-    """The surest path for a fact, else the known fact that is most like it."""
-    if why.paths:
-        return f"{why.paths[0].text} ({why.paths[0].confidence:.2f})"
-    if why.nearest:
-        nearest = max(why.nearest, key=lambda near: near.similarity)
-        return f"like {', '.join(why.label(term) for term in nearest.fact)} ({nearest.similarity:.2f})"
-    return "none found"
-
-
 def _rows(candidates: "Candidates", reasons: "list[Evidence]") -> list[dict[str, Any]]:
     """Each candidate with its labels and its evidence."""
     return [
         {
             **found.to_json(),
-            "labels": [candidates.label(term) for term in (found.subject, found.predicate, found.object)],
+            "labels": found.names,
             "evidence": why.to_json(),
         }
         for found, why in zip(candidates, reasons, strict=True)

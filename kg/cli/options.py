@@ -51,6 +51,10 @@ Device = Annotated[str, option(HOW, "NAME", "cpu (the default), cuda, cuda:1 ...
 Json = Annotated[bool, option(OUTPUT, None, "Print JSON and nothing else on stdout.", "--json")]
 
 
+Wide = Annotated[bool, option(OUTPUT, None, "A line for each, as wide as it takes.", "--wide")]
+Plain = Annotated[bool, option(OUTPUT, None, "The columns of .tsv, between tabs, of all.", "--plain")]
+
+
 def device_named(name: str) -> str:
     """The name; UserError where PyTorch has no such device here."""
     import torch

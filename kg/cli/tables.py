@@ -12,23 +12,11 @@ if TYPE_CHECKING:
     from kg.evaluation.metrics import Metrics
     from kg.probability.reliability import Reliability
     from kg.probability.triple_classification import Classification
-    from kg.query.candidates.candidate import Candidates
     from kg.query.complex.cqd import ConjunctiveAnswer
     from kg.rules.rule import Rule
     from kg.store.sparql import Solutions
 
 # Cells that hold names are data, so that columns are as wide as what is shown.
-
-
-def candidate_table(candidates: "Candidates") -> Table:
-    from kg.query.candidates.candidate import HEADINGS
-
-    rows = candidates.rows()
-    shown = len(HEADINGS) if any(row[-1] for row in rows) else len(HEADINGS) - 1  # a note, where there is one
-    table = Table(*HEADINGS[:shown])
-    for row in rows:
-        table.add_row(*(data(cell) for cell in row[:shown]))
-    return table
 
 
 def answer_table(asked: str, answers: Iterable["ConjunctiveAnswer"], label: Callable[[str], str]) -> Table:

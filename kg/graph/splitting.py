@@ -12,14 +12,17 @@ _OVERLAP = 0.8  # two relations that share more than this part of their pairs ho
 _Triples = Int[np.ndarray, "T 3"]
 
 
-def twins(facts: _Triples, vocabulary: Vocabulary, schema: Schema) -> Int[np.ndarray, " T"]:
+def twins(
+    facts: _Triples, vocabulary: Vocabulary, schema: Schema, seen: Int[np.ndarray, "S 3"] | None = None
+) -> Int[np.ndarray, " T"]:
     """A group number a fact: facts with the same number say the same thing, so they must fall into the same part.
 
     Two facts are twins where one follows from the other by owl:inverseOf, by owl:SymmetricProperty, or because their
-    relations (or a relation and an inverse) share more than 80 % of the pairs of the smaller one.
+    relations (or a relation and an inverse) share more than 80 % of the pairs of the smaller one in `seen` (None: in
+    these facts).
     """
     num_relations = len(vocabulary.relations)
-    leader = _relation_classes(facts, vocabulary, schema)
+    leader = _relation_classes(facts if seen is None else seen, vocabulary, schema)
     head, relation, tail = facts.T
     forward = np.stack([leader[relation], head, tail], 1)
     backward = np.stack([leader[relation + num_relations], tail, head], 1)

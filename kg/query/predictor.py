@@ -3,8 +3,9 @@
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import final
+from typing import NamedTuple, final
 
 import numpy as np
 import torch
@@ -12,7 +13,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from kg.bundle import Bundle
-from kg.errors import UserError, check_at_least_one
+from kg.errors import UserError, check_at_least_one, check_choice
+from kg.graph.splitting import twins
 from kg.models.scorer import Queries
 from kg.progress import SILENT, Progress
 from kg.query.candidates.candidate import Candidate, Candidates
@@ -22,8 +24,18 @@ from kg.query.pattern import Pattern
 from kg.query.plausibility import Plausibility
 from kg.query.uncertainty import Uncertainty, dropout_uncertainty, ensemble_uncertainty
 from kg.search.discovery import Checkpoint, Search, best_new_facts
+from kg.search.page import ORDERS, Order, first_page, pool
 from kg.search.type_constraints import Constraint
 from kg.store.store import Store
+
+
+class _Ranked(NamedTuple):
+    """Facts best first, and of each how many others are alike; how many were left out, as they restate known ones."""
+
+    hrt: Int[Tensor, "F 3"]
+    probabilities: list[float | None]
+    alike: list[int]
+    restated: int = 0
 
 
 @final
@@ -135,11 +147,14 @@ class Predictor:
         per_relation: int | None = None,
         types: Constraint = "observed",
         min_probability: float = 0.0,
+        order: Order = "probability",
         checkpoint: Path | None = None,
         progress: Progress = SILENT,
     ) -> Candidates:
         """The most probable new facts of the whole graph: the best of all candidates, by probability, then by the logit
-        it is made of. per_relation: so many of each relation instead of `top`.
+        it is made of. per_relation: so many of each relation instead of `top`. order: `page` chooses of many more a
+        varied page, see kg.search.page: what the ontology speaks against comes last, and what restates a known fact, by
+        a relation that the graph uses for the same pairs, is not on it.
 
         Where the model gives no probability, the order is that of the mean log-softmax of both directions. Of a
         bilinear scorer all candidates of a relation are one product of matrices; of any other the scores of both
@@ -150,14 +165,21 @@ class Predictor:
         known, likely = self.knowledge, self.plausibility
         relation_ids = None if relations is None else tuple(known.relation(name) for name in relations)
         entity_id = None if entity is None else known.entity(entity)
-        search = Search(top, per_relation, relation_ids, entity_id, types, min_probability)
+        check_choice("order", order, ORDERS)
+        check_at_least_one(top=top)
+        if order == "page" and per_relation is not None:
+            raise UserError("order page is for the best of all, not of each relation: choose one", "order")
+        looked_at = pool(top) if order == "page" else top
+        search = Search(looked_at, per_relation, relation_ids, entity_id, types, min_probability)
         if entity_id is not None and entity_id >= len(likely.answerable):
             name = self.label(known.vocabulary.entities[entity_id])
             raise UserError(f"the model cannot be asked about {name}, which came after its training: train again")
         saved = None if checkpoint is None else Checkpoint(checkpoint, self._fingerprint())
         floor = likely.lowest_logit(min_probability)
         found, _ = best_new_facts(search, likely.logits, likely.eligible, floor, saved, progress)
-        return self._ranked(found).at_least(min_probability)
+        ranked = self._ranked(found)
+        page = self._page(ranked, top, entity_id) if order == "page" else ranked
+        return self._new(page).at_least(min_probability)
 
     # Why, and how sure
 
@@ -238,16 +260,37 @@ class Predictor:
         return self._candidates(hrt[best], scores[best], is_known[best], self.plausibility.of_facts_if_any(hrt[best]))
 
     @torch.no_grad()
-    def _ranked(self, hrt: Int[Tensor, "F 3"]) -> Candidates:
-        """These facts, all of them new, by probability, then by the logit it is made of."""
+    def _ranked(self, hrt: Int[Tensor, "F 3"]) -> "_Ranked":
+        """These facts by probability, then by the logit it is made of."""
         hrt = hrt.to(self.knowledge.device)
         logits = self.plausibility.logits.of_facts(hrt)
         probabilities = self.plausibility.logits.calibration.probabilities(logits)
         order = np.lexsort([-each.cpu().numpy() for each in (logits, probabilities)])
         chosen = torch.from_numpy(order).to(hrt.device)
         given = probabilities[chosen].tolist() if self.plausibility.is_calibrated else [None] * len(hrt)
-        facts, scores = hrt[chosen], self.plausibility.scores(hrt[chosen])
-        return self._candidates(facts, scores, torch.zeros(len(hrt), dtype=torch.bool), given)
+        return _Ranked(hrt[chosen], given, [0] * len(hrt))
+
+    def _page(self, ranked: "_Ranked", most: int, entity: int | None) -> "_Ranked":
+        """Of these a page; what the ontology speaks against comes last."""
+        known = self.knowledge
+        facts, hrt = known.facts.cpu().numpy(), ranked.hrt.cpu().numpy()
+        statement = twins(np.concatenate([facts, hrt]), known.vocabulary, known.schema, facts)
+        says, said = statement[len(facts) :], np.unique(statement[: len(facts)])
+        fresh = np.flatnonzero(~np.isin(says, said))
+        against = [any(known.consistency.of(*fact)) for fact in hrt[fresh].tolist()]
+        fresh = fresh[np.argsort(against, kind="stable")]
+        page = first_page(hrt[fresh], says[fresh], most, entity)
+        places = fresh[page.places].tolist()
+        given = [ranked.probabilities[i] for i in places]
+        return _Ranked(ranked.hrt[places], given, page.alike.tolist(), len(hrt) - len(fresh))
+
+    @torch.no_grad()
+    def _new(self, ranked: "_Ranked") -> Candidates:
+        """As candidates, all of them new."""
+        scores = self.plausibility.scores(ranked.hrt)
+        found = self._candidates(ranked.hrt, scores, torch.zeros(len(scores), dtype=torch.bool), ranked.probabilities)
+        items = tuple(replace(each, alike=alike) for each, alike in zip(found, ranked.alike, strict=True))
+        return replace(found, items=items, restated=ranked.restated)
 
     def _candidates(
         self,
@@ -261,9 +304,10 @@ class Predictor:
         rows = zip(hrt.tolist(), scores.tolist(), known.tolist(), probabilities, strict=False)
         for rank, (fact, score, is_known, probability) in enumerate(rows, 1):
             note = None if is_known else "; ".join(self._notes(*fact)) or None
-            found.append(Candidate(*self.knowledge.terms(*fact), rank, score, is_known, probability, note))
-        terms_shown = {term for each in found for term in (each.subject, each.predicate, each.object)}
-        return Candidates(tuple(found), {term: self.label(term) for term in terms_shown})
+            terms = self.knowledge.terms(*fact)
+            subject, predicate, object_ = (" ".join(self.label(term).split()) or None for term in terms)  # on one line
+            found.append(Candidate(*terms, rank, score, is_known, probability, note, subject, predicate, object_))
+        return Candidates(tuple(found))
 
     def _notes(self, head: int, relation: int, tail: int) -> Iterator[str]:
         """What is to be said of a fact that is not known: that it follows from others, and what is against it."""

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from pyoxigraph import BlankNode, Literal, NamedNode, Quad, Triple
 
 from kg.namespaces import KG, PROV, RDF, RDFS, RUN, XSD, iri_of, name_of
-from kg.query.candidates.candidate import Candidate, Candidates
+from kg.query.candidates.candidate import LABELS, PLACES, Candidate, Candidates
 
 if TYPE_CHECKING:
     from kg.bundle import Bundle
@@ -98,19 +98,14 @@ def fact(candidate: Candidate, plain_names: bool = False) -> Triple:
         raise ValueError(f"the candidate ({terms}): {error}") from None
 
 
-def annotations(
-    candidates: Iterable[Candidate],
-    origin: Origin,
-    rdf11: bool = False,
-    evidence: Mapping[tuple[str, str, str], int] | None = None,
-) -> Iterator[Triple]:
+def annotations(candidates: Iterable[Candidate], origin: Origin, rdf11: bool = False) -> Iterator[Triple]:
     """The run, then each candidate with what is said of it; the facts themselves are not stated.
 
-    evidence: how many things speak for a fact, where that was counted. The IRIs are a function of origin and
-    candidates, so that one file read twice says nothing twice. ValueError: a term is none.
+    The IRIs are a function of origin and candidates, so that one file read twice says nothing twice. ValueError: a term
+    is none.
     """
-    candidates, counts = tuple(candidates), dict(evidence or {})
-    digest = hashlib.sha256(repr((origin, candidates, counts)).encode()).hexdigest()[:16]
+    candidates = tuple(candidates)
+    digest = hashlib.sha256(repr((origin, candidates)).encode()).hexdigest()[:16]
     run, model, data = (NamedNode(f"{RUN}{digest}{part}") for part in ("", "-model", "-data"))
     yield from _run(origin, run, model, data)
     ended = _literal(origin.ended.isoformat(), "dateTime")
@@ -122,11 +117,14 @@ def annotations(
         yield Triple(reifier, _SCORE, _literal(repr(float(each.score)), "double"))
         yield Triple(reifier, _RANK, _literal(str(each.rank), "integer"))
         yield Triple(reifier, _KNOWN, _boolean(each.known))
-        if each.note is not None:
-            yield Triple(reifier, _NOTE, Literal(each.note))
-        count = counts.get((each.subject, each.predicate, each.object))
-        if count is not None:
-            yield Triple(reifier, _EVIDENCE, _literal(str(count), "integer"))
+        for name, place in _TEXTS.items():
+            text = getattr(each, name)
+            if text is not None:
+                yield Triple(reifier, place, Literal(text))
+        for name, place in _COUNTS.items():
+            count = getattr(each, name)
+            if count is not None:
+                yield Triple(reifier, place, _literal(str(count), "integer"))
         yield Triple(reifier, _MODEL, model)
         yield Triple(reifier, _GENERATED_BY, run)
         yield Triple(reifier, _GENERATED_AT, ended)
@@ -179,7 +177,7 @@ def read_annotations(quads: Iterable[Quad]) -> tuple[Candidates, Origin | None]:
     """The candidates that are annotated in any graph, in the order of their first lines, and the run that found them;
     None where none is told, or several are.
 
-    Both ways of reification are read; whatever else there is is passed over, and evidence counts are not kept.
+    Both ways of reification are read; whatever else there is is passed over.
     ValueError: a candidate or its run lacks something, or says two things.
     """
     said: dict[_Node, _About] = {}
@@ -238,9 +236,9 @@ def _candidate(about: _About, plain: Collection[_Node]) -> Candidate:
             raise ValueError(f"{about.node} reifies {str(stated)[:80]}, which is no fact")
         terms = [stated.subject, stated.predicate, stated.object]
     else:
-        terms = [about.value(place) for place in _PLACES]
+        terms = [about.value(place) for place in PLACES]
     plain_names = "run" in about and about.value("run") in plain
-    row = {place: _term(term, plain_names) for place, term in zip(_PLACES, terms, strict=True)}
+    row = {place: _term(term, plain_names) for place, term in zip(PLACES, terms, strict=True)}
     try:
         return Candidate.from_text(row | {name: about.text(name) for name in _ALL_FIGURES if name in about})
     except ValueError as error:
@@ -285,11 +283,13 @@ _LABEL = NamedNode(RDFS + "label")
 _USED, _STARTED, _ENDED = (NamedNode(PROV + name) for name in ("used", "startedAtTime", "endedAtTime"))
 _GENERATED_BY, _GENERATED_AT = (NamedNode(PROV + name) for name in ("wasGeneratedBy", "generatedAtTime"))
 _CANDIDATE, _PROBABILITY, _SCORE = (NamedNode(KG + name) for name in ("Candidate", "probability", "score"))
-_RANK, _KNOWN, _NOTE, _EVIDENCE = (NamedNode(KG + name) for name in ("rank", "known", "note", "evidence"))
+_RANK, _KNOWN = (NamedNode(KG + name) for name in ("rank", "known"))
 _MODEL, _DATA, _SETTINGS = (NamedNode(KG + name) for name in ("model", "data", "settings"))
 _SHA256, _GENERATION, _PLAIN_NAMES = (NamedNode(KG + name) for name in ("sha256", "generation", "plainNames"))
-_PLACES = ("subject", "predicate", "object")
-_ALL_FIGURES = ("probability", "score", "rank", "known", "note")
+_IN_CAMELS = {f"{place}_label": f"{place}Label" for place in PLACES}
+_TEXTS = {name: NamedNode(KG + _IN_CAMELS.get(name, name)) for name in (*LABELS, "because", "note")}
+_COUNTS = {name: NamedNode(KG + name) for name in ("evidence", "alike")}
+_ALL_FIGURES = ("probability", "score", "rank", "known", *_TEXTS, *_COUNTS)
 _FIGURES = {"probability", "score", "rank", "known"}  # what makes of a reifier a candidate
 _FIELDS = {
     RDF + "reifies": "reifies",
@@ -304,7 +304,7 @@ _FIELDS = {
     KG + "score": "score",
     KG + "rank": "rank",
     KG + "known": "known",
-    KG + "note": "note",
+    **{place.value: name for name, place in (_TEXTS | _COUNTS).items()},
     KG + "model": "model",
     KG + "data": "data",
     KG + "settings": "settings",

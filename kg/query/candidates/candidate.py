@@ -3,9 +3,12 @@
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, replace
 from html import escape
 from typing import Any, final, overload
+
+PLACES = ("subject", "predicate", "object")
+LABELS = tuple(f"{place}_label" for place in PLACES)
 
 
 @dataclass(frozen=True)
@@ -15,7 +18,9 @@ class Candidate:
     rank: 1 is the most plausible of the candidates asked for. score: the scorer's own, higher is more plausible; it
     compares answers to one question, not questions. known: whether the fact is in the graph. probability: that the
     fact is true although it was not trained on (kg.probability.calibration says what that means); None where the model
-    has not been calibrated. note: what it follows from, if it does, and what speaks against it, in words.
+    has not been calibrated. note: what it follows from, if it does, and what speaks against it, in words. alike: how many
+    others a page leaves out for it (kg.search.page). evidence: how many things speak for it, and because: the first of
+    them, in words; None where nobody looked. The labels are those of its terms; None where they are what the terms say.
     """
 
     subject: str
@@ -26,13 +31,28 @@ class Candidate:
     known: bool
     probability: float | None = None
     note: str | None = None
+    subject_label: str | None = None
+    predicate_label: str | None = None
+    object_label: str | None = None
+    alike: int = 0
+    evidence: int | None = None
+    because: str | None = None
+
+    @property
+    def names(self) -> tuple[str, str, str]:
+        """Subject, predicate and object as they are called."""
+        return (
+            self.subject_label or self.subject,
+            self.predicate_label or self.predicate,
+            self.object_label or self.object,
+        )
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> "Candidate":
-        """What to_json gave, or another hand wrote; probability and note may be missing. ValueError: what is wrong."""
+        """What to_json gave, or another hand wrote: all after `known` may be missing. ValueError: what is wrong."""
         for name in row:
             if name not in _FIELDS:
                 raise ValueError(f"{name[:80]!r} says nothing of a candidate: expected {', '.join(_FIELDS)}")
@@ -44,7 +64,8 @@ class Candidate:
                 raise ValueError(f"the {name} is missing")
             if not fits(value):
                 raise ValueError(f"the {name} {str(value)[:80]!r}: expected {said}")
-        return cls(**{**row, **{name: float(row[name]) for name in _NUMBERS if row.get(name) is not None}})
+        given = {name: value for name, value in row.items() if value is not None}
+        return cls(**given | {name: float(row[name]) for name in _NUMBERS if name in given})
 
     @classmethod
     def from_text(cls, row: Mapping[str, str]) -> "Candidate":
@@ -73,16 +94,20 @@ _FIELDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "rank": ("a whole number from 1", lambda value: type(value) is int and 1 <= value < 2**63),
     "known": ("true or false", lambda value: isinstance(value, bool)),
     "note": ("a text", _is_text),
+    **dict.fromkeys(LABELS, ("a text", _is_text)),
+    "alike": ("a whole number from 0", lambda value: type(value) is int and 0 <= value < 2**63),
+    "evidence": ("a whole number from 0", lambda value: type(value) is int and 0 <= value < 2**63),
+    "because": ("a text", _is_text),
 }
 _NUMBERS = ("score", "probability")
-_OPTIONAL = ("probability", "note")
+_OPTIONAL = ("probability", "note", *LABELS, "alike", "evidence", "because")
 
 
 def _typed(name: str, text: str) -> str | int | float | bool:
     """The value that a text stands for; the text itself where it stands for none, to be refused."""
     if name == "known" and text in ("true", "false"):
         return text == "true"
-    if name == "rank" and _WHOLE.fullmatch(text):
+    if name in ("rank", "alike", "evidence") and _WHOLE.fullmatch(text):
         return int(text)
     return float(text) if name in _NUMBERS and _NUMBER.fullmatch(text) else text
 
@@ -90,17 +115,20 @@ def _typed(name: str, text: str) -> str | int | float | bool:
 @final
 @dataclass(frozen=True)
 class Candidates(Sequence[Candidate]):
-    """Ranked candidates, with the labels of their terms: `print` and notebooks show them as a table."""
+    """Ranked candidates: `print` and notebooks show them as a table.
+
+    restated: how many others a page left out, as they restate known facts by another predicate.
+    """
 
     items: tuple[Candidate, ...]
-    labels: Mapping[str, str] = field(default_factory=dict, repr=False)
+    restated: int = 0
 
     @overload
     def __getitem__(self, at: int) -> Candidate: ...
     @overload
     def __getitem__(self, at: slice) -> "Candidates": ...
     def __getitem__(self, at: int | slice) -> "Candidate | Candidates":
-        return Candidates(self.items[at], self.labels) if isinstance(at, slice) else self.items[at]
+        return replace(self, items=self.items[at]) if isinstance(at, slice) else self.items[at]
 
     def __len__(self) -> int:
         return len(self.items)
@@ -111,20 +139,19 @@ class Candidates(Sequence[Candidate]):
     def at_least(self, probability: float) -> "Candidates":
         """Those that are so probable, or of which that is not known."""
         kept = (each for each in self.items if each.probability is None or each.probability >= probability)
-        return Candidates(tuple(kept), self.labels)
-
-    def label(self, term: str) -> str:
-        return self.labels.get(term, term)
+        return replace(self, items=tuple(kept))
 
     def rows(self) -> list[tuple[str, ...]]:
-        """What is shown of each: HEADINGS, the terms in labels."""
+        """What is shown of each: HEADINGS, the terms by their names."""
         return [
             (
                 str(each.rank),
-                *(self.label(term) for term in (each.subject, each.predicate, each.object)),
+                *each.names,
                 "-" if each.probability is None else f"{each.probability:.3f}",
                 f"{each.score:.3f}",
                 "known" if each.known else "new",
+                str(each.alike or ""),
+                each.because or "",
                 each.note or "",
             )
             for each in self.items
@@ -144,4 +171,4 @@ class Candidates(Sequence[Candidate]):
         return f"<table><thead>{row(HEADINGS, 'th')}</thead><tbody>{body}</tbody></table>"
 
 
-HEADINGS = ("rank", "subject", "predicate", "object", "probability", "score", "known", "note")
+HEADINGS = ("rank", *PLACES, "probability", "score", "known", "alike", "because", "note")

@@ -10,17 +10,20 @@ from kg.errors import UserError
 from kg.progress import SILENT, Progress
 from kg.query.candidates.annotations import Origin
 from kg.query.candidates.candidate import Candidates
-from kg.query.candidates.files import check_writable, format_of, write_candidates
-from kg.query.explain.evidence import counted
+from kg.query.candidates.files import check_writable, write_candidates
+from kg.query.explain.evidence import with_evidence
 from kg.query.predictor import Predictor
+from kg.search.page import Order
 from kg.search.type_constraints import Constraint
 
 _TOP = 1000
+EVIDENCE = 100  # of so many of the first there is evidence in a file, unless other is asked for
 
 
 @dataclass(frozen=True)
 class Completion:
-    """What is looked for, by names: see Predictor.complete. Without top and per_relation the best 1,000."""
+    """What is looked for, by names: see Predictor.complete. Without top and per_relation the best 1,000. order: of
+    those `page`, unless another is asked for."""
 
     relations: Sequence[str] | None = None
     entity: str | None = None
@@ -28,12 +31,15 @@ class Completion:
     per_relation: int | None = None
     min_probability: float = 0.0
     types: Constraint = "observed"
+    order: Order | None = None
 
     def __post_init__(self) -> None:
         if self.top is not None and self.per_relation is not None:
             raise UserError("top and per_relation: the best of all, or of each predicate; choose one")
         if self.top is None and self.per_relation is None:
             object.__setattr__(self, "top", _TOP)
+        if self.order is None:
+            object.__setattr__(self, "order", "page" if self.per_relation is None else "probability")
 
     def to_json(self) -> dict[str, Any]:
         """What was asked for, as the origin of candidates tells it."""
@@ -49,6 +55,7 @@ class Completion:
             per_relation=self.per_relation,
             types=self.types,
             min_probability=self.min_probability,
+            order=self.order or "probability",
             checkpoint=checkpoint,
             progress=progress,
         )
@@ -59,12 +66,12 @@ def complete_into(
     completion: Completion,
     out: Path,
     rdf11: bool = False,
-    evidence: bool = True,
+    evidence: int = EVIDENCE,
     progress: Progress = SILENT,
 ) -> Candidates:
     """Find candidates and write them, with the run that found them: see write_candidates.
 
-    evidence: in RDF each says how many things speak for it, which takes up to a second to count. Killed, the same call
+    evidence: so many of the first say what speaks for them, which takes up to a second for each. Killed, the same call
     goes on with the search where it was, from a hidden file beside `out`. UserError where they cannot be written there,
     before the search.
     """
@@ -73,6 +80,6 @@ def complete_into(
     found = completion.candidates(predictor, out.with_name(f".{out.name}.search"), progress)
     known = predictor.knowledge
     origin = Origin.of(predictor.bundle, known.data, known.generation, started, completion.to_json())
-    counts = counted(predictor.plausibility, found, progress) if evidence and format_of(out).is_rdf else None
-    write_candidates(found, out, origin, rdf11, counts)
+    found = with_evidence(predictor.plausibility, found, evidence, progress)
+    write_candidates(found, out, origin, rdf11)
     return found

@@ -6,7 +6,7 @@ from kg.errors import UserError
 from kg.files import COMPRESSIONS, suffix_of
 from kg.query.candidates.annotations import Origin
 from kg.query.candidates.candidate import Candidates
-from kg.query.candidates.format import Counts, Format
+from kg.query.candidates.format import Format
 from kg.query.candidates.jsonl import JsonLines
 from kg.query.candidates.rdf import SUFFIXES, Rdf
 from kg.query.candidates.tsv import Tsv
@@ -19,16 +19,15 @@ def write_candidates(
     path: str | Path,
     run: Origin,
     rdf11: bool = False,
-    evidence: Counts | None = None,
 ) -> None:
     """Write candidates in what the suffix says, compressed where one more says so, whole or not at all.
 
-    evidence: for RDF, how many things speak for a fact. UserError: an unknown suffix, a syntax without triple terms
-    (JSON-LD, N3) unless `rdf11`, a term or text that the file cannot hold, or no place to write.
+    UserError: an unknown suffix, a syntax without triple terms (JSON-LD, N3) unless `rdf11`, a term or text that the
+    file cannot hold, or no place to write.
     """
     out = Path(path)
     check_writable(out, rdf11)
-    format_of(out).write(candidates, out, run, rdf11, evidence)
+    format_of(out).write(candidates, out, run, rdf11)
 
 
 def check_writable(path: Path, rdf11: bool = False) -> None:
@@ -39,7 +38,7 @@ def check_writable(path: Path, rdf11: bool = False) -> None:
 
 
 def read_candidates(path: str | Path) -> Candidates:
-    """What write_candidates wrote, or another hand, in either way of reification. Labels are not in files.
+    """What write_candidates wrote, or another hand, in either way of reification.
 
     UserError: an unknown suffix, or what is wrong with the file, with the line where there is one.
     """

@@ -1,7 +1,7 @@
 """Format: one way in which candidates lie in a file."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar, final
@@ -9,18 +9,18 @@ from typing import ClassVar, final
 from kg.errors import UserError, one_line
 from kg.files import suffix_of, write_lines
 from kg.query.candidates.annotations import Origin
-from kg.query.candidates.candidate import Candidate, Candidates
+from kg.query.candidates.candidate import LABELS, PLACES, Candidate, Candidates
 from kg.store.content import blocks, check_utf8
 from kg.store.guard import Refused
 
-COLUMNS = ("subject", "predicate", "object", "probability", "score", "rank", "known")  # and a note, if there is any
-Counts = Mapping[tuple[str, str, str], int]  # how many things speak for a fact
+REQUIRED = (*PLACES, "probability", "score", "rank", "known")
+COLUMNS = (*REQUIRED, *LABELS, "because", "evidence", "alike", "note")  # of every row, in this order
 
 
 class Format(ABC):
     """Candidates out and in. A new one is a file with a subclass, and a line in kg.query.candidates.files.
 
-    is_rdf: whether it has a place for the run that found them, and for the evidence.
+    is_rdf: whether it has a place for the run that found them.
     """
 
     is_rdf: ClassVar[bool] = False
@@ -31,9 +31,7 @@ class Format(ABC):
             raise UserError(f"{path}: RDF 1.1 was asked for, and {suffix_of(path)} is no RDF: expected .trig, .nq ...")
 
     @abstractmethod
-    def write(
-        self, candidates: Candidates, path: Path, run: Origin, rdf11: bool = False, evidence: Counts | None = None
-    ) -> None:
+    def write(self, candidates: Candidates, path: Path, run: Origin, rdf11: bool = False) -> None:
         """Write all of them, or on an error nothing."""
 
     @abstractmethod
@@ -54,9 +52,7 @@ class LineFormat(Format):
         """In, from (number, text). Refused: what is wrong with a line."""
 
     @final
-    def write(
-        self, candidates: Candidates, path: Path, run: Origin, rdf11: bool = False, evidence: Counts | None = None
-    ) -> None:
+    def write(self, candidates: Candidates, path: Path, run: Origin, rdf11: bool = False) -> None:
         write_lines(path, self.lines(candidates, path))
 
     @final

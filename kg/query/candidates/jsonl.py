@@ -13,8 +13,7 @@ from kg.query.candidates.format import COLUMNS, LineFormat, refused_at
 class JsonLines(LineFormat):
     def lines(self, candidates: Candidates, path: Path) -> Iterator[str]:
         for each in candidates:
-            row = {name: getattr(each, name) for name in COLUMNS} | ({} if each.note is None else {"note": each.note})
-            yield json.dumps(row, ensure_ascii=False, allow_nan=False)
+            yield json.dumps({name: getattr(each, name) for name in COLUMNS}, ensure_ascii=False, allow_nan=False)
         if not candidates:
             yield ""  # none is not the same as an empty file, which may be half of one
 

@@ -10,7 +10,7 @@ from kg.namespaces import PREDICTIONS
 from kg.progress import Progress
 from kg.query.candidates.annotations import PREFIXES, Origin, annotations, read_annotations
 from kg.query.candidates.candidate import Candidate, Candidates
-from kg.query.candidates.format import Counts, Format
+from kg.query.candidates.format import Format
 from kg.store import sandbox
 from kg.store.reading import read
 from kg.store.syntaxes import SYNTAXES, syntax_of
@@ -35,11 +35,9 @@ class Rdf(Format):
         if not syntax.triple_terms and not rdf11:
             raise UserError(f"{path}: {syntax.name} has no RDF 1.2 reifiers: ask for RDF 1.1, or for .trig or .nq")
 
-    def write(
-        self, candidates: Candidates, path: Path, run: Origin, rdf11: bool = False, evidence: Counts | None = None
-    ) -> None:
+    def write(self, candidates: Candidates, path: Path, run: Origin, rdf11: bool = False) -> None:
         graph = NamedNode(PREDICTIONS) if syntax_of(path).graphs else DefaultGraph()
-        said = annotations(candidates, run, rdf11, evidence)
+        said = annotations(candidates, run, rdf11)
         write((Quad(each.subject, each.predicate, each.object, graph) for each in said), path, prefixes=PREFIXES)
 
     def read(self, path: Path) -> tuple[Candidates, Origin | None]:

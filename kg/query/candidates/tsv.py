@@ -6,17 +6,16 @@ from typing import final
 
 from kg.errors import UserError, one_line
 from kg.query.candidates.candidate import Candidate, Candidates
-from kg.query.candidates.format import COLUMNS, LineFormat, refused_at
+from kg.query.candidates.format import COLUMNS, REQUIRED, LineFormat, refused_at
 from kg.store.guard import Refused
 
 
 @final
 class Tsv(LineFormat):
     def lines(self, candidates: Candidates, path: Path) -> Iterator[str]:
-        columns = (*COLUMNS, "note") if any(each.note for each in candidates) else COLUMNS
-        yield "\t".join(columns)
+        yield "\t".join(COLUMNS)
         for each in candidates:
-            cells = [_cell(getattr(each, name)) for name in columns]
+            cells = _cells(each)
             if any(mark in cell for cell in cells for mark in "\t\n\r"):
                 raise UserError(
                     f"{path}: a tab or a line break in candidate {one_line(str(cells))}: write .jsonl or RDF"
@@ -26,14 +25,31 @@ class Tsv(LineFormat):
     def candidates(self, lines: Iterator[tuple[int, str]]) -> Iterator[Candidate]:
         number, heading = next(lines)
         columns = heading.split("\t")
-        if sorted(columns) not in (sorted(COLUMNS), sorted((*COLUMNS, "note"))):
-            raise Refused(f"expected the columns {' '.join(COLUMNS)}, and maybe note; got {heading[:200]!r}", number, 1)
+        if len(set(columns)) < len(columns) or not set(REQUIRED) <= set(columns) <= set(COLUMNS):
+            others = " ".join(COLUMNS[len(REQUIRED) :])
+            raise Refused(
+                f"expected the columns {' '.join(REQUIRED)}, and of {others}; got {heading[:200]!r}", number, 1
+            )
         for number, line in lines:
             cells = line.split("\t")
             if len(cells) != len(columns):
                 raise Refused(f"expected {len(columns)} cells between tabs, got {len(cells)}", number, 1)
             with refused_at(number):
                 yield Candidate.from_text({name: cell for name, cell in zip(columns, cells, strict=True) if cell})
+
+
+def rows(candidates: Candidates) -> Iterator[str]:
+    """The lines of such a table for a console: a tab or a line break within a cell is \\t, \\n, \\r."""
+    yield "\t".join(COLUMNS)
+    for each in candidates:
+        yield "\t".join(cell.translate(_ESCAPED) for cell in _cells(each))
+
+
+_ESCAPED = str.maketrans({"\t": "\\t", "\n": "\\n", "\r": "\\r"})
+
+
+def _cells(candidate: Candidate) -> list[str]:
+    return [_cell(getattr(candidate, name)) for name in COLUMNS]
 
 
 def _cell(value: str | float | bool | None) -> str:

@@ -100,6 +100,18 @@ class Evidence:
         """How many things speak for it."""
         return len(self.paths) + len(self.features) + len(self.nearest) + len(self.attended)
 
+    @property
+    def because(self) -> str:
+        """The first of it in words: of the surest rule the facts, else the known fact that is most like this one."""
+        for reason in (*self.paths, *self.features):
+            return f"{reason.text} ({reason.confidence:.2f})"
+        if self.nearest:
+            near = max(self.nearest, key=lambda each: each.similarity)
+            return f"like {', '.join(self.label(term) for term in near.fact)} ({near.similarity:.2f})"
+        for look in self.attended:
+            return f"the model looked at {', '.join(self.label(term) for term in look.fact)} ({look.share:.2f})"
+        return "none found"
+
     def label(self, term: str) -> str:
         return self.labels.get(term, term)
 
@@ -162,14 +174,16 @@ def explain(plausibility: Plausibility, subject: str, predicate: str, object: st
     return _Case(plausibility, head, known.relation(predicate), tail).evidence(top)
 
 
-def counted(plausibility: Plausibility, candidates: Candidates, progress: Progress = SILENT) -> dict[Fact, int]:
-    """How many things speak for each candidate."""
-    counts = {}
-    for done, each in enumerate(candidates, 1):
-        fact = each.subject, each.predicate, each.object
-        counts[fact] = explain(plausibility, *fact).count
-        progress.at("evidence", done, len(candidates))
-    return counts
+def with_evidence(
+    plausibility: Plausibility, candidates: Candidates, most: int, progress: Progress = SILENT
+) -> Candidates:
+    """The candidates, the first `most` of them with what speaks for them. Up to a second for each."""
+    found = []
+    for done, each in enumerate(candidates[:most], 1):
+        why = explain(plausibility, each.subject, each.predicate, each.object)
+        found.append(replace(each, evidence=why.count, because=why.because))
+        progress.at("evidence", done, min(most, len(candidates)))
+    return replace(candidates, items=(*found, *candidates.items[most:]))
 
 
 class _Case:
