@@ -45,7 +45,7 @@ def test_names_are_whole_within_the_width() -> None:
         "        note: a second capital",
         "        and 3,928 like it",
     ]
-    assert lines[9:] == [f"   3  0.250  {'W' * 60}", f"               knows  {'M' * 30}"]
+    assert lines[9:] == [f"   3  0.250  {'W' * 60}  knows", f"               {'M' * 30}"]
 
 
 def test_known_is_said_where_some_are() -> None:
