@@ -4,6 +4,7 @@
     python experiments/quality/inductive.py out/fb237-v1
 
 Chosen by how the valid facts of the training folder are answered when all its entities are taken for unseen ones.
+Each was chosen on the set it is named for; what it is worth on the other is in docs/attention.md.
 
 The data: data/README.md says where to get it; $KG_DATA is the folder that it lies in.
 """

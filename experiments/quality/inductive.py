@@ -1,18 +1,19 @@
 """Answers for entities that training knew nothing of: the protocol of GraIL (Teru, Denis and Hamilton, 2020).
 
     kg train $KG_DATA/grail/fb237-v1 models/fb237-v1-naive_bayes --model naive_bayes
-    python experiments/quality/inductive.py models/fb237-v1-naive_bayes [MODEL ...] [--seed 0]
+    python experiments/quality/inductive.py models/fb237-v1-naive_bayes [MODEL ...] [--seed 0] [--test]
 
 Each model was trained on the facts of one folder; it is asked for those of the folder beside it, FOLDER-ind, that has
-the same relations and no entity in common. It sees the train facts of FOLDER-ind, and is asked for its test facts, both
-directions; candidates are the entities of FOLDER-ind alone:
+the same relations and no entity in common. It sees the train facts of FOLDER-ind, and is asked for its valid facts and,
+with --test, its test facts, both directions; candidates are the entities of FOLDER-ind alone:
 
     sampled   the true answer against 50 candidates drawn at random, mean and standard deviation of 5 draws; where a
               question has fewer, against all it has: how many such questions there are is said
     filtered  the true answer against all of them
 
-No answer known to train, valid or test is ever a rival. `valid` is the same of the folder the model was trained on, its
-valid facts asked for: what settings may be chosen by. Results go to experiments/results/inductive_<model>.json.
+No known answer is ever a rival (those of test are known where test is asked for). `valid` is the same of the valid
+facts of the folder that the model was trained on, where it has some; `inductive_valid` and `inductive` are those of
+FOLDER-ind. Settings are chosen without --test; with it, results go to experiments/results/inductive_<model>.json.
 """
 
 import argparse
@@ -59,8 +60,8 @@ def transductive(dataset: Dataset) -> Task:
     return Task(dataset.valid, dataset.graph(), dataset.known("train", "valid"), everyone)
 
 
-def inductive(trained: Dataset, unseen: Dataset) -> tuple[Task, dict[str, int]]:
-    """The test facts of `unseen`, its entities numbered after those of `trained`; and counts of what was met there.
+def inductive(trained: Dataset, unseen: Dataset) -> tuple[dict[str, Task], dict[str, int]]:
+    """The valid and the test facts of `unseen`, its entities numbered after those of `trained`; counts of what was met.
 
     Facts of relations that `trained` has no training fact of cannot be asked: they are left out, and counted.
     """
@@ -79,7 +80,10 @@ def inductive(trained: Dataset, unseen: Dataset) -> tuple[Task, dict[str, int]]:
         parts[name] = facts[facts[:, 1] >= 0]
         left_out += len(facts) - len(parts[name])
     graph = Graph.from_triples(parts["train"], last, trained.num_relations)
-    known = KnownAnswers.from_triples(torch.cat(list(parts.values())), trained.num_relations)
+    known = {
+        "valid": KnownAnswers.from_triples(torch.cat([parts["train"], parts["valid"]]), trained.num_relations),
+        "test": KnownAnswers.from_triples(torch.cat(list(parts.values())), trained.num_relations),
+    }
     counts = {
         "entities": last - first,
         "relations": unseen.num_relations,
@@ -88,7 +92,8 @@ def inductive(trained: Dataset, unseen: Dataset) -> tuple[Task, dict[str, int]]:
         "facts_seen": len(parts["train"]),
         "facts_asked": len(parts["test"]),
     }
-    return Task(parts["test"], graph, known, slice(first, last)), counts
+    asked = {"inductive_valid": "valid", "inductive": "test"}
+    return {name: Task(parts[part], graph, known[part], slice(first, last)) for name, part in asked.items()}, counts
 
 
 @torch.no_grad()
@@ -128,14 +133,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", type=Path, nargs="+", metavar="MODEL")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--test", action="store_true", help="once, at the end")
     arguments = parser.parse_args()
     for model in arguments.models:
         bundle = Bundle.load(model)
         unseen = dataset_from_folder(f"{bundle.dataset.source}-ind")
-        task, counts = inductive(bundle.dataset, unseen)
-        valid, test = (measured(bundle.scorer, one, arguments.seed) for one in (transductive(bundle.dataset), task))
-        for name, found in (("valid", valid), ("inductive", test)):
-            print(f"{model.name} {name}: {found}", flush=True)
+        tasks, counts = inductive(bundle.dataset, unseen)
+        if len(bundle.dataset.valid):
+            tasks = {"valid": transductive(bundle.dataset), **tasks}
+        if not arguments.test:
+            del tasks["inductive"]
+        found = {}
+        for name, task in tasks.items():
+            found[name] = measured(bundle.scorer, task, arguments.seed)
+            print(f"{model.name} {name}: {found[name]}", flush=True)
+        if not arguments.test:
+            continue
         told = report.write(
             __file__,
             arguments.seed,
@@ -145,8 +158,7 @@ def main() -> None:
             **counts,
             negatives=NEGATIVES,
             draws=DRAWS,
-            valid=valid,
-            inductive=test,
+            **found,
         )
         print(told)
 
