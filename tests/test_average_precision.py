@@ -40,8 +40,11 @@ def test_the_order_of_rows_does_not_matter() -> None:
 def test_a_weight_is_as_many_rows() -> None:
     """By hand: 1 true of 1, then 2 false and 1 true alike (precision 2 / 4), then 1 true (3 / 5), of 3 true in all."""
     scores, labels = torch.tensor([4.0, 3.0, 3.0, 1.0]), torch.tensor([True, False, True, True])
-    found = average_precision(scores, labels, torch.tensor([1.0, 2.0, 1.0, 1.0]))
+    weight = torch.tensor([1.0, 2.0, 1.0, 1.0])
+    found = average_precision(scores, labels, weight)
     assert found == pytest.approx((1 / 1 + 2 / 4 + 3 / 5) / 3, rel=1e-12)
+    order = torch.tensor([1, 3, 0, 2])
+    assert found == average_precision(scores[order], labels[order], weight[order])
     often = torch.tensor([0, 1, 1, 2, 3])
     assert found == average_precision(scores[often], labels[often])
 

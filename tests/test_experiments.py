@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections import Counter
 from pathlib import Path
 
 import benchmarks
@@ -38,7 +39,9 @@ def test_nothing_points_outside_of_the_repository(path: Path) -> None:
 def test_every_mutant_can_be_put_in() -> None:
     """Code that was changed takes its mutants along."""
     every = mutants.mutants()
-    assert len(every) > 40 and len({each.name for each in every}) == len(every)
+    names, sizes = {each.name for each in every}, Counter(each.list for each in every)
+    assert len(names) == len(every) and names.issuperset(mutants.SURVIVED_AT_FIRST)
+    assert sizes["mutants"] > 40 and sizes["mutants_fresh"] == 30
     for each in every:
         mutants.mutated(each)
         assert all((ROOT / tests).is_file() for tests in each.tests.split()), each.name

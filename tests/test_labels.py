@@ -7,21 +7,33 @@ from kg.namespaces import RDFS, SKOS
 from kg.store.labels import labels, language_of_environment
 
 TEXTS = {
-    RDFS + "label": [("de", "Deutschland", "de"), ("de", "Germany", "en"), ("fr", "Francia", "it"), ("fr", "FR", None)],
-    SKOS + "prefLabel": [("de", "Federal Republic", "en"), ("ch", "Switzerland", "en-GB"), ("ch", "Schweiz", None)],
+    RDFS + "label": [
+        *(("de", "Deutschland", "de"), ("de", "Germany", "en"), ("fr", "Francia", "it"), ("fr", "FR", None)),
+        ("at", "Österreich", "de"),
+    ],
+    SKOS + "prefLabel": [
+        *(("de", "Federal Republic", "en"), ("ch", "Switzerland", "en-GB"), ("ch", "Schweiz", None)),
+        ("at", "Austria", "en"),
+    ],
 }
 
 
 def test_rdfs_before_skos_then_english_then_without_language() -> None:
-    assert labels(lambda predicate: TEXTS[predicate]) == {"de": "Germany", "fr": "FR", "ch": "Switzerland"}
+    assert labels(lambda predicate: TEXTS[predicate]) == {
+        "de": "Germany",
+        "fr": "FR",
+        "ch": "Switzerland",
+        "at": "Austria",
+    }
 
 
 @pytest.mark.parametrize(
     ("language", "expected"),
     [
-        ("de", {"de": "Deutschland", "fr": "FR", "ch": "Switzerland"}),  # then as without: English, no language, any
-        ("it-CH", {"de": "Germany", "fr": "Francia", "ch": "Switzerland"}),
-        ("en", {"de": "Germany", "fr": "FR", "ch": "Switzerland"}),
+        # then as without: rdfs:label, and of these English, no language, any
+        ("de", {"de": "Deutschland", "fr": "FR", "ch": "Switzerland", "at": "Österreich"}),
+        ("it-CH", {"de": "Germany", "fr": "Francia", "ch": "Switzerland", "at": "Österreich"}),
+        ("en", {"de": "Germany", "fr": "FR", "ch": "Switzerland", "at": "Austria"}),
     ],
 )
 def test_the_language_that_is_asked_for_comes_first(

@@ -21,6 +21,12 @@ def test_by_hand() -> None:
     assert found.perplexity == pytest.approx(math.exp(1.5))
 
 
+def test_a_tie_at_the_border_of_the_first_k_is_not_among_them() -> None:
+    """Rank 1.5 is that of two candidates who share places 1 and 2."""
+    found = figures(torch.tensor([1.5, 3.5, 10.5]), torch.full((3,), 20), NONE)
+    assert (found.hits_at_1, found.hits_at_3, found.hits_at_10) == pytest.approx((0, 1 / 3, 2 / 3))
+
+
 def test_what_cannot_be_measured() -> None:
     nothing = figures(NONE, NONE.long(), NONE)
     assert nothing.num_ranks == 0 and math.isnan(nothing.mrr)

@@ -18,6 +18,7 @@ from kg.graph.vocabulary import Vocabulary
 from kg.models import SCORERS, scorer_class
 from kg.models.complex import ComplEx
 from kg.probability.calibration import Calibration
+from kg.probability.features import WEIGHTS
 from kg.query.knowledge import Knowledge
 from kg.query.pattern import parse
 from kg.query.predictor import Predictor
@@ -94,6 +95,21 @@ def test_relations_and_score(store: Path) -> None:
     assert asked.score("Ann", "likes", "Ann") == 2 and asked.score("Ann", "likes", "Ben") == 0
     known = {each.predicate for each in asked.relations("Ann", "Ben") if each.known}
     assert known == {EX + "likes", EX + "knows"}
+
+
+def test_relations_are_asked_in_the_direction_of_the_fact(store: Path) -> None:
+    """With rows and weights drawn at random, no fact scores as it does turned round."""
+    asked = drawn(predictor(store))
+    for subject, object_ in (("Ann", "Ben"), ("Ben", "Ann"), ("c", "Ann")):
+        found = {each.predicate: each.score for each in asked.relations(subject, object_)}
+        assert found == {term: pytest.approx(asked.score(subject, term, object_), rel=1e-5) for term in found}
+        assert len({*found.values(), *(asked.score(object_, term, subject) for term in found)}) == 4
+
+
+def drawn(asked: Predictor) -> Predictor:
+    """Of a scorer drawn at random, whose inverses have weights of their own."""
+    torch.manual_seed(0)
+    return changed_model(asked, scorer=ComplEx(3, 2, dim=3, init=1.0).eval())
 
 
 def test_what_the_store_learned_later(store: Path, tmp_path: Path) -> None:
@@ -191,6 +207,16 @@ def test_probabilities_by_hand(store: Path) -> None:
         one_by_one = asked.plausibility.of_facts(torch.tensor([(head, relation, tail) for tail in range(3)]))
         assert rows[row].tolist() == pytest.approx(one_by_one.tolist())
     assert torch.equal(asked.plausibility.of_answers(heads, relations), rows)  # by what was kept of the first time
+
+
+def test_answers_have_the_probabilities_of_their_facts(store: Path) -> None:
+    """Of every question in both directions, where each feature has a weight of its own, asked one way and the other."""
+    weights = {name: 0.1 + place / 7 for place, name in enumerate(WEIGHTS)}
+    asked = changed_model(drawn(predictor(store)), calibration=Calibration.shared(2, weights).to_json())
+    for relation in (0, 2, 1, 3):
+        rows = asked.plausibility.of_answers(torch.arange(3), torch.full((3,), relation))
+        facts = torch.cartesian_prod(torch.arange(3), torch.tensor([relation]), torch.arange(3))
+        assert rows.flatten().tolist() == pytest.approx(asked.plausibility.of_facts(facts).tolist(), rel=1e-5)
 
 
 def test_ask_tells_probabilities(store: Path) -> None:

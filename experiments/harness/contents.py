@@ -137,7 +137,11 @@ CLAIMS: dict[str, Callable[[dict[str, Any]], str]] = {
         f"of {r['all']['mutations']:,} models with one thing changed {r['all']['refused']:,} are refused by name and "
         f"{r['all']['answered']:,} answer; {r['all'].get('signal', 0)} end in a signal, {len(r['findings'])} otherwise"
     ),
-    "mutants": lambda r: f"of {r['mutants']} defects put into the code one at a time, the tests notice {r['killed']}",
+    "mutants": lambda r: (
+        f"of {r['mutants']} defects put into the code one at a time, the tests notice {r['killed']}; of "
+        f"{r['lists']['mutants_fresh']['mutants']} by someone who had not read the tests they noticed "
+        f"{r['lists']['mutants_fresh']['at_first']['killed']} as they stood"
+    ),
     "planted_paths": _planted,
     "refresh_speed": lambda r: (
         f"after {r['changed']:,} changes to {r['facts']:,} facts, refresh takes {r['ratio']} of the time to read all"
