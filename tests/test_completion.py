@@ -9,7 +9,10 @@ import torch
 from kg.bundle import Bundle
 from kg.errors import UserError
 from kg.graph.dataset import Dataset
+from kg.graph.schema import Schema
+from kg.graph.vocabulary import Vocabulary
 from kg.models.distmult import DistMult
+from kg.namespaces import RDFS
 from kg.query.candidates.completion import Completion, complete_into
 from kg.query.candidates.files import read_with_origin
 from kg.query.knowledge import Knowledge
@@ -59,3 +62,28 @@ def test_what_cannot_be_written_is_not_looked_for(
     for out, said in (("best.doc", "says no way to write candidates"), ("nowhere/best.tsv", "no directory")):
         with pytest.raises(UserError, match=said):
             complete_into(asked, Completion(), tmp_path / out)
+
+
+def test_a_page_leaves_out_what_restates_and_ends_with_what_is_spoken_against() -> None:
+    """s holds for all but one of the pairs of r; q is functional; of all but e0 a range is known."""
+    r, s, q, range_ = 0, 1, 2, 3
+    chain = [(i, r, i + 1) for i in range(6)]
+    facts = [
+        *chain,
+        *((h, s, t) for h, _, t in chain[:5]),
+        (0, q, 6),
+        (1, q, 6),
+        *((i, range_, 0) for i in range(1, 8)),
+    ]
+    vocabulary = Vocabulary([*(f"e{i}" for i in range(7)), "r"], ["r", "s", "q", RDFS + "range"])
+    nothing = torch.zeros(0, 3, dtype=torch.long)
+    dataset = Dataset(torch.tensor(facts), nothing, nothing, vocabulary, Schema(functional=("q",)))
+    torch.manual_seed(0)
+    bundle = Bundle(Path("model"), DistMult(8, 4, dim=4).eval(), dataset, {}, 1.0, {}, {}, {"files": {}})
+    asked = Predictor(bundle, Knowledge.of_model(bundle))
+    bare, page = (asked.complete(1000, types="off", order=order) for order in ("probability", "page"))
+    assert ("e5", "s", "e6") in {each.names for each in bare} and bare.restated == 0
+    assert ("e5", "s", "e6") not in {each.names for each in page} and page.restated >= 1
+    last = [each.note is not None or (each.names[1] == "range" and each.names[0] != "e0") for each in page]
+    assert last == sorted(last) and 0 < sum(last) < len(last)
+    assert {each.predicate for each, late in zip(page, last, strict=True) if late} == {"q", RDFS + "range"}

@@ -16,6 +16,7 @@ from kg.bundle import Bundle
 from kg.errors import UserError, check_at_least_one, check_choice
 from kg.graph.splitting import twins
 from kg.models.scorer import Queries
+from kg.namespaces import RDFS
 from kg.progress import SILENT, Progress
 from kg.query.candidates.candidate import Candidate, Candidates
 from kg.query.explain.evidence import Evidence, explain
@@ -271,13 +272,16 @@ class Predictor:
         return _Ranked(hrt[chosen], given, [0] * len(hrt))
 
     def _page(self, ranked: "_Ranked", most: int, entity: int | None) -> "_Ranked":
-        """Of these a page; what the ontology speaks against comes last."""
+        """Of these a page. What the ontology speaks against comes last, and a second domain or range: the two would be
+        their intersection."""
         known = self.knowledge
         facts, hrt = known.facts.cpu().numpy(), ranked.hrt.cpu().numpy()
         statement = twins(np.concatenate([facts, hrt]), known.vocabulary, known.schema, facts)
         says, said = statement[len(facts) :], np.unique(statement[: len(facts)])
         fresh = np.flatnonzero(~np.isin(says, said))
-        against = [any(known.consistency.of(*fact)) for fact in hrt[fresh].tolist()]
+        one_at_most = [known.vocabulary.relation_ids.get(RDFS + name, -1) for name in ("domain", "range")]
+        taken = {(head, relation) for head, relation, _ in facts[np.isin(facts[:, 1], one_at_most)].tolist()}
+        against = [fact[:2] in taken or any(known.consistency.of(*fact)) for fact in map(tuple, hrt[fresh].tolist())]
         fresh = fresh[np.argsort(against, kind="stable")]
         page = first_page(hrt[fresh], says[fresh], most, entity)
         places = fresh[page.places].tolist()
