@@ -87,3 +87,16 @@ def test_of_what_follows_it_is_said_from_what() -> None:
     assert found.follows_from == (("a", "p", "b"), ("b", "p", "c"))
     assert str(found).startswith("(Ann, p, c): not known\n    follows from (Ann, p, b)\n    follows from (b, p, c)\n")
     assert given.explain("a", "p", "b").follows_from == given.explain("c", "p", "a").follows_from == ()
+
+
+def test_what_another_predicate_says_already_is_said_to_restate_it() -> None:
+    """All pairs of p are among those of q turned round; r has none of them."""
+    names = Vocabulary([f"e{i}" for i in range(8)], ["p", "q", "r"])
+    both = [(0, 1), (1, 2), (2, 3), (3, 4)]
+    rows = [[h, 0, t] for h, t in both] + [[t, 1, h] for h, t in [*both, (4, 5)]] + [[4, 2, 6]]
+    given = predictor(torch.tensor(rows), names, Schema(labels={"q": "quotes"}))
+    notes = {each.predicate: each.note for each in given.relations("e4", "e5")}
+    assert notes == {"p": "restates (e5, quotes, e4)", "q": None, "r": None}
+    rows = [[h, 0, t] for h, t in (*both, (6, 7), (7, 0))] + [[t, 1, h] for h, t in [*both, (4, 5)]]  # 4 of 5: no more
+    given = predictor(torch.tensor(rows), names)
+    assert {each.note for each in given.relations("e4", "e5")} == {None}

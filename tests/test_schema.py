@@ -93,3 +93,10 @@ def test_the_name_of_a_table_is_its_label() -> None:
     names = {"urn:kg:An%20odd%20%5Bone%5D": "An odd [one]", "urn:kg:/m/1": "/m/1"}
     for term, name in names.items():
         assert Schema().label(term) == name
+
+
+@pytest.mark.parametrize("most", [["many"], [], ["1", "2"], ["٣"], ["-1"]])
+def test_of_values_there_are_at_most_a_number(most: list[str]) -> None:
+    with pytest.raises(ValueError, match="at_most must be numbers"):
+        Schema.from_json({"at_most": {"C p": most}})
+    assert Schema.from_json({"at_most": {"C p": ["1"]}}).at_most == {"C p": ("1",)}

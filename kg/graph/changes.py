@@ -9,6 +9,7 @@ from jaxtyping import Int
 from pyoxigraph import DefaultGraph
 
 from kg.graph.from_store import both_ways, of_type
+from kg.graph.limits import IN_LIMITS, Limits
 from kg.graph.schema import Schema
 from kg.namespaces import OWL, PREDICTIONS, RDF, RDFS
 from kg.store.facts import DEFAULT_GRAPH, Difference
@@ -22,7 +23,6 @@ _BY_SUBJECT = {
     "subclass_of": RDFS + "subClassOf",
     "subproperty_of": RDFS + "subPropertyOf",
 }
-_BOTH_WAYS = {"inverse": OWL + "inverseOf", "disjoint": OWL + "disjointWith"}
 
 
 def changed_facts(
@@ -73,9 +73,11 @@ def changed_schema(schema: Schema, store: Store, since: Difference, terms: list[
     for name, predicate in _BY_SUBJECT.items():
         if predicate in subjects:
             changed[name] = _objects_again(getattr(schema, name), store, predicate, subjects[predicate])
-    for name, predicate in _BOTH_WAYS.items():
-        if predicate in subjects:
-            changed[name] = both_ways(store, predicate)
+    if OWL + "inverseOf" in subjects:
+        changed["inverse"] = both_ways(store, OWL + "inverseOf")
+    if schema.at_most or not subjects.keys().isdisjoint(IN_LIMITS):  # a number alone may have changed
+        limits = Limits(store)
+        changed |= {"disjoint": limits.disjoint, "only": limits.only, "at_most": limits.at_most}
     if RDF + "type" in subjects:
         types = _objects_again(schema.types, store, RDF + "type", subjects[RDF + "type"])
         some = {term: types[term] for term in subjects[RDF + "type"] if term in types}

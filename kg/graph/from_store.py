@@ -12,6 +12,7 @@ from jaxtyping import Int
 from kg.errors import UserError
 from kg.graph.class_axioms import LANGUAGE, OF_CLASSES, ClassAxioms
 from kg.graph.dataset import Dataset
+from kg.graph.limits import Limits
 from kg.graph.names import Names
 from kg.graph.schema import Schema
 from kg.graph.splitting import hold_out, twins
@@ -97,6 +98,7 @@ def dataset_from_store(
 def schema_from_store(store: Store, language: str | None = None) -> Schema:
     """Read from all graphs of the store. O(schema facts + labels + types). language: of labels."""
     types = _objects(store, RDF + "type")
+    limits = Limits(store)
     return Schema(
         labels=labels(store.texts, language),
         language=language,
@@ -107,7 +109,9 @@ def schema_from_store(store: Store, language: str | None = None) -> Schema:
         subclass_of=_objects(store, RDFS + "subClassOf"),
         subproperty_of=_objects(store, RDFS + "subPropertyOf"),
         inverse=both_ways(store, OWL + "inverseOf"),
-        disjoint=both_ways(store, OWL + "disjointWith"),
+        disjoint=limits.disjoint,
+        only=limits.only,
+        at_most=limits.at_most,
         symmetric=of_type(types, OWL + "SymmetricProperty"),
         functional=of_type(types, OWL + "FunctionalProperty"),
     )

@@ -1,5 +1,6 @@
 """What the graph says of its own words: labels, prefixes, domains, types, inverses."""
 
+import re
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
@@ -10,6 +11,7 @@ from kg.namespaces import OWL, RDFS, local_name
 
 _T = TypeVar("_T", bound=Hashable)
 _TermLists = Mapping[str, tuple[str, ...]]
+_NUMBER = re.compile("[0-9]{1,9}")
 _CLASSES = frozenset({OWL + "Class", RDFS + "Class"})
 
 
@@ -17,7 +19,8 @@ _CLASSES = frozenset({OWL + "Class", RDFS + "Class"})
 class Schema:
     """Terms (bare IRIs or plain names) to what is said of them; everything may be empty.
 
-    `inverse` and `disjoint` hold both directions of owl:inverseOf and owl:disjointWith; `labels` one label a term,
+    `inverse` holds both directions of owl:inverseOf; `disjoint`, `only` and `at_most` are those of kg.graph.limits;
+    `labels` one label a term,
     in `language` where one was asked for and the term has it (kg.store.labels).
     """
 
@@ -30,6 +33,8 @@ class Schema:
     subproperty_of: _TermLists = field(default_factory=dict)
     inverse: _TermLists = field(default_factory=dict)
     disjoint: _TermLists = field(default_factory=dict)
+    only: _TermLists = field(default_factory=dict)
+    at_most: _TermLists = field(default_factory=dict)
     symmetric: tuple[str, ...] = ()
     functional: tuple[str, ...] = ()
     language: str | None = None
@@ -82,7 +87,10 @@ def _restored(name: str, stored: Any) -> Any:
     if not isinstance(stored, dict):
         raise ValueError(f"{name} must be an object: got {one_line(str(stored))[:80]}")
     if name not in ("labels", "prefixes"):
-        return {term: _terms(name, others) for term, others in stored.items()}
+        lists = {term: _terms(name, others) for term, others in stored.items()}
+        if name == "at_most" and not all(len(each) == 1 and _NUMBER.fullmatch(each[0]) for each in lists.values()):
+            raise ValueError(f"{name} must be numbers")
+        return lists
     if not all(isinstance(text, str) for text in stored.values()):
         raise ValueError(f"{name} must be texts")
     return stored

@@ -22,7 +22,7 @@ def twins(
     these facts).
     """
     num_relations = len(vocabulary.relations)
-    leader = _relation_classes(facts if seen is None else seen, vocabulary, schema)
+    leader = relation_classes(facts if seen is None else seen, vocabulary, schema)
     head, relation, tail = facts.T
     forward = np.stack([leader[relation], head, tail], 1)
     backward = np.stack([leader[relation + num_relations], tail, head], 1)
@@ -31,7 +31,7 @@ def twins(
     return np.unique(canonical, axis=0, return_inverse=True)[1].reshape(-1)
 
 
-def _relation_classes(facts: _Triples, vocabulary: Vocabulary, schema: Schema) -> Int[np.ndarray, " R2"]:
+def relation_classes(facts: _Triples, vocabulary: Vocabulary, schema: Schema) -> Int[np.ndarray, " R2"]:
     """The least directed relation (r, or r + R for its inverse) that says the same as each directed relation."""
     num_relations = len(vocabulary.relations)
     leader = np.arange(2 * num_relations)

@@ -1,13 +1,14 @@
-"""What the schema says against a fact: a type that does not fit, a known value where there may be one alone."""
+"""What the schema says against a fact: a type that does not fit, a known value where there may be one alone, a class
+that would have no members."""
 
 from collections.abc import Iterator
 from functools import cached_property
 from typing import Literal, final
 
 from kg.graph.known import KnownAnswers
-from kg.graph.schema import Schema
+from kg.graph.schema import Schema, all_above
 from kg.graph.vocabulary import Vocabulary
-from kg.namespaces import OWL
+from kg.namespaces import OWL, RDF, RDFS
 from kg.search.type_constraints import DeclaredTypes
 
 End = Literal["subject", "object"]
@@ -31,8 +32,15 @@ class Consistency:
         asked = {"subject": (head, relation), "object": (tail, relation + back)}
         for end in ENDS:
             yield from self._types(end, relation, *asked[end])
-        for end in ENDS:
-            yield from self._other_values(end, relation, *asked[end], asked[OTHER[end]][0])
+        if self._is_class(head) or self._is_class(tail):
+            yield from self._other_of_class(head, relation, tail)
+        else:
+            for end in ENDS:
+                yield from self._other_values(end, relation, *asked[end], asked[OTHER[end]][0])
+            yield from self._too_many(head, relation, tail)
+            yield from self._between_same(head, relation, tail)
+        yield from self._closed(head, relation, tail)
+        yield from self._hierarchy(head, relation, tail)
 
     def _types(self, end: End, relation: int, own: int, directed: int) -> Iterator[str]:
         """The declared class that the entity at this end is not of."""
@@ -61,6 +69,91 @@ class Consistency:
                 f"{self._label(predicate)} has one {OTHER[end]} for each {end}, "
                 f"and {listed} is known for {self._label(self._names.entities[own])}"
             )
+
+    def _other_of_class(self, head: int, relation: int, tail: int) -> Iterator[str]:
+        """A class has several values of a functional predicate, by its restrictions, as long as one thing may be of all
+        of them: a value that is disjoint with another is one too many. What is said of the classes above holds, too."""
+        predicate, value = self._names.relations[relation], self._names.entities[tail]
+        above = self.types.above(self._names.entities[head])
+        if predicate in self._functional or any(self._most(cls, predicate) == 1 for cls in above):
+            for cls in sorted(above & self._names.entity_ids.keys()):
+                for other in self._answers(self._names.entity_ids[cls], relation):
+                    if other != tail and self.types.apart(self._names.entities[other], value):
+                        named = (self._label(each) for each in (self._names.entities[other], cls, value))
+                        yield (
+                            f"{self._label(predicate)} has one object for each subject, and "
+                            "{}, known for {}, is disjoint with {}".format(*named)
+                        )
+                        return
+
+    def _too_many(self, head: int, relation: int, tail: int) -> Iterator[str]:
+        """A class of the subject that lets it have no more values than are known."""
+        predicate = self._names.relations[relation]
+        limits = [(most, cls) for cls in self._classes(head) if (most := self._most(cls, predicate)) is not None]
+        if limits:
+            most, cls = min(limits)
+            others = (other for other in self._answers(head, relation) if other != tail)
+            known = [self._label(self._names.entities[other]) for other in others]
+            if len(known) >= most:
+                listed = f", and {', '.join(known[:3])} is known" if known else ""
+                yield f"{self._label(cls)} has at most {most} of {self._label(predicate)}{listed}"
+
+    def _between_same(self, head: int, relation: int, tail: int) -> Iterator[str]:
+        """What is known between both that excludes this: a disjoint predicate, or an asymmetric one turned round."""
+        predicate = self._names.relations[relation]
+        declared = self._schema.types.get(predicate, ())
+        if head == tail and OWL + "IrreflexiveProperty" in declared:
+            yield f"nothing stands in {self._label(predicate)} to itself"
+        elif OWL + "AsymmetricProperty" in declared and (head == tail or head in self._answers(tail, relation)):
+            yield f"{self._label(predicate)} is never true both ways"
+        for other in self._schema.disjoint.get(predicate, ()):
+            if other in self._names.relation_ids and tail in self._answers(head, self._names.relation_ids[other]):
+                yield f"{self._label(other)} is known between both, which excludes {self._label(predicate)}"
+
+    def _closed(self, head: int, relation: int, tail: int) -> Iterator[str]:
+        """A class of the subject whose members have values of other classes only."""
+        predicate = self._names.relations[relation]
+        types = self.types.types(tail) if self._schema.only else ()
+        for cls in sorted(self._classes(head)) if types else ():
+            only = self._schema.only.get(f"{cls} {predicate}", ())
+            if only and not any(self.types.fits(types, each) for each in only):
+                named = " or ".join(self._label(each) for each in only[:5]) + (" or others" if len(only) > 5 else "")
+                yield f"{self._label(cls)} has {self._label(predicate)} only of {named}"
+                return
+
+    def _hierarchy(self, head: int, relation: int, tail: int) -> Iterator[str]:
+        """Of a fact that says that something is of a class, the disjoint one that it is of already; of one that says
+        that a class or a predicate is below another, that the other is below it."""
+        predicate, above = self._names.relations[relation], self._names.entities[tail]
+        own = self._names.entities[head]
+        if predicate == RDF + "type":
+            mine = self.types.types(head)
+        elif predicate in (RDFS + "subClassOf", OWL + "equivalentClass"):
+            mine = (own,)
+        else:
+            mine = ()
+        for pair in (self.types.apart(each, above) for each in mine):
+            if pair is not None:
+                here, there = map(self._label, pair)
+                start = f"{here} is" if pair[0] == own else f"{self._label(own)} is of {here}, which is"
+                end = "" if pair[1] == above else f", and {self._label(above)} is of that"
+                yield f"{start} disjoint with {there}{end}"
+                break
+        parents = {RDFS + "subClassOf": self._schema.subclass_of, RDFS + "subPropertyOf": self._schema.subproperty_of}
+        if predicate in parents and own != above and own in all_above(above, parents[predicate]):
+            yield f"{self._label(above)} is below {self._label(own)}: both would be the same"
+
+    def _is_class(self, entity: int) -> bool:
+        return self._schema.is_class(self._names.entities[entity])
+
+    def _classes(self, entity: int) -> frozenset[str]:
+        """All that an entity is of; of a class, itself and those above."""
+        own = (self._names.entities[entity],) if self._is_class(entity) else self.types.types(entity)
+        return frozenset().union(*map(self.types.above, own))
+
+    def _most(self, cls: str, predicate: str) -> int | None:
+        found = self._schema.at_most.get(f"{cls} {predicate}")
+        return None if found is None else int(found[0])
 
     def inverse(self, relation: int) -> list[int]:
         """The relations that are declared its inverse."""

@@ -19,6 +19,7 @@ from kg.graph.graph import Graph
 from kg.graph.known import KnownAnswers
 from kg.graph.names import Names
 from kg.graph.schema import Schema
+from kg.graph.splitting import relation_classes
 from kg.graph.vocabulary import Vocabulary
 from kg.query.consistency import Consistency
 from kg.store.facts import Difference, Mark
@@ -263,6 +264,30 @@ class Knowledge:
     def terms(self, head: int, relation: int, tail: int) -> tuple[str, str, str]:
         """Subject, predicate and object of a fact."""
         return self.vocabulary.entities[head], self.vocabulary.relations[relation], self.vocabulary.entities[tail]
+
+    def restated(self, head: int, relation: int, tail: int) -> tuple[str, str, str] | None:
+        """A known fact between the same two that says what this one does: by a predicate, or its inverse, that holds
+        for the same pairs (see kg.graph.splitting.relation_classes)."""
+        near = self.graph.neighbours(torch.tensor([head], device=self.device))
+        for other in near.relation[near.tail == tail].tolist():
+            if other != relation and self._say_the_same(relation, other):
+                num = self.num_relations
+                return self.terms(head, other, tail) if other < num else self.terms(tail, other - num, head)
+        return None
+
+    def _say_the_same(self, relation: int, other: int) -> bool:
+        """Of two directed relations. O(T), once for each two."""
+        if (relation, other) not in self._compared:
+            both = torch.isin(
+                self.facts[:, 1], torch.tensor([relation, other], device=self.device) % self.num_relations
+            )
+            leader = relation_classes(self.facts[both].cpu().numpy(), self.vocabulary, self.schema)
+            self._compared[relation, other] = bool(leader[relation] == leader[other])
+        return self._compared[relation, other]
+
+    @cached_property
+    def _compared(self) -> dict[tuple[int, int], bool]:
+        return {}
 
     @cached_property
     def consistency(self) -> Consistency:

@@ -314,10 +314,13 @@ class Predictor:
         return Candidates(tuple(found))
 
     def _notes(self, head: int, relation: int, tail: int) -> Iterator[str]:
-        """What is to be said of a fact that is not known: that it follows from others, and what is against it."""
+        """What is to be said of a fact that is not known: that it follows from others, or says what another does, and
+        what is against it."""
         premises = self.plausibility.premises(head, relation, tail)
         if premises:
             yield f"follows from {self.knowledge.schema.text(premises)}"
+        elif (same := self.knowledge.restated(head, relation, tail)) is not None:
+            yield f"restates {self.knowledge.schema.text([same])}"
         yield from self.knowledge.consistency.of(head, relation, tail)
 
     def _fingerprint(self) -> str:

@@ -80,13 +80,13 @@ class DeclaredTypes:
     An entity may be the subject of a predicate unless it has types of which none is a domain, below one or above one,
     or one is disjoint with a domain (or with a class above it); each domain must let it. So of objects and ranges.
     An entity without types, and a predicate that declares nothing, are let be; owl:Thing and its like, and classes
-    without a name, are neither type nor domain.
+    without a name, are neither type nor domain. A class without types, but with one above it, stands for its members.
     """
 
     def __init__(self, schema: Schema, vocabulary: Vocabulary) -> None:
         self._schema = schema
         self._vocabulary = vocabulary
-        self._above = lru_cache(maxsize=None)(partial(all_above, parents=schema.subclass_of))
+        self.above = lru_cache(maxsize=None)(partial(all_above, parents=schema.subclass_of))
 
     def allowed(self, relation: int) -> Bool[Tensor, " N"]:
         """The entities that may be heads of a directed relation."""
@@ -97,24 +97,35 @@ class DeclaredTypes:
 
     def clash(self, entity: int, relation: int) -> str | None:
         """The declared class that the entity is not of, if it may not be the head of a directed relation."""
-        types = _telling(self._schema.types.get(self._vocabulary.entities[entity], ()))
-        return next((each for each in self._classes(relation) if types and not self._fits(types, each)), None)
+        classes = self._classes(relation)
+        types = self.types(entity) if classes else ()
+        return next((each for each in classes if types and not self.fits(types, each)), None)
+
+    def types(self, entity: int) -> tuple[str, ...]:
+        """The classes that an entity is of: of a class that stands for its members, itself."""
+        term = self._vocabulary.entities[entity]
+        types = _telling(self._schema.types.get(term, ()))
+        return types or ((term,) if _telling(self._schema.subclass_of.get(term, ())) else ())
 
     def _classes(self, relation: int) -> tuple[str, ...]:
         num = len(self._vocabulary.relations)
         declared: Mapping[str, tuple[str, ...]] = self._schema.domain if relation < num else self._schema.range
         return _telling(declared.get(self._vocabulary.relations[relation % num], ()))
 
-    def _fits(self, types: Iterable[str], wanted: str) -> bool:
-        above = self._above(wanted)
-        apart = {other for each in above for other in self._schema.disjoint.get(each, ())}
-        related = False
-        for each in types:
-            mine = self._above(each)
-            if mine & apart:
-                return False
-            related |= wanted in mine or each in above
-        return related
+    def fits(self, types: Iterable[str], wanted: str) -> bool:
+        """Whether one of these classes is below or above another, and none is disjoint with it."""
+        above = self.above(wanted)
+        related = any(wanted in self.above(each) or each in above for each in types)
+        return related and not any(self.apart(each, wanted) for each in types)
+
+    def apart(self, left: str, right: str) -> tuple[str, str] | None:
+        """Two disjoint classes, or predicates, that these are, or are below of."""
+        above = self.above(right)
+        for each in sorted(self.above(left)):
+            for other in self._schema.disjoint.get(each, ()):
+                if other in above:
+                    return each, other
+        return None
 
 
 def _telling(classes: tuple[str, ...]) -> tuple[str, ...]:
