@@ -73,3 +73,24 @@ def test_complete_errors(country_model: Path, country_store: Path, tmp_path: Pat
     (tmp_path / ".best.tsv.search").write_text("not of a search")
     assert "remove it to begin anew" in refused("complete", country_model, "-o", tmp_path / "best.tsv")
     assert sorted(path.name for path in tmp_path.iterdir()) == [".best.tsv.search"]
+
+
+def test_predicates_that_are_not_offered_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.ttl").write_text(
+        "@prefix : <http://x.example/> . @prefix dcterms: <http://purl.org/dc/terms/> .\n"
+        "@prefix owl: <http://www.w3.org/2002/07/owl#> . :near a owl:TransitiveProperty .\n"
+        + "\n".join(f":e{i} :near :e{i + 1} ; dcterms:creator :ann . _:b{i} :near :e{i} ." for i in range(8))
+    )
+    done("load", tmp_path / "a.kg", tmp_path / "a.ttl")
+    done("train", tmp_path / "a.kg", tmp_path / "m", "--model", "frequency", "--valid", 0, "--test", 0)
+    said = "not offered unless named, as they annotate or build axioms: 1 of 2 predicates (creator)"
+    ran = run("complete", tmp_path / "m", "--json")
+    assert said in ran.stderr and "20 million" not in ran.stderr
+    found = json.loads(ran.stdout)
+    assert found and not any("_:" in each["subject"] + each["object"] for each in found)
+    ends = {(each["subject"][-1], each["object"][-1]) for each in found}
+    assert all("n" in pair or pair[0] > pair[1] for pair in ends)  # the others follow
+    ran = run("complete", tmp_path / "m", "--json", "--relation", "dcterms:creator")
+    assert said not in ran.stderr
+    monkeypatch.setattr("kg.graph.entailment._MOST", 20)
+    assert "of near more than 20 million facts follow" in run("complete", tmp_path / "m", "--json").stderr

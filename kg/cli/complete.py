@@ -30,6 +30,7 @@ from kg.search.page import Order
 
 if TYPE_CHECKING:
     from kg.query.candidates.candidate import Candidates
+    from kg.query.predictor import Predictor
 
 _SHOWN = 20
 
@@ -111,8 +112,21 @@ def complete(
         print_candidates(found if plain else found[:_SHOWN], layout)
     say_what_is_known(predictor)
     _say_what_is_left_out(found, found if whole else found[:_SHOWN], looked)
+    _say_what_is_not_offered(predictor, relations is not None)
     if found and found[0].probability is None:
         note(f"without probabilities: {predictor.plausibility.uncalibrated}")
+
+
+def _say_what_is_not_offered(predictor: "Predictor", named: bool) -> None:
+    policy, known = predictor.plausibility.eligible.policy, predictor.knowledge
+    others = [known.label(known.vocabulary.relations[i]) for i in (~policy.relations).nonzero()[:, 0].tolist()]
+    if others and not named:
+        listed = ", ".join(others[:3]) + (" ..." if len(others) > 3 else "")
+        count = f"{len(others):,} of {known.num_relations:,} predicates ({listed})"
+        note(f"not offered unless named, as they annotate or build axioms: {count}")
+    for relation in policy.cut:
+        name = known.label(known.vocabulary.relations[relation])
+        note(f"of {name} more than 20 million facts follow from known ones: some may be offered")
 
 
 def _say_what_is_left_out(found: "Candidates", given: "Candidates", looked: int) -> None:
