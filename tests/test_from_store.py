@@ -132,8 +132,12 @@ def test_where_classes_prevail_their_facts_train(tmp_path: Path) -> None:
 
 def test_where_individuals_prevail_nothing_of_classes_trains(tmp_path: Path) -> None:
     told = Told()
-    store = store_of(tmp_path, ONTOLOGY + ":a :likes :b , :c . :b :likes :c , :a . :c :likes :a .")
+    people = ":a :likes :b , :c . :b :likes :c , :a . :c :likes :a ."
+    store = store_of(tmp_path, ONTOLOGY + people)
     assert ("Finger", "partOf", "Hand") not in whole(store, progress=told) and not told.notes
+    (tmp_path / "notes").mkdir()
+    annotated = store_of(tmp_path / "notes", f"{ONTOLOGY}{people}:likes a owl:AnnotationProperty .")
+    assert ("Finger", "partOf", "Hand") in whole(annotated)  # annotations count for neither side
 
 
 def test_too_few_facts_to_hold_any_out_are_told_of(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from kg.graph.class_axioms import LANGUAGE, OF_CLASSES, ClassAxioms
 from kg.graph.dataset import Dataset
 from kg.graph.limits import Limits
 from kg.graph.names import Names
+from kg.graph.plumbing import is_annotation
 from kg.graph.schema import Schema
 from kg.graph.splitting import hold_out, twins
 from kg.graph.vocabulary import Vocabulary
@@ -64,7 +65,9 @@ def dataset_from_store(
     schema = schema_from_store(store, language)
     chosen_graphs = None if graphs is None else _graph_terms(store, graphs, schema)
     terms, rows = entity_facts(store, chosen_graphs, restrictions is True)
-    of_classes = restrictions is None and relations is None and _is_of_classes(store, terms, rows, progress)
+    of_classes = (
+        restrictions is None and relations is None and _is_of_classes(terms, rows, schema, str(store.path), progress)
+    )
     if of_classes:
         terms, rows = entity_facts(store, chosen_graphs, restrictions=True)
     seen = {terms[i]: i for i in np.unique(rows[:, 1]).tolist()}
@@ -163,13 +166,15 @@ def _store_ids(terms: list[str], wanted: Iterable[str], what: str) -> list[int]:
     return [ids[term] for term in wanted]
 
 
-def _is_of_classes(store: Store, terms: list[str], rows: _Triples, progress: Progress) -> bool:
-    """Whether a store says more of classes than of individuals. progress is told what is made of that."""
-    axioms = ClassAxioms(rows, terms)
+def _is_of_classes(terms: list[str], rows: _Triples, schema: Schema, store: str, progress: Progress) -> bool:
+    """Whether a store says more of classes than of individuals, annotations aside. progress is told what is made of
+    that."""
+    notes = [i for i in np.unique(rows[:, 1]).tolist() if is_annotation(terms[i], schema)]
+    axioms = ClassAxioms(rows[~np.isin(rows[:, 1], notes)], terms)
     classes, individuals = axioms.num_of_classes, axioms.num_of_individuals
     if classes > individuals:
         progress.note(
-            f"{store.path} says more of classes ({classes:,} facts) than of individuals ({individuals:,}): it is "
+            f"{store} says more of classes ({classes:,} facts) than of individuals ({individuals:,}): it is "
             "trained on rdfs:subClassOf, subPropertyOf, domain and range, too, and on "
             f"{len(axioms.facts):,} facts of classes that owl:someValuesFrom restrictions and the like stand for "
             "(unless relations, or restrictions, are chosen)"
