@@ -17,6 +17,7 @@ from kg.graph.dataset import Dataset  # noqa: E402
 from kg.graph.vocabulary import Vocabulary  # noqa: E402
 from kg.models.complex import ComplEx  # noqa: E402
 from kg.models.scorer import Scorer  # noqa: E402
+from kg.probability import fitting  # noqa: E402
 
 # A shell that starts the suite in the background has it ignore Ctrl-C, and some tests send that signal.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -31,6 +32,13 @@ def signals() -> Iterator[None]:
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
+
+
+@pytest.fixture(autouse=True)
+def untried(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The probabilities of random facts do not hold, and would be withheld. Most tests need some: whatever they are."""
+    if not request.node.get_closest_marker("tried"):
+        monkeypatch.setattr(fitting._Fit, "_tried", lambda self, calibration: calibration)
 
 
 @pytest.fixture

@@ -8,12 +8,15 @@ import torch
 from tabled import Tabled
 from torch import Tensor
 
+from kg.graph.dataset import Dataset
 from kg.graph.graph import Graph
 from kg.graph.known import KnownAnswers
+from kg.graph.vocabulary import Vocabulary
 from kg.probability import candidate_sample as module
 from kg.probability.candidate_sample import CandidateSample, sample_candidates
 from kg.probability.features import features
 from kg.probability.query_scores import QueryScores
+from kg.search.eligibility import Eligibility
 
 Fact = tuple[int, int, int]
 NONE: list[Fact] = []
@@ -29,6 +32,13 @@ def query_scores(known: list[Fact], entities: int, relations: int) -> QueryScore
     scorer = Tabled(torch.cat([number, number.transpose(1, 2)]))
     graph = Graph.from_triples(tensor(known), entities, relations)
     return QueryScores(scorer, graph, KnownAnswers.from_triples(tensor(known), relations), 1.0)
+
+
+def eligible(known: list[Fact], entities: int, relations: int) -> Eligibility:
+    """What is not known. (h, r, h) is a candidate where such a fact is known."""
+    names = Vocabulary([f"e{i}" for i in range(entities)], [f"r{i}" for i in range(relations)])
+    given = Dataset(tensor(known), tensor(NONE), tensor(NONE), names)
+    return Eligibility.of_training(given, "train")
 
 
 def facts_of(sample: CandidateSample, entities: int) -> list[Fact]:
@@ -52,7 +62,7 @@ REFLEXIVE = [True, False]
 
 def test_a_small_graph_is_taken_whole() -> None:
     """Of 5 x 5 x 2 = 50 triples 4 are known, and 5 are reflexive of a relation that has none: 41, two of them true."""
-    sample = sample_candidates(query_scores(KNOWN, 5, 2), tensor(TRUE), torch.tensor(REFLEXIVE))
+    sample = sample_candidates(query_scores(KNOWN, 5, 2), tensor(TRUE), eligible(KNOWN, 5, 2))
     found = facts_of(sample, 5)
     assert len(found) == len(set(found)) == 41 == sample.size
     assert set(found) == candidates(5, 2, KNOWN, REFLEXIVE)
@@ -64,19 +74,14 @@ def test_a_small_graph_is_taken_whole() -> None:
 
 def test_what_else_is_left_out() -> None:
     others = [(2, 0, 0), (0, 1, 4), (0, 0, 1)]  # one of them is known besides
-    sample = sample_candidates(
-        query_scores(KNOWN, 5, 2),
-        tensor(TRUE),
-        torch.tensor(REFLEXIVE),
-        others=KnownAnswers.from_triples(tensor(others), 2),
-    )
+    sample = sample_candidates(query_scores(KNOWN, 5, 2), tensor(TRUE), eligible(KNOWN + others, 5, 2))
     assert set(facts_of(sample, 5)) == candidates(5, 2, KNOWN + others, REFLEXIVE) and sample.size == 39
 
 
 def test_a_true_fact_that_is_no_candidate_is_none() -> None:
     """One that training had as well, and a loop of a relation that has none; nor is one counted twice."""
     sample = sample_candidates(
-        query_scores(KNOWN, 5, 2), tensor([(0, 0, 1), (2, 1, 2), (2, 0, 2)]), torch.tensor(REFLEXIVE)
+        query_scores(KNOWN, 5, 2), tensor([(0, 0, 1), (2, 1, 2), (2, 0, 2)]), eligible(KNOWN, 5, 2)
     )
     found = facts_of(sample, 5)
     assert len(found) == len(set(found)) == sample.size == 41
@@ -84,10 +89,10 @@ def test_a_true_fact_that_is_no_candidate_is_none() -> None:
 
 
 def test_nothing_known_and_everything_known() -> None:
-    sample = sample_candidates(query_scores(NONE, 3, 1), tensor([(0, 0, 1)]), torch.tensor([False]))
+    sample = sample_candidates(query_scores(NONE, 3, 1), tensor([(0, 0, 1)]), eligible(NONE, 3, 1))
     assert sample.size == 6 and sample.is_true.sum() == 1
     every = [(h, 0, t) for h, t in product(range(3), range(3)) if h != t]
-    sample = sample_candidates(query_scores(every[1:], 3, 1), tensor(every[:1]), torch.tensor([False]))
+    sample = sample_candidates(query_scores(every[1:], 3, 1), tensor(every[:1]), eligible(every[1:], 3, 1))
     assert sample.size == 1 and sample.is_true.tolist() == [True]
 
 
@@ -106,8 +111,9 @@ def test_features_by_hand() -> None:
 
 def test_of_many_true_facts_some_are_looked_at_and_none_is_taken_for_false(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_TRUE", 2)
+    monkeypatch.setattr(module, "_ALL", 0)
     true = [(h, 0, (h + 3) % 5) for h in range(5)] + [(1, 1, 0)]
-    sample = sample_candidates(query_scores(KNOWN, 5, 2), tensor(true), torch.tensor(REFLEXIVE))
+    sample = sample_candidates(query_scores(KNOWN, 5, 2), tensor(true), eligible(KNOWN, 5, 2))
     assert sample.weight[sample.is_true].tolist() == [3, 3]
     false = {fact for fact, is_true in zip(facts_of(sample, 5), sample.is_true.tolist(), strict=True) if not is_true}
     assert false == candidates(5, 2, KNOWN + true, REFLEXIVE)
@@ -117,14 +123,14 @@ def test_of_many_true_facts_some_are_looked_at_and_none_is_taken_for_false(monke
 def test_parts_stand_for_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     """24 heads and tails of 40, and 60 + 60 of their pairs: on average the sums over all candidates come out."""
     monkeypatch.setattr(module, "_QUESTIONS", 96)
-    monkeypatch.setattr(module, "_ROWS", 240)
+    monkeypatch.setattr(module, "_ALL", 0)
+    monkeypatch.setattr(module, "_HUBS", 4)
     generator = torch.Generator().manual_seed(0)
     facts = torch.unique(torch.stack([torch.randint(0, n, (260,), generator=generator) for n in (30, 2, 20)], 1), dim=0)
     facts = facts[torch.randperm(len(facts), generator=generator)]
-    triples = [(h, r, t) for h, r, t in facts.tolist()]
-    known, true = triples[20:], triples[:20]
     reflexive = [True, False]
-    true = [(h, r, t) for h, r, t in true if h != t or reflexive[r]]
+    triples = [(h, r, t) for h, r, t in facts.tolist() if h != t or reflexive[r]]
+    known, true = triples[20:], triples[:20]
     asked = query_scores(known, 40, 2)
     every = candidates(40, 2, known, reflexive)
 
@@ -135,7 +141,7 @@ def test_parts_stand_for_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
 
     sums = []
     for seed in range(100):
-        sample = sample_candidates(asked, tensor(true), torch.tensor(reflexive), seed=seed)
+        sample = sample_candidates(asked, tensor(true), eligible(known, 40, 2), seed, rows=240)
         found = facts_of(sample, 40)
         assert len(found) == len(set(found)) <= 2 * (60 + 60) + len(true) and set(found) <= every
         assert sample.is_true.sum() == len(true) and (sample.weight[sample.is_true] == 1).all()
@@ -147,21 +153,19 @@ def test_parts_stand_for_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     assert bool((error < 0.1 * exact).all())  # so that the line above says something
 
 
-def test_a_function_of_the_seed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_ROWS", 16)
+def test_a_function_of_the_seed() -> None:
     asked = query_scores(KNOWN, 5, 2)
     first, again, other = (
-        sample_candidates(asked, tensor(TRUE), torch.tensor(REFLEXIVE), seed=seed) for seed in (1, 1, 2)
+        sample_candidates(asked, tensor(TRUE), eligible(KNOWN, 5, 2), seed, rows=16) for seed in (1, 1, 2)
     )
     assert torch.equal(first.features, again.features) and torch.equal(first.weight, again.weight)
     assert sorted(facts_of(first, 5)) != sorted(facts_of(other, 5))
 
 
-def test_the_most_plausible_are_always_there(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_most_plausible_are_always_there() -> None:
     """Here those with the highest numbers are, but for what normalises them: the best of each relation stays."""
-    monkeypatch.setattr(module, "_ROWS", 16)
     for seed in range(5):
-        sample = sample_candidates(query_scores(NONE, 5, 2), tensor(TRUE), torch.tensor([False, False]), seed=seed)
+        sample = sample_candidates(query_scores(NONE, 5, 2), tensor(TRUE), eligible(NONE, 5, 2), seed, rows=16)
         found = dict(zip(facts_of(sample, 5), sample.weight.tolist(), strict=True))
         assert all(found[fact] == 1 for fact in [(0, 4, 3), (0, 4, 2), (1, 4, 3), (1, 4, 2)])
         assert sample.size == pytest.approx(40)
@@ -172,12 +176,16 @@ def test_no_entity_that_the_model_lacks() -> None:
     before = query_scores(KNOWN, 5, 2)
     facts = tensor([*KNOWN, (0, 0, 6), (5, 1, 0)])
     later = QueryScores(before.scorer, Graph.from_triples(facts, 7, 2), KnownAnswers.from_triples(facts, 2), 1.0)
-    sample = sample_candidates(later, tensor(TRUE), torch.tensor(REFLEXIVE))
+    few = eligible(KNOWN, 5, 2)
+    of_seven = Eligibility(
+        later.known, 7, few.answerable, few._declared, few._learned_from, eligible(KNOWN, 7, 2).policy
+    )
+    sample = sample_candidates(later, tensor(TRUE), of_seven)
     assert set(facts_of(sample, 5)) == candidates(5, 2, KNOWN, REFLEXIVE) and sample.size == 41
 
 
 def test_a_part_of_it() -> None:
-    sample = sample_candidates(query_scores(KNOWN, 5, 2), tensor(TRUE), torch.tensor(REFLEXIVE))
+    sample = sample_candidates(query_scores(KNOWN, 5, 2), tensor(TRUE), eligible(KNOWN, 5, 2))
     part = sample.of(sample.relation == 1, weight=2.0)
-    assert len(part.weight) == len(part.features) == 19 and part.weight.sum() == 38 and part.size == sample.size
+    assert len(part.weight) == len(part.features) == 19 and part.size == 38
     assert part.is_true.sum() == 1 and bool((part.relation == 1).all())

@@ -49,6 +49,6 @@ def test_evaluate_without_a_calibration(country_model: Path, tmp_path: Path) -> 
     bundles.save(tmp_path / "bare", weights=trained.scorer.state_dict(), **told)
     result = run("evaluate", tmp_path / "bare", "--json")
     assert json.loads(result.stdout)["probability"] is None
-    assert result.stderr == f"{tmp_path / 'bare'} gives no probabilities (kg calibrate)\n"
+    assert result.stderr == f"{tmp_path / 'bare'} gives no probabilities (kg calibrate {tmp_path / 'bare'})\n"
     assert "Brier" not in done("evaluate", tmp_path / "bare")
     assert "gives no probabilities" in refused("evaluate", tmp_path / "bare", "--plot", tmp_path / "x.png")

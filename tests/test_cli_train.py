@@ -84,7 +84,7 @@ def test_calibrate_gives_what_training_gave(country_model: Path, tmp_path: Path)
     again = tmp_path / "again"
     shutil.copytree(country_model, again)
     before = done("complete", again, "--top", 5, "--json")
-    assert re.search(r"calibrated on \d+ valid facts \((temperature|platt|isotonic)\)", done("calibrate", again))
+    assert re.search(r"calibrated on \d+ valid facts", done("calibrate", again))
     assert done("complete", again, "--top", 5, "--json") == before
 
 

@@ -129,14 +129,12 @@ def test_what_the_model_does_not_know_is_unbound_and_counted(rows: FactValues, c
     found, calls = asked(rows, f"SELECT ({call} AS ?value) {{ VALUES ?i {{ 1 2 }} }}")
     assert found == [(None,), (None,)]
     assert calls.failed is None and calls.unknown == 2
-    assert calls.notes()[0].startswith("2 calls named a term the model does not know, and had no value: the first, ")
+    assert calls.notes()[0].startswith("2 calls had no value: the first, as ")
 
 
 def test_the_note_names_the_first(rows: FactValues) -> None:
     _, calls = asked(rows, "SELECT (kg:score(ex:a, ex:b, ?x) AS ?value) { VALUES ?x { 'one' } }")
-    assert calls.notes() == [
-        "1 call named a term the model does not know, and had no value: the first, <http://example.org/b>"
-    ]
+    assert calls.notes() == ["1 call had no value: the first, as the model does not know <http://example.org/b>"]
 
 
 def test_an_unbound_argument_is_no_call(rows: FactValues) -> None:

@@ -156,11 +156,10 @@ def test_the_input_is_chosen_on_valid(given: tuple[Table, Dataset, Path], monkey
 def test_the_inputs(given: tuple[Table, Dataset, Path]) -> None:
     scorer, data, _ = given
     rows = labelled(QueryScores.of_training(scorer, data, 2.0), data.valid, data.test, None)
-    assert rows.sample.relation.tolist() == sorted(rows.sample.relation.tolist())
     assert rows.inputs["mean_score"].tolist() == pytest.approx((2 * rows.inputs["score"]).tolist())  # (1 + 3) / 2
     assert int(rows.sample.is_true.sum()) == len(data.valid)
     hrt = torch.cat([data.valid, data.test])
-    hrt = hrt[hrt[:, 1].argsort(stable=True)]
+    assert torch.equal(rows.sample.hrt, hrt)
     assert rows.inputs["score"].tolist() == pytest.approx((scorer.scores[*hrt[:, [1, 0, 2]].T] / 2).tolist())
     part = rows.rows(rows.sample.relation == 1)
     assert len(part.sample.weight) == len(part.inputs["score"]) == 28

@@ -4,7 +4,8 @@
     python experiments/quality/reliability.py models/codex-s-complex [MODEL ...]
 
 Candidates are sampled (see kg.probability.candidate_sample), so each model is measured with several seeds; the diagram
-is of the first. Results: reliability_<model>.json and .png.
+is of the first. chance: the calibration error a fact that a perfect calibration would have, as facts fall into bins by
+chance. Results: reliability_<model>.json and .png.
 """
 
 import argparse
@@ -12,14 +13,24 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
+
 from kg.bundle import Bundle
 from kg.probability.calibration import calibration_of
-from kg.probability.reliability import held_out_reliability, plot
+from kg.probability.reliability import Reliability, held_out_reliability, plot
 
 sys.path.append(str(Path(__file__).parents[1] / "harness"))
 import report
 
-SEEDS = (2, 3, 4)  # with 0 and 1 the candidates were drawn that calibrations are fitted on
+SEEDS = tuple((1 << 32) + each for each in range(3))  # none by which a calibration draws
+_DRAWS = 1000
+
+
+def chance(found: Reliability, share: float) -> float:
+    """share: of what is held out that is measured on; each of these facts stands for 1 / share."""
+    expected = np.array([each.predicted * each.candidates for each in found.bins])
+    drawn = np.random.default_rng(0).poisson(expected * share, (_DRAWS, len(expected))) / share
+    return float((np.abs(drawn - expected).sum(1) / drawn.sum(1)).mean())
 
 
 def main() -> None:
@@ -29,6 +40,7 @@ def main() -> None:
         bundle = Bundle.load(model)
         calibration = calibration_of(bundle)
         assert calibration is not None, f"kg calibrate {model}"
+        share = len(bundle.dataset.test) / (len(bundle.dataset.valid) + len(bundle.dataset.test))
         start = time.perf_counter()
         found = [
             held_out_reliability(calibration, bundle.scorer, bundle.dataset, "test", bundle.temperature, seed=seed)
@@ -45,6 +57,9 @@ def main() -> None:
             dataset=Path(bundle.dataset.source).name,
             run=bundle.run,
             shape=calibration.shape,
+            reason=calibration.reason,
+            withheld=[bundle.dataset.vocabulary.relations[each] for each in calibration.withheld],
+            chance=chance(found[0], share),
             seconds_a_seed=seconds,
             seeds={seed: each.to_json() for seed, each in zip(SEEDS, found, strict=True)},
         )

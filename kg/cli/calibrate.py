@@ -1,10 +1,15 @@
 """`kg calibrate`."""
 
+from typing import TYPE_CHECKING
+
 from kg.cli.command import MODELS, command
-from kg.cli.console import print_json, say
+from kg.cli.console import note, print_json, say
 from kg.cli.options import Device, Json, ModelPath, device_named
 from kg.cli.progress_bar import ConsoleProgress
 from kg.errors import UserError
+
+if TYPE_CHECKING:
+    from kg.bundle import Bundle
 
 
 @command(MODELS, "kg calibrate model")
@@ -25,6 +30,20 @@ def calibrate(model: ModelPath, device: Device = "cpu", json_: Json = False) -> 
         raise UserError(f"{model} was trained without valid facts: there is nothing to calibrate it on")
     facts = len(bundle.dataset.valid)
     if json_:
-        print_json({"model": str(model), "valid_facts": facts, "shape": found.shape})
+        withheld = [bundle.dataset.vocabulary.relations[each] for each in found.withheld]
+        print_json({"model": str(model), "valid_facts": facts, "reason": found.reason, "withheld": withheld})
     else:
-        say(f"{model}: calibrated on {facts:,} valid facts ({found.shape})")
+        say(f"{model}: calibrated on {facts:,} valid facts")
+        say_what_is_withheld(calibrated)
+
+
+def say_what_is_withheld(bundle: "Bundle") -> None:
+    """Of its probabilities."""
+    from kg.probability.calibration import calibration_of
+
+    found = calibration_of(bundle)
+    if found is not None and found.reason is not None:
+        note(f"its probabilities are withheld, and candidates have ranks alone: {found.reason}")
+    elif found is not None and found.withheld:
+        names = [bundle.dataset.vocabulary.relations[each] for each in found.withheld]
+        note(f"without probabilities, as those of facts kept apart did not hold: {', '.join(names)}")

@@ -42,14 +42,17 @@ def evaluate(
     """
     from kg.bundle import Bundle
     from kg.probability import assessment, reliability
+    from kg.probability.calibration import calibration_of
 
     if plot is not None:  # said before the ranking, not after it
         reliability.check_plot(plot)
     bundle = Bundle.load(model, device_named(device))
-    if bundle.calibration is None:
+    calibration = calibration_of(bundle)
+    why = f"kg calibrate {model}" if calibration is None else calibration.reason
+    if why is not None:
         if plot is not None:
-            raise UserError(f"plot: {model} gives no probabilities (kg calibrate {model})", "plot")
-        note(f"{model} gives no probabilities (kg calibrate)")
+            raise UserError(f"plot: {model} gives no probabilities ({why})", "plot")
+        note(f"{model} gives no probabilities ({why})")
     with ConsoleProgress() as progress:
         found = assessment.evaluate(bundle, split, threshold, negatives, progress)
     if plot is not None and found.probability is not None:

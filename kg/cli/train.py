@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
+from kg.cli.calibrate import say_what_is_withheld
 from kg.cli.command import START, command
 from kg.cli.console import note, print_json, say
 from kg.cli.interruption import saving
@@ -105,6 +106,7 @@ def train(
             from kg.probability.fitting import calibrate  # what follows the training does not delay its beginning
 
             bundle = calibrate(bundle, progress=progress)
+    say_what_is_withheld(bundle)
     figures = bundle.metrics["valid"]
     if json_:
         print_json({"model": str(model_out), "epochs": bundle.metrics["epochs"], "valid": figures})

@@ -17,7 +17,7 @@ from kg.progress import SILENT, Progress
 @final
 @dataclass(frozen=True)
 class Assessment:
-    """metrics: of the ranks of facts held out of training. probability: None where the model was not calibrated.
+    """metrics: of the ranks of facts held out of training. probability: None where the model gives no probabilities.
     classification: None where no negatives were given."""
 
     metrics: Metrics
@@ -56,7 +56,7 @@ def evaluate(
     calibration = calibration_of(bundle)  # which may be none: said before the ranking
     found = ranking.evaluate(scorer, dataset, split, temperature=temperature, progress=progress)
     probability = classification = None
-    if calibration is not None:
+    if calibration is not None and calibration.reason is None:
         probability = held_out_reliability(
             calibration, scorer, dataset, split, temperature, threshold, progress=progress
         )

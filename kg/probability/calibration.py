@@ -9,9 +9,8 @@ an open world it is a lower bound of being true.
     p = f(logit)      f the same for all relations, and increasing
 
 w_r is a logistic regression (Platt, 1999) on the valid facts of r against its candidates in their true number, drawn
-towards the regression of all relations. f is the logistic function of the logit divided by a temperature, or of a line
-of it (Platt scaling), or an isotonic regression. How much w_r is drawn, and which f, is what has the least log-loss on
-a half of valid that it did not see, among candidates drawn anew.
+towards the regression of all relations, and never falling with a score. f is the logistic function of a line of a few
+pieces, each of which rises. kg.probability.fitting says what they are fitted to, and when they are withheld.
 Test facts are candidates like any other here, since nobody may look at them; that among what is not in valid there are
 so many held out too is known: a fact is in valid with the same probability, whatever it is (Elkan and Noto, 2008,
 sec. 2).
@@ -33,7 +32,8 @@ from kg.probability.candidate_sample import CandidateSample
 from kg.probability.features import WEIGHTS
 from kg.probability.query_scores import ScoreBlock
 
-SHAPES = ("temperature", "platt", "isotonic")
+# Models before 0.4 have one of the others: the logistic function of a line, or of no more than its slope, or steps.
+SHAPES = ("pieces", "platt", "temperature", "isotonic")
 _LARGEST = 1e12  # of what is fitted; with numbers near the largest of all, a probability would be none
 
 
@@ -42,13 +42,16 @@ _LARGEST = 1e12  # of what is fitted; with numbers near the largest of all, a pr
 class Calibration:
     """weights: of 1, then of the features, a row a relation, its columns those of kg.probability.features.WEIGHTS.
 
-    shape: of f, one of SHAPES. knots: of an isotonic one the logits, then the probabilities, between which a line is
-    drawn; else the slope and the shift of the line.
+    shape: of f, one of SHAPES. knots: of pieces the logits, then what they become, between which a line is drawn, and
+    beyond which the last ones go on; of an isotonic one the logits, then the probabilities; else the slope and the
+    shift of the line. reason: why no probability holds, None where they do. withheld: the relations of which none does.
     """
 
     weights: Float[Tensor, "R W"]
     shape: str
     knots: tuple[tuple[float, ...], ...]
+    reason: str | None = None
+    withheld: tuple[int, ...] = ()
 
     @classmethod
     def shared(cls, num_relations: int, weights: Mapping[str, float]) -> "Calibration":
@@ -89,9 +92,18 @@ class Calibration:
         if self.shape == "isotonic":
             found: Any = np.interp(logits.cpu().double().numpy(), np.array(self.knots[0]), np.array(self.knots[1]))
             return torch.from_numpy(np.asarray(found)).to(logits)
+        if self.shape == "pieces":
+            return self._along(logits).sigmoid()
         ((slope, shift),) = self.knots
         along: Tensor = slope * logits + shift
         return along.sigmoid()
+
+    def _along(self, logits: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        x, y = (torch.tensor(each, dtype=logits.dtype, device=logits.device) for each in self.knots)
+        slope = (y[1:] - y[:-1]) / (x[1:] - x[:-1])
+        piece = torch.searchsorted(x[1:-1].contiguous(), logits.contiguous())
+        found: Tensor = y[piece] + slope[piece] * (logits - x[piece])
+        return found
 
     def of_sample(self, sample: CandidateSample) -> Float[Tensor, " P"]:
         """The probabilities of its candidates, in fp64."""
@@ -99,7 +111,14 @@ class Calibration:
 
     def to_json(self) -> dict[str, Any]:
         knots = [list(each) for each in self.knots]
-        return {"features": list(WEIGHTS), "weights": self.weights.tolist(), "shape": self.shape, "knots": knots}
+        return {
+            "features": list(WEIGHTS),
+            "weights": self.weights.tolist(),
+            "shape": self.shape,
+            "knots": knots,
+            "reason": self.reason,
+            "withheld": list(self.withheld),
+        }
 
     @classmethod
     def from_json(cls, stored: dict[str, Any]) -> "Calibration":
@@ -119,9 +138,16 @@ class Calibration:
             raise ValueError(f"its shape must be one of {', '.join(SHAPES)}: got {one_line(str(shape))[:80]}")
         if shape == "isotonic":
             _check_steps(knots)
+        elif shape == "pieces":
+            _check_pieces(knots)
         elif len(knots) != 1 or len(knots[0]) != 2:
             raise ValueError("its knots must be one slope and one shift")
-        return cls(torch.tensor(rows).view(-1, len(WEIGHTS)), shape, knots)
+        reason, withheld = stored.get("reason"), _listed(stored.get("withheld", []))
+        if not isinstance(reason, str | None):
+            raise ValueError(f"its reason must be a text: got {one_line(str(reason))[:80]}")
+        if any(type(each) is not int or not 0 <= each < len(rows) for each in withheld):
+            raise ValueError(f"withheld must be numbers of its {len(rows)} relations")
+        return cls(torch.tensor(rows).view(-1, len(WEIGHTS)), shape, knots, reason, tuple(withheld))
 
 
 def _listed(value: Any) -> list[Any]:
@@ -145,6 +171,14 @@ def _check_steps(knots: tuple[tuple[float, ...], ...]) -> None:
         raise ValueError("its knots must rise, from a probability of at least 0")
     if max(knots[1]) > 1 + 1e-9:
         raise ValueError(f"its knots must be probabilities: got {max(knots[1]):g}")
+
+
+def _check_pieces(knots: tuple[tuple[float, ...], ...]) -> None:
+    """ValueError unless there are points of a line that rises."""
+    if len(knots) != 2 or not 1 < len(knots[0]) == len(knots[1]):
+        raise ValueError("its knots must be two logits or more, and what they become")
+    if any(left >= right for each in knots for left, right in pairwise(each)):
+        raise ValueError("its knots must rise")
 
 
 def calibration_of(bundle: Bundle) -> Calibration | None:

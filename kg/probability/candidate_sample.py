@@ -1,6 +1,11 @@
-"""The candidates that a fact is one of: every (head, relation, tail) not known, sampled and weighed back."""
+"""The candidates that a fact is one of: every (head, relation, tail) that may be one, drawn in strata, weighed back.
 
-from collections.abc import Sequence
+Few enough, they are all taken. Otherwise the heads and the tails of a relation are drawn in strata, and every pair of
+them stands for as many as its ends were drawn from. With certainty enter, together with all that is wrong about them,
+the ends of the facts that are looked at and the entities with the most known answers (hubs): were a hub drawn only
+where it is the end of a fact, nothing would contradict that the more children it has, the more any child is its own.
+"""
+
 from dataclasses import dataclass
 from typing import final
 
@@ -9,16 +14,19 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from kg.graph.known import KnownAnswers
-from kg.probability.features import features
+from kg.probability.features import FEATURES, features, of_block
 from kg.probability.query_scores import QueryScores, ScoreBlock
 from kg.progress import SILENT, Progress
+from kg.search.eligibility import Eligibility
 
-_QUESTIONS = 1 << 18  # asked in all, the true facts' own aside ...
-_DEAR_QUESTIONS = 1 << 15  # ... and of scorers that look at the graph for each
-_DRAWN = 512  # entities at most, for either end of a relation
+_ALL = 2e7  # candidates: so many or fewer are not drawn, but taken
+_HUBS = 256  # entities with the most known answers, for either end of a relation
+_QUESTIONS = 1 << 18  # asked in all, about ends that no fact has ...
+_DEAR_QUESTIONS = 400  # ... and of scorers that look at the graph for each, all in all
+_DRAWN = 256  # entities at most, for either end of a relation, beside those that are certain
 _TRUE = 1 << 12  # facts looked at
-_ROWS = 1 << 20  # candidates kept in all
-_OF_THE_KIND = 0.75  # of the heads drawn for a relation: entities that it is known to have had for a head
+ROWS = 1 << 20  # candidates kept in all
+_OF_THE_KIND = 0.75  # of the entities drawn: those that are known to have stood there
 
 
 @final
@@ -26,19 +34,31 @@ _OF_THE_KIND = 0.75  # of the heads drawn for a relation: entities that it is kn
 class CandidateSample:
     """P candidates of all relations, each standing for `weight` of them; `is_true`: those that were held out.
 
-    features: see kg.probability.features. size: how many candidates there are in truth, those held out included.
+    features: see kg.probability.features.
     """
 
-    relation: Int[Tensor, " P"]
+    hrt: Int[Tensor, "P 3"]
     features: Float[Tensor, "P X"]
     weight: Float[Tensor, " P"]
     is_true: Bool[Tensor, " P"]
-    size: float
 
-    def of(self, chosen: Bool[Tensor, " P"], weight: float) -> "CandidateSample":
+    @property
+    def relation(self) -> Int[Tensor, " P"]:
+        return self.hrt[:, 1]
+
+    @property
+    def size(self) -> float:
+        """How many candidates there are, those held out included."""
+        return self.weight.sum(dtype=torch.float64).item()
+
+    def of(self, chosen: Bool[Tensor, " P"], weight: float = 1.0) -> "CandidateSample":
         """These candidates alone, each standing for `weight` times as many."""
-        relation, features, is_true = self.relation[chosen], self.features[chosen], self.is_true[chosen]
-        return CandidateSample(relation, features, self.weight[chosen] * weight, is_true, self.size)
+        hrt, found, is_true = self.hrt[chosen], self.features[chosen], self.is_true[chosen]
+        return CandidateSample(hrt, found, self.weight[chosen] * weight, is_true)
+
+    def without(self, listed: KnownAnswers) -> "CandidateSample":
+        """What it says of all the candidates that are not these."""
+        return self.of(~listed.contains(*self.hrt.unbind(1)))
 
     def logits(self, weights: Float[Tensor, "R W"]) -> Float[Tensor, " P"]:
         """By a relation's weights of 1 and of the features (kg.probability.features.WEIGHTS), in fp64."""
@@ -47,97 +67,124 @@ class CandidateSample:
         return found
 
 
+def joined(*samples: CandidateSample) -> CandidateSample:
+    """Of what lies apart, such as strata."""
+    hrt, found, weight, is_true = (
+        torch.cat([getattr(each, name) for each in samples]) for name in ("hrt", "features", "weight", "is_true")
+    )
+    return CandidateSample(hrt, found, weight, is_true)
+
+
+def are_all_taken(scores: QueryScores, eligible: Eligibility) -> bool:
+    """Whether a sample is every candidate there is."""
+    num_relations, num = scores.known.num_relations, len(eligible.answerable)
+    few = 2 * num * num_relations <= _DEAR_QUESTIONS if scores.scorer.reads_graph else True
+    return few and num * num * num_relations <= _ALL
+
+
+def listed_candidates(
+    scores: QueryScores, hrt: Int[Tensor, "L 3"], true: KnownAnswers, progress: Progress = SILENT
+) -> CandidateSample:
+    """These candidates, each standing for itself."""
+    found, done = torch.zeros(len(hrt), len(FEATURES), device=hrt.device), 0
+    for block in scores.of_facts(hrt):
+        found[block.chosen] = of_block(block)
+        done += len(block.chosen)
+        progress.at("the best candidates", done, len(hrt))
+    found = found.cpu()
+    return CandidateSample(hrt.cpu(), found, torch.ones(len(hrt)), true.contains(*hrt.unbind(1)).cpu())
+
+
 def sample_candidates(
     scores: QueryScores,
     true: Int[Tensor, "F 3"],
-    reflexive: Bool[Tensor, " R"],
-    others: KnownAnswers | None = None,
+    eligible: Eligibility,
     seed: int = 0,
+    rows: int = ROWS,
     progress: Progress = SILENT,
 ) -> CandidateSample:
-    """All candidates that `scores.known` does not hold: `true` is held out of it, `others` is left out besides.
+    """Of all candidates, by `eligible`, and of `true`, which are held out of what `scores` knows.
 
-    (h, r, h) is no candidate but where `reflexive[r]`. Of each relation heads and tails are drawn, three quarters of
-    them from those that it is known to have had, and every pair of them stands for as many as its ends were drawn from;
-    of these pairs the most plausible are kept, and as many of the others. So the sum of the weights is the number of
-    candidates (in expectation), and a small graph is taken whole.
+    Three quarters of the entities drawn for an end of a relation are known to have stood there. Of the pairs of a
+    relation the most plausible are kept, and as many of the others. The sum of the weights is the number of candidates
+    (in expectation). rows: so many are kept in all.
     """
-    generator = torch.Generator().manual_seed(seed)
-    num_relations = scores.known.num_relations
-    head, relation, tail = true.unbind(1)
-    is_candidate = ~scores.known.contains(head, relation, tail) & ((head != tail) | reflexive.to(true.device)[relation])
-    true = true[is_candidate]
-    held_out = KnownAnswers.from_triples(true, num_relations)  # each stands for itself, looked at or not
-    share = 1.0
-    if len(true) > _TRUE:
-        share = len(true) / _TRUE
-        true = true[torch.randperm(len(true), generator=generator)[:_TRUE].to(true.device)]
-    left_out = (scores.known, held_out, *([] if others is None else [others]))
-    parts = []
-    for each in range(num_relations):
-        parts.append(_of_relation(scores, each, true, share, left_out, reflexive, generator))
-        progress.at("sampling candidates", each + 1, num_relations)
-    candidates = [torch.cat(each) for each in zip(*parts, strict=True)]
-    relation, found, weight, is_true = (each.cpu() for each in candidates)
-    return CandidateSample(relation, found, weight, is_true, weight.sum(dtype=torch.float64).item())
+    return _Sampler(scores, true, eligible, seed, rows).sample(progress)
 
 
-def _of_relation(
-    scores: QueryScores,
-    relation: int,
-    true: Int[Tensor, "F 3"],
-    share: float,
-    left_out: Sequence[KnownAnswers],
-    reflexive: Bool[Tensor, " R"],
-    generator: torch.Generator,
-) -> tuple[Int[Tensor, " P"], Float[Tensor, "P X"], Float[Tensor, " P"], Bool[Tensor, " P"]]:
-    inverse = relation + scores.known.num_relations
-    facts = true[true[:, 1] == relation]
-    (heads, of_head), (tails, of_tail) = (_drawn(scores, side, generator) for side in (inverse, relation))
-    # The facts' own ends come after those drawn, so that the pairs of the latter are one corner of the matrix.
-    all_heads, all_tails = (
-        torch.cat([drawn, own[~torch.isin(own, drawn)]])
-        for drawn, own in ((heads, torch.unique(facts[:, 0])), (tails, torch.unique(facts[:, 2])))
-    )
-    forward = scores.block(relation, all_heads, all_tails)
-    backward = scores.block(inverse, all_tails, all_heads)
-    row_of, column_of = (_places(ends, scores.graph.num_entities) for ends in (all_heads, all_tails))
+@final
+class _Sampler:
+    def __init__(
+        self, scores: QueryScores, true: Int[Tensor, "F 3"], eligible: Eligibility, seed: int, rows: int
+    ) -> None:
+        self._scores, self._eligible = scores, eligible
+        self._generator = torch.Generator().manual_seed(seed)
+        self._num_relations = scores.known.num_relations
+        self._most_rows = max(1, rows // (2 * self._num_relations))  # of the plausible ones, and of the others
+        self._takes_all = are_all_taken(scores, eligible)
+        true = true[eligible.are_candidates(true)]
+        self._held_out = KnownAnswers.from_triples(true, self._num_relations)
+        most = len(true) if self._takes_all else _DEAR_QUESTIONS // 4 if scores.scorer.reads_graph else _TRUE
+        self._share = max(1.0, len(true) / max(1, most))  # each fact stands for so many, looked at or not
+        if self._share > 1:
+            true = true[torch.randperm(len(true), generator=self._generator)[:most].to(true.device)]
+        self._true = true
 
-    most = max(1, _ROWS // (2 * scores.known.num_relations))
-    weight = of_head[:, None] * of_tail  # the pairs of those drawn, a matrix
-    for known in left_out:
-        row, tail = known.lookup(heads, torch.full_like(heads, relation))
+    def sample(self, progress: Progress) -> CandidateSample:
+        parts = []
+        for relation in range(self._num_relations):
+            parts.append(self._of_relation(relation))
+            progress.at("sampling candidates", relation + 1, self._num_relations)
+        return joined(*parts)
+
+    def _of_relation(self, relation: int) -> CandidateSample:
+        scores, inverse = self._scores, relation + self._num_relations
+        facts = self._true[self._true[:, 1] == relation]
+        (heads, of_head), (tails, of_tail) = (
+            self._ends(directed, facts[:, place]) for directed, place in ((relation, 0), (inverse, 2))
+        )
+        forward = scores.block(relation, heads, tails)
+        backward = scores.block(inverse, tails, heads)
+        weight = of_head[:, None] * of_tail  # of the pairs
+        weight[self._eligible.no_candidates(relation, heads, tails)] = 0
+        row_of, column_of = (_places(ends, scores.graph.num_entities) for ends in (heads, tails))
+        row, tail = self._held_out.lookup(heads, torch.full_like(heads, relation))
         column = column_of[tail]
-        inside = (column >= 0) & (column < len(tails))
-        weight[row[inside], column[inside]] = 0
-    if not reflexive[relation]:
-        weight[heads[:, None] == tails] = 0
-    row, column = row_of[facts[:, 0]], column_of[facts[:, 2]]
-    pairs, weight = _thinned(weight, _plausible(forward, backward, len(heads), len(tails)), most, generator)
-    found = features(forward, backward, torch.cat([pairs[0], row]), torch.cat([pairs[1], column]))
-    weight = torch.cat([weight, weight.new_full((len(facts),), share)])
-    is_true = torch.cat([torch.zeros_like(pairs[0], dtype=torch.bool), torch.ones_like(row, dtype=torch.bool)])
-    return torch.full_like(is_true, relation, dtype=torch.long), found, weight, is_true
+        weight[row[column >= 0], column[column >= 0]] = 0
+        pairs, weight = _thinned(weight, _plausible(forward, backward), self._most_rows, self._generator)
+        row, column = torch.cat([pairs[0], row_of[facts[:, 0]]]), torch.cat([pairs[1], column_of[facts[:, 2]]])
+        hrt = torch.stack([heads[row], torch.full_like(row, relation), tails[column]], 1)
+        weight = torch.cat([weight, weight.new_full((len(facts),), self._share)])
+        is_true = torch.arange(len(row), device=row.device) >= len(pairs[0])
+        found = features(forward, backward, row, column)
+        return CandidateSample(hrt.cpu(), found.cpu(), weight.cpu(), is_true.cpu())
+
+    def _ends(self, relation: int, own: Int[Tensor, " F"]) -> tuple[Int[Tensor, " K"], Float[Tensor, " K"]]:
+        """Heads of a directed relation, and how many each stands for. own: those of the facts."""
+        every = self._eligible.heads(relation, "off")
+        if self._takes_all:
+            return every, torch.ones(len(every), device=every.device)
+        most = _most(self._scores, self._num_relations)
+        scores, num = self._scores, self._num_relations
+        stood = scores.answers((relation + num) % (2 * num))
+        stood = stood[torch.isin(stood, every)]
+        known = scores.known.counts(stood, torch.full_like(stood, relation))
+        hubs = stood[known.argsort(descending=True, stable=True)[: min(_HUBS, most)]]
+        certain = torch.unique(torch.cat([own, hubs]))
+        seen, others = stood[~torch.isin(stood, certain)], every[~torch.isin(every, torch.cat([certain, stood]))]
+        num_seen = min(len(seen), max(round(_OF_THE_KIND * most), most - len(others)))
+        drawn, weights = [certain], [torch.ones(len(certain), device=certain.device)]
+        for stratum, count in ((seen, num_seen), (others, min(len(others), max(most - num_seen, 1)))):
+            drawn.append(stratum[torch.randperm(len(stratum), generator=self._generator)[:count].to(stratum.device)])
+            weights.append(torch.full((count,), len(stratum) / max(count, 1), device=stratum.device))
+        return torch.cat(drawn), torch.cat(weights)
 
 
-def _drawn(
-    scores: QueryScores, relation: int, generator: torch.Generator
-) -> tuple[Int[Tensor, " K"], Float[Tensor, " K"]]:
-    """Entities drawn as answers of a directed relation, and how many each stands for."""
-    every = scores.scorer.num_entities
-    questions = _DEAR_QUESTIONS if scores.scorer.reads_graph else _QUESTIONS
-    most = min(_DRAWN, max(16, questions // (2 * scores.known.num_relations)))
-    seen = scores.answers(relation)
-    seen = seen[seen < every]
-    is_other = torch.ones(every, dtype=torch.bool, device=seen.device)
-    is_other[seen] = False
-    others = is_other.nonzero()[:, 0]
-    num_seen = min(len(seen), max(round(_OF_THE_KIND * most), most - len(others)))
-    drawn, weights = [], []
-    for stratum, count in ((seen, num_seen), (others, min(len(others), most - num_seen))):
-        drawn.append(stratum[torch.randperm(len(stratum), generator=generator)[:count].to(stratum.device)])
-        weights.append(torch.full((count,), len(stratum) / max(count, 1), device=stratum.device))
-    return torch.cat(drawn), torch.cat(weights)
+def _most(scores: QueryScores, num_relations: int) -> int:
+    """Entities drawn for either end of a relation."""
+    if scores.scorer.reads_graph:
+        return max(1, _DEAR_QUESTIONS // (8 * num_relations))
+    return min(_DRAWN, max(16, _QUESTIONS // (4 * num_relations)))
 
 
 def _places(ids: Int[Tensor, " K"], num_entities: int) -> Int[Tensor, " N"]:
@@ -147,11 +194,11 @@ def _places(ids: Int[Tensor, " K"], num_entities: int) -> Int[Tensor, " N"]:
     return place
 
 
-def _plausible(forward: ScoreBlock, backward: ScoreBlock, num_heads: int, num_tails: int) -> Float[Tensor, "H T"]:
+def _plausible(forward: ScoreBlock, backward: ScoreBlock) -> Float[Tensor, "H T"]:
     """How near a pair comes to being worth a look: in nats, for want of weights."""
-    there = forward.scores[:num_heads, :num_tails] - forward.normaliser[:num_heads, None]
-    back = (backward.scores[:num_tails, :num_heads] - backward.normaliser[:num_tails, None]).T
-    counts = forward.count[:num_heads, None].float().log1p() + backward.count[:num_tails].float().log1p()
+    there = forward.scores - forward.normaliser[:, None]
+    back = (backward.scores - backward.normaliser[:, None]).T
+    counts = forward.count[:, None].float().log1p() + backward.count.float().log1p()
     return there + back + counts
 
 

@@ -13,8 +13,6 @@ from kg.probability.calibration import Calibration
 from kg.probability.query_scores import QueryScores, ScoreBlock
 from kg.search.discovery import PairLogits
 
-_BATCH = 256
-
 
 @final
 @dataclass(frozen=True, eq=False)
@@ -33,14 +31,9 @@ class FactLogits(PairLogits):
         num = self.query_scores.known.num_relations
         upright = torch.where((hrt[:, 1] < num)[:, None], hrt, hrt.flip(1) - hrt.new_tensor([0, num, 0]))
         found = torch.zeros(len(hrt), device=hrt.device)
-        order = upright[:, 0].argsort(stable=True)  # so that few heads are asked about twice
-        for relation in torch.unique(upright[:, 1]).tolist():
-            for chosen in torch.split(order[upright[order, 1] == relation], _BATCH):
-                heads, row = torch.unique(upright[chosen, 0], return_inverse=True)
-                tails, column = torch.unique(upright[chosen, 2], return_inverse=True)
-                forward = self.query_scores.block(relation, heads, tails)
-                backward = self.query_scores.block(relation + num, tails, heads)
-                found[chosen] = self.calibration.logits(relation, forward, backward)[row, column]
+        for block in self.query_scores.of_facts(upright):
+            logits = self.calibration.logits(block.relation, block.forward, block.backward)
+            found[block.chosen] = logits[block.row, block.column]
         return found
 
     @property

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from kg.probability.query_scores import ScoreBlock
+from kg.probability.query_scores import FactBlock, ScoreBlock
 
 FEATURES = (
     "mean_score",  # of (h, r, ?) and of (t, r + R, ?)
@@ -39,3 +39,8 @@ def features(
         "backward_any_known": (of_tail > 0).float(),
     }
     return torch.stack([values[name] for name in FEATURES], 1)
+
+
+def of_block(block: FactBlock) -> Float[Tensor, "F X"]:
+    """Of the facts of a block."""
+    return features(block.forward, block.backward, block.row, block.column)

@@ -1,25 +1,52 @@
-"""Fits the calibration of a trained model on its valid facts: see kg.probability.calibration."""
+"""Fits the calibration of a trained model on its valid facts: see kg.probability.calibration.
+
+It is fitted to all candidates, sampled five times, and to the best 10,000 of the search whose answers people are
+shown: these are a stratum of their own, taken out of the samples. With another fit the search finds others, so it is
+asked again until what it finds and what the fit says of it agree.
+
+Then it is tried. Fitted without the heads of a fifth of the candidates, five times, it must say more of these than the
+base rate does; and fits on one sample each must agree on how many facts there are. Otherwise its probabilities are
+withheld. So are those of a relation of which the same trial says that they expect too many facts, or too few.
+"""
+
+import math
+from dataclasses import dataclass, replace
+from typing import final
 
 import numpy as np
 import torch
-from jaxtyping import Float
-from scipy.special import expit
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from kg import bundle as bundles
 from kg.bundle import Bundle
 from kg.graph.dataset import Dataset
+from kg.graph.known import KnownAnswers
 from kg.interruption import finishing
 from kg.models.scorer import Scorer
-from kg.probability.calibration import SHAPES, Calibration
-from kg.probability.candidate_sample import CandidateSample, sample_candidates
+from kg.probability.calibration import Calibration
+from kg.probability.candidate_sample import (
+    CandidateSample,
+    are_all_taken,
+    joined,
+    listed_candidates,
+    sample_candidates,
+)
+from kg.probability.fact_logits import FactLogits
 from kg.probability.query_scores import BATCH, QueryScores
-from kg.probability.regression import LEAST_PULL, logistic_regression, relation_weights
+from kg.probability.regression import relation_weights, rising_line
 from kg.progress import SILENT, Progress
 from kg.resources import threads_for
+from kg.search.discovery import Search, best_new_facts
+from kg.search.eligibility import Eligibility
 
-_FEW = 50  # valid facts: with fewer, half of them could not choose between the shapes
-_PULLS = (LEAST_PULL, 100.0, 1000.0)  # towards the regression of all relations
+_SAMPLES = 5
+_ROWS = 1 << 18  # candidates, of all samples together
+_FOLDS = 5
+_SHOWN = 10_000  # candidates of a search
+_ROUNDS = 4  # of searches, at most
+_DISAGREE = 1.25  # times as many facts, by one sample as by another
+_MOST_PAIRS = 5e8  # scored one by one in a search
 
 
 def calibrate(bundle: Bundle, seed: int = 0, progress: Progress = SILENT) -> Bundle:
@@ -39,68 +66,136 @@ def fit_calibration(
 ) -> Calibration | None:
     """The calibration of a trained scorer, on valid; None without valid facts that training did not see.
 
-    A function of the seed. Asks, twice, up to 262,144 questions (32,768 of a scorer that looks at the graph) beside
-    those of at most 4,096 valid facts.
+    A function of the seed. Of a scorer that looks at the graph for each question some 2,000 are asked, and no search.
     """
     if not len(dataset.valid):
         return None
-    scores, valid = QueryScores.of_training(scorer, dataset, temperature), dataset.valid.to(scorer.device)
-
-    def drawn(seed: int) -> CandidateSample:
-        return sample_candidates(scores, valid, scores.known.reflexive, seed=seed, progress=progress)
-
-    sample = drawn(seed)
-    if not bool(sample.is_true.any()):
-        return None
-    hidden = len(dataset.test) / (len(dataset.valid) + len(dataset.test))
-    pull, shape = LEAST_PULL, "platt"
-    if len(dataset.valid) >= _FEW:
-        # Candidates drawn anew: where few of a relation's millions are drawn, its regression is sure of what none of
-        # them contradicts, and the same ones would not show it.
-        pull, shape = _best(_half(sample, seed, 0), _half(drawn(seed + 1), seed, 1), dataset.num_relations, hidden)
-    return _shaped(relation_weights(sample, dataset.num_relations, hidden, pull), shape, sample, hidden)
+    scores = QueryScores.of_training(scorer, dataset, temperature)
+    eligible = Eligibility.of_training(dataset, "train", device=scorer.device)
+    fit = _Fit(scores, dataset, eligible, seed, progress)
+    return fit.calibration() if bool(fit.pooled.is_true.any()) else None
 
 
-def _half(sample: CandidateSample, seed: int, which: int) -> CandidateSample:
-    """Of samples with the same facts, half 0 of one and half 1 of the other have none in common."""
-    generator = torch.Generator().manual_seed(seed)
-    chosen = torch.empty_like(sample.is_true)
-    for part in (sample.is_true, ~sample.is_true):
-        chosen[part] = (torch.rand(int(part.sum()), generator=generator) < 0.5) == (which == 0)
-    return sample.of(chosen, weight=2.0)
+@final
+class _Fit:
+    """pooled: all samples as one, and the candidates that searches have found."""
+
+    def __init__(
+        self, scores: QueryScores, dataset: Dataset, eligible: Eligibility, seed: int, progress: Progress
+    ) -> None:
+        self._scores, self._eligible, self._seed, self._progress = scores, eligible, seed, progress
+        self._num_relations, self._num_entities = dataset.num_relations, dataset.num_entities
+        self._hidden = len(dataset.test) / (len(dataset.valid) + len(dataset.test))
+        self._valid = dataset.valid.to(scores.scorer.device)
+        count = 1 if are_all_taken(scores, eligible) else _SAMPLES
+        self._samples = [
+            sample_candidates(scores, self._valid, eligible, seed * _SAMPLES + each, _ROWS // count, progress)
+            for each in range(count)
+        ]
+        self._strata = list(self._samples)
+        self._listed = self._samples[0].of(torch.zeros_like(self._samples[0].is_true))
+        self.pooled = self._pool()
+
+    def calibration(self) -> Calibration:
+        found = self._fitted(self.pooled)
+        for _ in range(_ROUNDS):
+            shown = self._shown(found)
+            if shown is None or self._agrees(found, shown):
+                break
+            self._take(shown)
+            found = self._fitted(self.pooled)
+        return self._tried(found)
+
+    # What it is fitted to
+
+    def _pool(self) -> CandidateSample:
+        return joined(*(each.of(each.weight > 0, 1 / len(self._strata)) for each in self._strata), self._listed)
+
+    def _shown(self, calibration: Calibration) -> CandidateSample | None:
+        """The best of a search by these probabilities; None where that takes too long."""
+        logits = FactLogits(self._scores, calibration)
+        search = Search(_SHOWN)
+        if not logits.is_bilinear:
+            num = self._num_relations
+            ends = [len(self._eligible.heads(each, search.types)) for each in range(2 * num)]
+            if self._scores.scorer.reads_graph or np.dot(ends[:num], ends[num:]) > _MOST_PAIRS:
+                return None
+        hrt, _ = best_new_facts(search, logits, self._eligible, progress=self._progress)
+        true = KnownAnswers.from_triples(self._valid, self._num_relations)
+        return listed_candidates(self._scores, hrt.to(self._valid.device), true, self._progress)
+
+    def _agrees(self, calibration: Calibration, shown: CandidateSample) -> bool:
+        expected, found = self._expected(calibration, shown), float(shown.is_true.sum())
+        return abs(expected - found) <= max(0.1 * found, math.sqrt(found))
+
+    def _expected(self, calibration: Calibration, sample: CandidateSample) -> float:
+        """Facts of valid."""
+        return float(sample.weight.double() @ calibration.of_sample(sample)) * (1 - self._hidden)
+
+    def _take(self, shown: CandidateSample) -> None:
+        """What a search has found stands for itself from now on, and is no part of the samples."""
+        self._listed = joined(self._listed, shown.without(_as_known(self._listed, self._num_relations)))
+        listed = _as_known(self._listed, self._num_relations)
+        self._strata = [each.without(listed) for each in self._samples]
+        self.pooled = self._pool()
+
+    # Fitting, and trying
+
+    def _fitted(self, sample: CandidateSample) -> Calibration:
+        weights = relation_weights(sample, self._num_relations, self._hidden)
+        labels, weight = sample.is_true.double().numpy(), sample.weight.double().numpy()
+        return Calibration(weights, "pieces", rising_line(sample.logits(weights).numpy(), labels, weight, self._hidden))
+
+    def _without_their_heads(self, sample: CandidateSample) -> Float[Tensor, " P"]:
+        """The probability of each candidate to be in valid, by fits that saw no candidate of its head."""
+        generator = torch.Generator().manual_seed(self._seed)
+        fold = (torch.randperm(self._num_entities, generator=generator) % _FOLDS)[sample.hrt[:, 0]]
+        found = torch.zeros(len(fold), dtype=torch.float64)
+        for each in range(_FOLDS):
+            self._progress.at("trying the probabilities", each, _FOLDS)
+            fitted = self._fitted(sample.of(fold != each))
+            found[fold == each] = fitted.of_sample(sample.of(fold == each))
+        return found * (1 - self._hidden)
+
+    def _tried(self, calibration: Calibration) -> Calibration:
+        sample = self.pooled
+        trial = _Trial.of(sample, self._without_their_heads(sample), self._num_relations)
+        if trial.skill <= 0:
+            reason = f"on heads that it was not fitted on it says no more than the base rate (skill {trial.skill:.2f})"
+            return replace(calibration, reason=reason)
+        sums = [self._expected(self._fitted(joined(each, self._listed)), sample) for each in self._strata]
+        if max(sums) > _DISAGREE * min(sums):
+            reason = f"by one sample of candidates there are {min(sums):,.0f} facts, by another {max(sums):,.0f}"
+            return replace(calibration, reason=reason)
+        return replace(calibration, withheld=tuple(trial.wrong.tolist()))
 
 
-def _best(first: CandidateSample, second: CandidateSample, num_relations: int, hidden: float) -> tuple[float, str]:
-    """The pull and the shape that, fitted on the first, have the least log-loss on the second."""
-    losses = {}
-    for pull in _PULLS:
-        weights = relation_weights(first, num_relations, hidden, pull)
-        for shape in SHAPES:
-            losses[pull, shape] = _log_loss(_shaped(weights, shape, first, hidden), second, hidden)
-    return min(losses, key=losses.__getitem__)
+@final
+@dataclass(frozen=True, eq=False)
+class _Trial:
+    """skill: 1 - the mean squared error / that of the base rate. wrong: relations that fare worse than by their own
+    base rate, and expect other facts than there are by more than a quarter and twice what chance does."""
+
+    skill: float
+    wrong: Int[Tensor, " W"]
+
+    @classmethod
+    def of(cls, sample: CandidateSample, probability: Float[Tensor, " P"], num_relations: int) -> "_Trial":
+        weight, label = sample.weight.double(), sample.is_true.double()
+
+        def summed(values: Float[Tensor, " P"]) -> Float[Tensor, " R"]:
+            return torch.bincount(sample.relation, weight * values, minlength=num_relations)
+
+        of_all, found, expected, error = map(
+            summed, (torch.ones_like(weight), label, probability, (probability - label) ** 2)
+        )
+        rate = found / of_all.clamp(min=1)
+        away = (expected - found).abs() > torch.maximum(found / 4, 2 * found.clamp(min=1).sqrt())
+        wrong = away & (error > found * (1 - rate))
+        whole = found.sum() / of_all.sum()
+        skill = 1 - error.sum() / (found.sum() * (1 - whole))
+        return cls(skill.item(), wrong.nonzero()[:, 0])
 
 
-def _shaped(weights: Float[Tensor, "R W"], shape: str, sample: CandidateSample, hidden: float) -> Calibration:
-    """With the f of this shape, fitted."""
-    logits = sample.logits(weights).numpy()
-    labels, weight = sample.is_true.double().numpy(), sample.weight.double().numpy()
-    constant = np.full_like(logits, shape != "temperature")
-    x, start = np.column_stack([constant, logits]), np.array([0.0, 1.0])
-    shift, slope = logistic_regression(x, labels, weight, hidden, start)
-    if shape != "isotonic":
-        return Calibration(weights, shape, ((float(slope), float(shift)),))
-    from sklearn.isotonic import IsotonicRegression
-
-    # Of being in valid; what is held out is so much more, and there is no line to fit again. At the top, where no false
-    # candidate may have been drawn, it is not surer than the line is.
-    surest = (1 - hidden) * float(expit(slope * logits.max() + shift))
-    fitted = IsotonicRegression(y_min=0.0, y_max=surest).fit(logits, labels, sample_weight=weight)
-    heights = fitted.y_thresholds_ / (1 - hidden)
-    return Calibration(weights, shape, (tuple(fitted.X_thresholds_.tolist()), tuple(heights.tolist())))
-
-
-def _log_loss(calibration: Calibration, sample: CandidateSample, hidden: float) -> float:
-    """In nats, of being in valid: it is all that may be seen."""
-    found = calibration.of_sample(sample).numpy() * (1 - hidden)
-    given = np.where(sample.is_true.numpy(), found, 1 - found)
-    return float(-(sample.weight.double().numpy() @ np.log(np.maximum(given, 1e-12))))
+def _as_known(sample: CandidateSample, num_relations: int) -> KnownAnswers:
+    return KnownAnswers.from_triples(sample.hrt, num_relations)

@@ -1,5 +1,6 @@
 """The scores of a relation's questions, with what its candidates are measured by beside their scores."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import final
 
@@ -27,6 +28,20 @@ class ScoreBlock:
     scores: Float[Tensor, "B K"]
     normaliser: Float[Tensor, " B"]
     count: Int[Tensor, " B"]
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class FactBlock:
+    """Facts of one relation: those at `chosen` of the ones asked about. forward: (head, r, ?) of H heads for T tails,
+    backward: (tail, r + R, ?) for the heads; a fact is at (row, column) of the former."""
+
+    relation: int
+    chosen: Int[Tensor, " F"]
+    forward: ScoreBlock
+    backward: ScoreBlock
+    row: Int[Tensor, " F"]
+    column: Int[Tensor, " F"]
 
 
 @final
@@ -71,6 +86,17 @@ class QueryScores:
         queries = Queries(heads, torch.full_like(heads, relation), self.graph)
         scores = self.scorer.score_tails(queries, tails).float() / self.temperature
         return scores.clamp_(min=_LEAST)
+
+    def of_facts(self, hrt: Int[Tensor, "F 3"]) -> Iterator[FactBlock]:
+        """Of facts, a few at a time. O(F (F of a block + answers of their relations)) scores."""
+        num = self.known.num_relations
+        order = hrt[:, 0].argsort(stable=True)  # so that few heads are asked about twice
+        for relation in torch.unique(hrt[:, 1]).tolist():
+            for chosen in torch.split(order[hrt[order, 1] == relation], BATCH):
+                heads, row = torch.unique(hrt[chosen, 0], return_inverse=True)
+                tails, column = torch.unique(hrt[chosen, 2], return_inverse=True)
+                forward, backward = self.block(relation, heads, tails), self.block(relation + num, tails, heads)
+                yield FactBlock(relation, chosen, forward, backward, row, column)
 
     def answers(self, relation: int) -> Int[Tensor, " A"]:
         """The entities that a directed relation is known to have had for an answer."""

@@ -18,12 +18,13 @@ from torch import Tensor
 from kg.errors import UserError, extra, visible
 from kg.evaluation.average_precision import average_precision
 from kg.files import write_figure
-from kg.graph.dataset import PARTS, Dataset
+from kg.graph.dataset import Dataset
 from kg.models.scorer import Scorer
 from kg.probability.calibration import Calibration
 from kg.probability.candidate_sample import sample_candidates
 from kg.probability.query_scores import QueryScores
 from kg.progress import SILENT, Progress
+from kg.search.eligibility import Eligibility
 
 _BINS = 15
 _NEVER = 1e-12  # a probability of 0 counts as this one in the log-loss
@@ -112,7 +113,7 @@ def held_out_reliability(
     part: str,
     temperature: float | None,
     threshold: float = 0.5,
-    seed: int = 2,
+    seed: int = 1 << 32,
     progress: Progress = SILENT,
 ) -> Reliability:
     """Over all candidates that training did not see, sampled and weighed back (see kg.probability.candidate_sample).
@@ -120,13 +121,16 @@ def held_out_reliability(
     'test': a fact of test stands for its share of all that was held out, which is what a probability is of; facts of
     valid are no candidates. 'valid': test is not looked at, its facts are candidates like any other, and measured is
     the probability of being in valid: the held-out ones times valid's share of them. The threshold is still that of p.
-    The seed is none that kg.probability.calibration draws by: those candidates have been fitted on.
+    Relations whose probabilities are withheld are left out. The seed is none that kg.probability.fitting draws by:
+    those candidates have been fitted on.
     """
-    known = dataset.known(*(PARTS if part == "test" else ("train", "valid"))).to(scorer.device)
-    facts = dataset.part(part).to(scorer.device)
+    eligible = Eligibility.of_training(
+        dataset, *(("train", "valid") if part == "test" else ("train",)), device=scorer.device
+    )
     scores = QueryScores.of_training(scorer, dataset, temperature)
-    sample = sample_candidates(scores, facts, scores.known.reflexive, known, seed, progress)
-    share = len(facts) / (len(dataset.valid) + len(dataset.test))
+    sample = sample_candidates(scores, dataset.part(part).to(scorer.device), eligible, seed, progress=progress)
+    share = len(dataset.part(part)) / (len(dataset.valid) + len(dataset.test))
+    sample = sample.of(~torch.isin(sample.relation, sample.relation.new_tensor(calibration.withheld)))
     probability = calibration.of_sample(sample)
     if part == "test":
         weight = torch.where(sample.is_true, sample.weight / share, sample.weight)

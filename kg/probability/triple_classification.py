@@ -20,7 +20,7 @@ from kg.graph.from_folder import facts_named
 from kg.models.scorer import Scorer
 from kg.probability.calibration import Calibration
 from kg.probability.candidate_sample import CandidateSample
-from kg.probability.features import FEATURES, features
+from kg.probability.features import FEATURES, of_block
 from kg.probability.query_scores import QueryScores
 from kg.probability.regression import relation_weights
 from kg.progress import SILENT, Progress
@@ -104,26 +104,17 @@ def classify(
 def labelled(
     scores: QueryScores, facts: Int[Tensor, "F 3"], negatives: Int[Tensor, "G 3"], calibration: Calibration | None
 ) -> LabelledFacts:
-    """Both, sorted by relation."""
+    """Both, facts first."""
     hrt = torch.cat([facts, negatives])
-    is_true = torch.arange(len(hrt)) < len(facts)
-    order = hrt[:, 1].argsort(stable=True)
-    hrt, is_true, relation = hrt[order], is_true[order], hrt[order, 1]
-    parts, forward_scores = [], []
-    relations, counts = torch.unique(relation, return_counts=True)
-    groups = torch.split(hrt.to(scores.scorer.device), counts.tolist())
-    for each, part in zip(relations.tolist(), groups, strict=True):
-        heads, row = torch.unique(part[:, 0], return_inverse=True)
-        tails, column = torch.unique(part[:, 2], return_inverse=True)
-        forward = scores.block(each, heads, tails)
-        backward = scores.block(each + scores.known.num_relations, tails, heads)
-        parts.append(features(forward, backward, row, column).cpu())
-        forward_scores.append(forward.scores[row, column].cpu())
-    found = torch.cat(parts)
-    sample = CandidateSample(relation, found, torch.ones(len(hrt)), is_true, float(len(hrt)))
+    forward_score, found = torch.zeros(len(hrt)), torch.zeros(len(hrt), len(FEATURES))
+    for block in scores.of_facts(hrt.to(scores.scorer.device)):
+        chosen = block.chosen.cpu()
+        found[chosen] = of_block(block).cpu()
+        forward_score[chosen] = block.forward.scores[block.row, block.column].cpu()
+    sample = CandidateSample(hrt, found, torch.ones(len(hrt)), torch.arange(len(hrt)) < len(facts))
     named = dict(zip(FEATURES, found.unbind(1), strict=True))
     softmax = (named["forward_log_softmax"] + named["backward_log_softmax"]) / 2
-    inputs = {"score": torch.cat(forward_scores), "mean_score": named["mean_score"], "softmax": softmax}
+    inputs = {"score": forward_score, "mean_score": named["mean_score"], "softmax": softmax}
     if calibration is not None:
         inputs[_SEEN] = sample.logits(calibration.weights).float()
     return LabelledFacts(sample, inputs)

@@ -56,26 +56,35 @@ class Plausibility:
 
     @property
     def is_calibrated(self) -> bool:
-        return self._calibration is not None
+        """Whether it gives probabilities: but for the relations `withheld`."""
+        return self._calibration is not None and self._calibration.reason is None
 
     @property
     def uncalibrated(self) -> str:
-        """Why a model has no calibration, if it has none, and what helps."""
+        """Why a model gives no probabilities, if it gives none, and what helps."""
+        if self._calibration is not None and self._calibration.reason is not None:
+            return f"they are withheld: {self._calibration.reason}"
         if not len(self.bundle.dataset.valid):
             return "it was trained without valid facts to fit them on"
         return f"it was not calibrated (kg calibrate {self.bundle.path})"
 
     @property
     def calibration(self) -> Calibration:
-        """UserError where the model has none."""
-        if self._calibration is None:
+        """UserError where the model gives no probabilities."""
+        if self._calibration is None or not self.is_calibrated:
             raise UserError(f"{self.bundle.path} gives no probabilities: {self.uncalibrated}")
         return self._calibration
+
+    @property
+    def withheld(self) -> tuple[int, ...]:
+        """Relations of which no probability is given, as those of their facts did not hold (kg.probability.fitting)."""
+        return self.calibration.withheld if self.is_calibrated else ()
 
     @cached_property
     def logits(self) -> FactLogits:
         """What candidates are ordered by: that of the calibration, or the mean log-softmax of both directions."""
-        return FactLogits(self.query_scores, self._calibration or by_log_softmax(self.knowledge.num_relations))
+        ordered_by = self.calibration if self.is_calibrated else by_log_softmax(self.knowledge.num_relations)
+        return FactLogits(self.query_scores, ordered_by)
 
     def lowest_logit(self, probability: float) -> float:
         """Below it every fact is less probable than that: by bisection."""
@@ -92,22 +101,38 @@ class Plausibility:
         """The probabilities of facts: see kg.probability.calibration. O(F (answers of their relations)) scores.
 
         A relation may be given in either direction. UserError for an entity that the model cannot be asked about, and
-        where the model gives no probabilities.
+        where the model gives no probabilities, or none of such a relation.
         """
+        for relation in torch.unique(hrt[:, 1] % self.knowledge.num_relations).tolist():
+            if relation in self.withheld:
+                raise UserError(f"{self.bundle.path} gives no probabilities of {self._why_withheld(relation)}")
         return self.calibration.probabilities(self.logits.of_facts(hrt))
 
     def of_facts_if_any(self, hrt: Int[Tensor, "F 3"]) -> list[float | None]:
-        """The same; None where the model gives no probabilities or cannot be asked about an end."""
+        """The same; None where the model gives no probabilities, none of the relation, or cannot be asked about an
+        end."""
         can = (hrt[:, [0, 2]] < len(self.answerable)).all(1)
+        can &= ~torch.isin(hrt[:, 1] % self.knowledge.num_relations, hrt.new_tensor(self.withheld))
         if not self.is_calibrated or not bool(can.any()):
             return [None] * len(hrt)
         found = torch.full((len(hrt),), torch.nan)
         found[can.cpu()] = self.of_facts(hrt[can]).cpu()
         return [None if value != value else value for value in found.tolist()]
 
+    def given(self, relation: Int[Tensor, " F"], probabilities: Float[Tensor, " F"]) -> list[float | None]:
+        """Of these, those that are not withheld."""
+        held = torch.isin(relation, relation.new_tensor(self.withheld)) | (not self.is_calibrated)
+        pairs = zip(probabilities.tolist(), held.tolist(), strict=True)
+        return [None if is_held else value for value, is_held in pairs]
+
+    def _why_withheld(self, relation: int) -> str:
+        name = self.knowledge.vocabulary.relations[relation]
+        return f"{name}: those of facts kept apart expected too many, or too few"
+
     def of_answers(self, head: Int[Tensor, " B"], relation: Int[Tensor, " B"]) -> Float[Tensor, "B N"]:
         """The probability of every entity as the answer of (head, relation, ?), relation r + R asking for heads; known
-        answers have theirs like any other. An entity that the model cannot be asked about has 0.
+        answers have theirs like any other, and so have relations that are `withheld`. An entity that the model cannot
+        be asked about has 0.
 
         The first question of a relation asks about every entity in the other direction, later ones do not.
         """

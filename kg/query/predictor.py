@@ -155,7 +155,8 @@ class Predictor:
         """The most probable new facts of the whole graph: the best of all candidates, by probability, then by the logit
         it is made of. per_relation: so many of each relation instead of `top`. order: `page` chooses of many more a
         varied page, see kg.search.page: what the ontology speaks against comes last, and what restates a known fact, by
-        a relation that the graph uses for the same pairs, is not on it.
+        a relation that the graph uses for the same pairs, is not on it. Relations whose
+        probabilities are withheld are left out, but where they are named.
 
         Where the model gives no probability, the order is that of the mean log-softmax of both directions. Of a
         bilinear scorer all candidates of a relation are one product of matrices; of any other the scores of both
@@ -166,6 +167,9 @@ class Predictor:
         known, likely = self.knowledge, self.plausibility
         relation_ids = None if relations is None else tuple(known.relation(name) for name in relations)
         entity_id = None if entity is None else known.entity(entity)
+        if relation_ids is None and likely.withheld:
+            offered = likely.eligible.policy.relations.nonzero()[:, 0].tolist()
+            relation_ids = tuple(each for each in offered if each not in likely.withheld)
         check_choice("order", order, ORDERS)
         check_at_least_one(top=top)
         if order == "page" and per_relation is not None:
@@ -268,7 +272,7 @@ class Predictor:
         probabilities = self.plausibility.logits.calibration.probabilities(logits)
         order = np.lexsort([-each.cpu().numpy() for each in (logits, probabilities)])
         chosen = torch.from_numpy(order).to(hrt.device)
-        given = probabilities[chosen].tolist() if self.plausibility.is_calibrated else [None] * len(hrt)
+        given = self.plausibility.given(hrt[chosen, 1], probabilities[chosen])
         return _Ranked(hrt[chosen], given, [0] * len(hrt))
 
     def _page(self, ranked: "_Ranked", most: int, entity: int | None) -> "_Ranked":

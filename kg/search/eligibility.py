@@ -77,6 +77,22 @@ class Eligibility:
         eligible[row, head] &= self.known.reflexive[relation % num] | known[row, head]
         return known, eligible
 
+    @classmethod
+    def of_training(cls, dataset: Dataset, *parts: str, device: torch.device | str = "cpu") -> "Eligibility":
+        """Of the entities of a dataset, what is not known from these parts of it."""
+        answerable = torch.arange(dataset.num_entities, device=device)
+        declared = DeclaredTypes(dataset.schema, dataset.vocabulary)
+        known = dataset.known(*parts).to(device)
+        policy = Policy.of(dataset.vocabulary, dataset.schema, known, dataset.named, dataset.restrictions)
+        return cls(known, dataset.num_entities, answerable, declared, dataset, policy)
+
+    def are_candidates(self, hrt: Int[Tensor, "F 3"]) -> Bool[Tensor, " F"]:
+        """Of facts, whatever their types."""
+        head, relation, tail = hrt.unbind(1)
+        is_new = ~self.known.contains(head, relation, tail) & ~self.policy.entails(hrt)
+        found: Tensor = is_new & self.policy.entities[hrt[:, [0, 2]]].all(1)
+        return found & ((head != tail) | self.known.reflexive[relation])
+
     def no_candidates(
         self, relation: int, heads: Int[Tensor, " H"], tails: Int[Tensor, " T"]
     ) -> tuple[Int[Tensor, " K"], Int[Tensor, " K"]]:

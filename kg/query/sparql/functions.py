@@ -72,6 +72,8 @@ class FactValues:
     def probability(self, head: int, relation: int, tail: int) -> float:
         """As Plausibility.of_facts has it."""
         self._check(head, tail)
+        if relation in self.plausibility.withheld:
+            raise Unknown(f"probabilities of {self.knowledge.vocabulary.relations[relation]} are withheld")
         return _shortest(self._probabilities(head, relation)[tail])
 
     def known(self, head: int, relation: int, tail: int) -> bool:
@@ -81,7 +83,7 @@ class FactValues:
         count = len(self.plausibility.answerable)
         for entity in entities:
             if entity >= count:
-                raise Unknown(f"{self.knowledge.vocabulary.entities[entity]}, came after its training")
+                raise Unknown(f"{self.knowledge.vocabulary.entities[entity]} came after the model's training")
 
     @torch.no_grad()
     def _of_scores(self, entity: int, relation: int) -> Float[np.ndarray, " N"]:
@@ -122,7 +124,7 @@ class Calls:
         if not self.unknown:
             return []
         calls = "1 call" if self.unknown == 1 else f"{self.unknown:,} calls"
-        return [f"{calls} named a term the model does not know, and had no value: the first, {self._first}"]
+        return [f"{calls} had no value: the first, as {self._first}"]
 
     def _called(self, name: str, value: Callable[[int, int, int], float | bool], *terms: Term) -> Literal | None:
         try:
@@ -147,7 +149,7 @@ class Calls:
 def _id(ids: dict[str, int], term: Term) -> int:
     found = ids.get(term_text(term)) if isinstance(term, NamedNode | BlankNode) else None
     if found is None:
-        raise Unknown(str(term))
+        raise Unknown(f"the model does not know {term}")
     return found
 
 
