@@ -81,6 +81,12 @@ def _planted(result: dict[str, Any]) -> str:
     return f"the path that a fact follows from is named first for {min(firsts):.0%} of the facts, or more"
 
 
+def _lost(result: dict[str, Any]) -> int:
+    """What kills.py counts in capitals."""
+    stages = [stage for group in (result["load"], *result["train"].values()) for stage in group.values()]
+    return sum(count for stage in stages for name, count in stage.items() if name.isupper())
+
+
 def _exact(result: dict[str, Any]) -> str:
     both = min(row["in both"] for row in result["models"].values())
     return f"discovery finds {both:,} of the {result['top']:,} best that brute force finds"
@@ -132,6 +138,10 @@ CLAIMS: dict[str, Callable[[dict[str, Any]], str]] = {
         f"entities never seen in training ({r['dataset']}): MRR among {r['negatives']} negatives "
         f"{r['inductive']['sampled']['mrr']:.3f}"
     ),
+    "kills": lambda r: (
+        f"killed {r['kills_a_stage']} times in each of {len(r['load']) + sum(map(len, r['train'].values()))} stages of "
+        f"training and loading, {_lost(r)} times the state was not whole or what followed was another"
+    ),
     "load_speed": lambda r: f"a store loads {r['lines']:,} lines in {r['ratio']} times the time of rdflib's parser",
     "mutated_models": lambda r: (
         f"of {r['all']['mutations']:,} models with one thing changed {r['all']['refused']:,} are refused by name and "
@@ -153,6 +163,10 @@ CLAIMS: dict[str, Callable[[dict[str, Any]], str]] = {
     "rescal_als": _rescal_als,
     "rule_mining": lambda r: (
         f"rules of up to {r['mining']['max_length']} atoms on {r['dataset']} in {r['seconds']:.0f} s"
+    ),
+    "signals": lambda r: (
+        f"Ctrl-C and SIGTERM are answered in {len(r['stages'])} stages of the commands, "
+        f"within {r['slowest_seconds']:.1f} s"
     ),
     "speed": lambda r: (
         f"questions a second in training on {r['device']}: "
