@@ -111,3 +111,23 @@ def test_what_excludes_a_predicate() -> None:
         "has is known between both, which excludes eats"
     ]
     assert of_menu(["fish has soup"], "soup eats fish", **declared) == []
+
+
+def test_classes_and_properties_stand_where_they_belong() -> None:
+    names = Vocabulary(
+        ["has", "eats", "Hot", "Mild", "fish"], [RDFS + "subClassOf", RDFS + "subPropertyOf", RDFS + "range"]
+    )
+    known = KnownAnswers.from_triples(torch.tensor([[0, 2, 2]]), 3)
+    declared = Schema(
+        **MENU | {"types": MENU["types"] | {"eats": (OWL + "ObjectProperty",)}, "range": {"has": ("Hot",)}}
+    )
+
+    def said(head: int, relation: int, tail: int) -> list[str]:
+        return list(Consistency(names, declared, known).of(head, relation, tail))
+
+    assert said(0, 0, 2) == ["has is a property, and no class"] and said(2, 0, 1) == [
+        "eats is a property, and no class"
+    ]
+    assert said(2, 1, 0) == ["Hot is a class, and no property"] and said(1, 2, 0) == ["has is a property, and no class"]
+    assert said(0, 1, 1) == said(1, 2, 2) == said(4, 0, 2) == []  # nothing is said of what fish is
+    assert said(0, 2, 3) == ["Hot is known as a range, and Mild is disjoint with it"]

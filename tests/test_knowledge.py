@@ -153,6 +153,28 @@ def test_a_refresh_reads_no_more_than_what_changed(store: Store, monkeypatch: py
     assert change == Change(3, schema=True) and again.label(EX + "new") == "new"
 
 
+def test_limits_are_read_again_where_they_may_have_changed(store: Store) -> None:
+    known = Knowledge.of_store(bundle_of(store), store)
+    node, rest = ox.BlankNode("r"), ox.BlankNode("l")
+    most = Quad(node, NamedNode(OWL + "maxCardinality"), Literal("1"))
+    restricted = [(ENTITIES[0], RDFS + "subClassOf", node), (node, OWL + "onProperty", RELATIONS[0])]
+    listed = [(ENTITIES[3], OWL + "members", rest), (rest, RDF + "first", ENTITIES[0])]
+    steps = [
+        [*restricted, (node, OWL + "allValuesFrom", ENTITIES[1])],
+        [*listed, (rest, RDF + "first", ENTITIES[1])],
+        [(ENTITIES[1], OWL + "disjointWith", ENTITIES[2])],
+    ]
+    for added in [[Quad(s, NamedNode(p), o) for s, p, o in step] for step in steps] + [[most]]:
+        store.add(added)
+        known, _ = known.refresh()
+        check_same(known, Knowledge.of_store(bundle_of(store), store))
+    assert known.schema.only and known.schema.at_most and len(known.schema.disjoint) == 3
+    store.remove([most])
+    known, _ = known.refresh()
+    check_same(known, Knowledge.of_store(bundle_of(store), store))
+    assert not known.schema.at_most
+
+
 @pytest.mark.parametrize("reason", ["merged", "much", "another store", "restrictions", "an older store"])
 def test_where_all_is_read_anew(reason: str, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kg.query.knowledge._MOST", 0.1 if reason == "much" else 1.0)

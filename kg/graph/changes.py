@@ -9,7 +9,7 @@ from jaxtyping import Int
 from pyoxigraph import DefaultGraph
 
 from kg.graph.from_store import both_ways, of_type
-from kg.graph.limits import IN_LIMITS, Limits
+from kg.graph.limits import IN_LIMITS, Limits, has_numbers
 from kg.graph.schema import Schema
 from kg.namespaces import OWL, PREDICTIONS, RDF, RDFS
 from kg.store.facts import DEFAULT_GRAPH, Difference
@@ -75,7 +75,8 @@ def changed_schema(schema: Schema, store: Store, since: Difference, terms: list[
             changed[name] = _objects_again(getattr(schema, name), store, predicate, subjects[predicate])
     if OWL + "inverseOf" in subjects:
         changed["inverse"] = both_ways(store, OWL + "inverseOf")
-    if schema.at_most or not subjects.keys().isdisjoint(IN_LIMITS):  # a number alone may have changed
+    # That a number alone changed does not show.
+    if schema.at_most or has_numbers(store) or not subjects.keys().isdisjoint(IN_LIMITS):
         limits = Limits(store)
         changed |= {"disjoint": limits.disjoint, "only": limits.only, "at_most": limits.at_most}
     if RDF + "type" in subjects:

@@ -72,12 +72,19 @@ def dataset_from_store(
         terms, rows = entity_facts(store, chosen_graphs, restrictions=True)
     seen = {terms[i]: i for i in np.unique(rows[:, 1]).tolist()}
     trained = _training_relations(seen, relations, schema) + [seen[p] for p in OF_CLASSES if of_classes and p in seen]
-    facts, vocabulary = _numbered(terms, rows[np.isin(rows[:, 1], trained)])
+    trains = np.isin(rows[:, 1], trained)
+    facts, vocabulary = _numbered(terms, rows[trains])
     if not len(facts):
         raise UserError(
             f"{store.path}: no facts between entities to train on (rdf:, rdfs:, owl: and sh: aside): "
             "name relations to train on others, such as rdfs:subClassOf",
             "relations",
+        )
+    if relations is None and not trains.all():
+        words = len(np.unique(rows[~trains, 1]))
+        progress.note(
+            f"{int((~trains).sum()):,} facts of {words:,} predicates of RDF, RDFS, OWL and SHACL do not train (unless "
+            "relations are chosen)"
         )
     group = twins(facts, vocabulary, schema)
     part = hold_out(facts, group, len(vocabulary.entities), len(vocabulary.relations), (valid, test), seed)

@@ -100,6 +100,11 @@ class Limits:
             node = next(iter(self._objects[RDF + "rest"].get(node, ())), RDF + "nil")
 
 
+def has_numbers(store: Store) -> bool:
+    """Whether there are cardinalities."""
+    return any(True for name in _AT_MOST for _ in store.texts(OWL + name))
+
+
 def _pairs(store: Store, predicate: str) -> dict[str, list[str]]:
     found: dict[str, list[str]] = defaultdict(list)
     for subject, object_ in store.entity_pairs(predicate):

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from kg.errors import one_line
-from kg.namespaces import OWL, RDFS, local_name
+from kg.namespaces import OWL, RDF, RDFS, local_name
 
 _T = TypeVar("_T", bound=Hashable)
 _TermLists = Mapping[str, tuple[str, ...]]
@@ -50,6 +50,13 @@ class Schema:
     def is_class(self, term: str) -> bool:
         """Whether the term is declared a class, or stands in the hierarchy of classes."""
         return term in self._in_hierarchy or not _CLASSES.isdisjoint(self.types.get(term, ()))
+
+    def is_property(self, term: str) -> bool:
+        """Whether the term is declared a property, or said to have a domain, a range or a property above it."""
+        said = term in self.subproperty_of or term in self.domain or term in self.range
+        return said or any(
+            each.startswith((OWL, RDF)) and each.endswith("Property") for each in self.types.get(term, ())
+        )
 
     @cached_property
     def _in_hierarchy(self) -> frozenset[str]:

@@ -13,6 +13,14 @@ from kg.search.type_constraints import DeclaredTypes
 
 End = Literal["subject", "object"]
 
+_OF_CLASSES: dict[str, tuple[End, ...]] = {  # where the languages' own predicates have a class ...
+    **dict.fromkeys((RDFS + "subClassOf", OWL + "equivalentClass", OWL + "disjointWith"), ("subject", "object")),
+    **dict.fromkeys((RDF + "type", RDFS + "domain", RDFS + "range"), ("object",)),
+}
+_OF_PROPERTIES: dict[str, tuple[End, ...]] = {  # ... and a property
+    **dict.fromkeys((RDFS + "subPropertyOf", OWL + "equivalentProperty", OWL + "inverseOf"), ("subject", "object")),
+    **dict.fromkeys((RDFS + "domain", RDFS + "range"), ("subject",)),
+}
 ENDS: tuple[End, End] = ("subject", "object")
 OTHER: dict[End, End] = {"subject": "object", "object": "subject"}
 
@@ -41,6 +49,7 @@ class Consistency:
             yield from self._between_same(head, relation, tail)
         yield from self._closed(head, relation, tail)
         yield from self._hierarchy(head, relation, tail)
+        yield from self._kinds(head, relation, tail)
 
     def _types(self, end: End, relation: int, own: int, directed: int) -> Iterator[str]:
         """The declared class that the entity at this end is not of."""
@@ -142,6 +151,24 @@ class Consistency:
         parents = {RDFS + "subClassOf": self._schema.subclass_of, RDFS + "subPropertyOf": self._schema.subproperty_of}
         if predicate in parents and own != above and own in all_above(above, parents[predicate]):
             yield f"{self._label(above)} is below {self._label(own)}: both would be the same"
+
+    def _kinds(self, head: int, relation: int, tail: int) -> Iterator[str]:
+        """A property where a class must stand, or the other way round; a second domain or range that is disjoint with
+        the first, so that the property would hold of nothing."""
+        predicate = self._names.relations[relation]
+        terms = {"subject": self._names.entities[head], "object": self._names.entities[tail]}
+        for end, term in terms.items():
+            is_class, is_property = self._schema.is_class(term), self._schema.is_property(term)
+            if is_property and not is_class and end in _OF_CLASSES.get(predicate, ()):
+                yield f"{self._label(term)} is a property, and no class"
+            elif is_class and not is_property and end in _OF_PROPERTIES.get(predicate, ()):
+                yield f"{self._label(term)} is a class, and no property"
+        if predicate in (RDFS + "domain", RDFS + "range"):
+            others = [self._names.entities[each] for each in self._answers(head, relation) if each != tail]
+            apart = [self._label(each) for each in others if self.types.apart(each, terms["object"])]
+            if apart:
+                name = self._label(terms["object"])
+                yield f"{apart[0]} is known as a {self._label(predicate)}, and {name} is disjoint with it"
 
     def _is_class(self, entity: int) -> bool:
         return self._schema.is_class(self._names.entities[entity])
