@@ -99,7 +99,7 @@ def test_what_excludes_a_class_or_a_circle() -> None:
     below = MENU["subclass_of"] | {"Soup": ("Mild",)}
     assert of_menu([], "Hot below Soup", subclass_of=below) == ["Hot is disjoint with Mild, and Soup is of that"]
     assert of_menu([], "Dish below Soup") == ["Soup is below Dish: both would be the same"]
-    assert of_menu([], "Soup below Spice") == of_menu([], "soup type Dish") == []
+    assert of_menu([], "Soup below Spice") == of_menu([], "soup type Dish") == of_menu([], "Dish below Dish") == []
 
 
 def test_what_excludes_a_predicate() -> None:

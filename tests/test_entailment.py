@@ -99,6 +99,8 @@ def test_facts_of_classes_are_handed_down_and_not_turned_round() -> None:
     of_parts = {"subclass_of": below, "inverse": {"p": ("p",)}, "types": is_a("Class", "X")}
     assert entailed(facts, restrictions=True, **of_parts) == "A p Up, B p X, Sub p B, Sub p Up"
     assert entailed(facts, **of_parts) == "B p A, X p Sub, X p Up"
+    typed = {"domain": {"p": ("C",)}, "types": is_a("Class", "A", "B")}
+    assert entailed(f"A p B, a p b, x {TYPE} C", restrictions=True, **typed) == f"a {TYPE} C"
     assert entailed("a p b, A p B", restrictions=True, symmetric=("p",), types=is_a("Class", "A", "B")) == "b p a"
 
 
@@ -116,6 +118,8 @@ def test_a_closure_without_end_is_cut_and_said_to_be(monkeypatch: pytest.MonkeyP
         # By way of b, too, but that b p d only follows.
         ("a p b, b p c, c p d, a p c", "a p d", {"types": is_a("TransitiveProperty", "p")}, "a p c, c p d"),
         ("a p b", "b p a", {"symmetric": ("p",)}, "a p b"),
+        # Turned round it is itself, from which it does not follow.
+        ("a p b", "a p a", {"symmetric": ("p",), "types": is_a("TransitiveProperty", "p")}, "a p b, b p a"),
         ("a p b, c q d", "a q b", {"subproperty_of": {"p": ("q",)}}, "a p b"),
         (f"a {TYPE} A, b {TYPE} B", f"a {TYPE} B", {"subclass_of": {"A": ("B",)}}, f"a {TYPE} A, A {SUBCLASS} B"),
         (f"a p b, c {TYPE} A", f"a {TYPE} A", {"domain": {"p": ("A",)}}, "a p b"),
