@@ -45,7 +45,8 @@ def scored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Store, Sc
         store.load(str(shipped("world.ttl")))
         with pytest.MonkeyPatch.context() as patched:  # calibrated on fewer candidates, as the model is
             patched.setattr("kg.probability.candidate_sample._QUESTIONS", 1 << 13)
-            patched.setattr("kg.probability.candidate_sample._ROWS", 1 << 14)
+            patched.setattr("kg.probability.fitting._ROWS", 1 << 14)
+            patched.setattr("kg.probability.fitting._Fit._tried", lambda self, calibration: calibration)
             trained = CliRunner().invoke(app, ["train", str(store.path), str(folder / "world.model"), *options])
         assert trained.exit_code == 0, trained.stderr
         store.add(predicted())

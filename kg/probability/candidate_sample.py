@@ -22,10 +22,10 @@ from kg.search.eligibility import Eligibility
 _ALL = 2e7  # candidates: so many or fewer are not drawn, but taken
 _HUBS = 256  # entities with the most known answers, for either end of a relation
 _QUESTIONS = 1 << 18  # asked in all, about ends that no fact has ...
-_DEAR_QUESTIONS = 400  # ... and of scorers that look at the graph for each, all in all
 _DRAWN = 256  # entities at most, for either end of a relation, beside those that are certain
 _TRUE = 1 << 12  # facts looked at
 ROWS = 1 << 20  # candidates kept in all
+DEAR_QUESTIONS = 1 << 15  # of a scorer that looks at the graph for each
 _OF_THE_KIND = 0.75  # of the entities drawn: those that are known to have stood there
 
 
@@ -75,10 +75,10 @@ def joined(*samples: CandidateSample) -> CandidateSample:
     return CandidateSample(hrt, found, weight, is_true)
 
 
-def are_all_taken(scores: QueryScores, eligible: Eligibility) -> bool:
-    """Whether a sample is every candidate there is."""
+def are_all_taken(scores: QueryScores, eligible: Eligibility, dear: int = DEAR_QUESTIONS) -> bool:
+    """Whether a sample is every candidate there is. dear: see sample_candidates."""
     num_relations, num = scores.known.num_relations, len(eligible.answerable)
-    few = 2 * num * num_relations <= _DEAR_QUESTIONS if scores.scorer.reads_graph else True
+    few = 2 * num * num_relations <= dear if scores.scorer.reads_graph else True
     return few and num * num * num_relations <= _ALL
 
 
@@ -101,30 +101,34 @@ def sample_candidates(
     eligible: Eligibility,
     seed: int = 0,
     rows: int = ROWS,
+    dear: int = DEAR_QUESTIONS,
     progress: Progress = SILENT,
 ) -> CandidateSample:
     """Of all candidates, by `eligible`, and of `true`, which are held out of what `scores` knows.
 
     Three quarters of the entities drawn for an end of a relation are known to have stood there. Of the pairs of a
     relation the most plausible are kept, and as many of the others. The sum of the weights is the number of candidates
-    (in expectation). rows: so many are kept in all.
+    (in expectation). rows: so many are kept in all. dear: some so many questions are asked of a scorer that looks at
+    the graph for each.
     """
-    return _Sampler(scores, true, eligible, seed, rows).sample(progress)
+    return _Sampler(scores, true, eligible, seed, rows, dear).sample(progress)
 
 
 @final
 class _Sampler:
     def __init__(
-        self, scores: QueryScores, true: Int[Tensor, "F 3"], eligible: Eligibility, seed: int, rows: int
+        self, scores: QueryScores, true: Int[Tensor, "F 3"], eligible: Eligibility, seed: int, rows: int, dear: int
     ) -> None:
         self._scores, self._eligible = scores, eligible
         self._generator = torch.Generator().manual_seed(seed)
         self._num_relations = scores.known.num_relations
         self._most_rows = max(1, rows // (2 * self._num_relations))  # of the plausible ones, and of the others
-        self._takes_all = are_all_taken(scores, eligible)
+        self._takes_all = are_all_taken(scores, eligible, dear)
         true = true[eligible.are_candidates(true)]
+        most = dear // 2 if scores.scorer.reads_graph else _QUESTIONS  # the other half of those are the facts' own
+        self._most_drawn = min(_DRAWN, max(1 if scores.scorer.reads_graph else 16, most // (4 * self._num_relations)))
         self._held_out = KnownAnswers.from_triples(true, self._num_relations)
-        most = len(true) if self._takes_all else _DEAR_QUESTIONS // 4 if scores.scorer.reads_graph else _TRUE
+        most = len(true) if self._takes_all else min(_TRUE, dear // 4) if scores.scorer.reads_graph else _TRUE
         self._share = max(1.0, len(true) / max(1, most))  # each fact stands for so many, looked at or not
         if self._share > 1:
             true = true[torch.randperm(len(true), generator=self._generator)[:most].to(true.device)]
@@ -164,8 +168,7 @@ class _Sampler:
         every = self._eligible.heads(relation, "off")
         if self._takes_all:
             return every, torch.ones(len(every), device=every.device)
-        most = _most(self._scores, self._num_relations)
-        scores, num = self._scores, self._num_relations
+        scores, num, most = self._scores, self._num_relations, self._most_drawn
         stood = scores.answers((relation + num) % (2 * num))
         stood = stood[torch.isin(stood, every)]
         known = scores.known.counts(stood, torch.full_like(stood, relation))
@@ -178,13 +181,6 @@ class _Sampler:
             drawn.append(stratum[torch.randperm(len(stratum), generator=self._generator)[:count].to(stratum.device)])
             weights.append(torch.full((count,), len(stratum) / max(count, 1), device=stratum.device))
         return torch.cat(drawn), torch.cat(weights)
-
-
-def _most(scores: QueryScores, num_relations: int) -> int:
-    """Entities drawn for either end of a relation."""
-    if scores.scorer.reads_graph:
-        return max(1, _DEAR_QUESTIONS // (8 * num_relations))
-    return min(_DRAWN, max(16, _QUESTIONS // (4 * num_relations)))
 
 
 def _places(ids: Int[Tensor, " K"], num_entities: int) -> Int[Tensor, " N"]:

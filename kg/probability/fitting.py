@@ -42,6 +42,7 @@ from kg.search.eligibility import Eligibility
 
 _SAMPLES = 5
 _ROWS = 1 << 18  # candidates, of all samples together
+_DEAR_QUESTIONS = 400  # a sample, of a scorer that looks at the graph for each
 _FOLDS = 5
 _SHOWN = 10_000  # candidates of a search
 _ROUNDS = 4  # of searches, at most
@@ -87,9 +88,11 @@ class _Fit:
         self._num_relations, self._num_entities = dataset.num_relations, dataset.num_entities
         self._hidden = len(dataset.test) / (len(dataset.valid) + len(dataset.test))
         self._valid = dataset.valid.to(scores.scorer.device)
-        count = 1 if are_all_taken(scores, eligible) else _SAMPLES
+        count = 1 if are_all_taken(scores, eligible, _DEAR_QUESTIONS) else _SAMPLES
         self._samples = [
-            sample_candidates(scores, self._valid, eligible, seed * _SAMPLES + each, _ROWS // count, progress)
+            sample_candidates(
+                scores, self._valid, eligible, seed * _SAMPLES + each, _ROWS // count, _DEAR_QUESTIONS, progress
+            )
             for each in range(count)
         ]
         self._strata = list(self._samples)
