@@ -7,7 +7,7 @@ from torch.optim import Adagrad
 from kg.graph.dataset import Dataset
 from kg.models import scorer_class
 from kg.training.gradient_descent import GradientDescent
-from kg.training.recipes import Recipe, is_small, nuclear_weight, one_vs_all
+from kg.training.recipes import Recipe, has_few_entities, is_small, nuclear_weight, one_vs_all
 from kg.training.recipes.space import AGAINST_ALL, BATCH, COMMON, NUCLEAR, Space
 from kg.training.regularizers import N3
 from kg.training.run import Run
@@ -18,6 +18,7 @@ def _default(model: str, dataset: Dataset) -> Run:
         partial(Adagrad, lr=0.1),
         one_vs_all(dataset),
         N3(nuclear_weight(dataset)),
+        batch_size=128 if has_few_entities(dataset) else 512,
         epochs=100 if is_small(dataset) else 50,
         patience=5,
     )

@@ -8,19 +8,26 @@ from torch.optim import Adam
 from kg.graph.dataset import Dataset
 from kg.models import scorer_class
 from kg.training.gradient_descent import GradientDescent, Plateau
-from kg.training.recipes import Recipe, is_small, one_vs_all
+from kg.training.recipes import Recipe, has_few_entities, is_small, one_vs_all
 from kg.training.recipes.space import AGAINST_ALL, BATCH, COMMON, DROPOUT, INIT, NUCLEAR, SAMPLED, Choice, Space
 from kg.training.run import Run
 
 
-def _recipe(model: str, lr: float, small: int, large: int, arguments: dict[str, Any], space: Space) -> Recipe:
-    """lr: the learning rate. small, large: dim on small and on large graphs."""
+def _recipe(
+    model: str, lr: float, small: int, large: int, arguments: dict[str, Any], space: Space, of_few: int = 512
+) -> Recipe:
+    """lr: the learning rate. small, large: dim on small and on large graphs. of_few: the batch on few entities."""
 
     def default(dataset: Dataset) -> Run:
-        return Run(
-            partial(scorer_class(model), dim=small if is_small(dataset) else large, **arguments),
-            GradientDescent(partial(Adam, lr=lr), one_vs_all(dataset), schedule=Plateau(), epochs=100, patience=5),
+        descent = GradientDescent(
+            partial(Adam, lr=lr),
+            one_vs_all(dataset),
+            schedule=Plateau(),
+            batch_size=of_few if has_few_entities(dataset) else 512,
+            epochs=100,
+            patience=5,
         )
+        return Run(partial(scorer_class(model), dim=small if is_small(dataset) else large, **arguments), descent)
 
     return Recipe(space, default)
 
@@ -33,6 +40,7 @@ RECIPES = {
         128,
         {"entity_dropout": 0.5},
         Space({**COMMON, "dim": Choice((32, 64, 128))}, objective=AGAINST_ALL, regularizer=NUCLEAR, batch_size=BATCH),
+        of_few=128,
     ),
     "tucker": _recipe(
         "tucker",

@@ -10,16 +10,14 @@ from kg.graph.dataset import Dataset
 from kg.models import scorer_class
 from kg.training.gradient_descent import GradientDescent, WarmUp
 from kg.training.objectives import KvsAll, OneVsAll
-from kg.training.recipes import Recipe, is_small, is_sparse, nuclear_weight
+from kg.training.recipes import Recipe, has_few_entities, is_small, is_sparse, nuclear_weight
 from kg.training.recipes.space import COMMON, DROPOUT, Choice, Space
 from kg.training.regularizers import N3
 from kg.training.run import Run
 
-_FEW = 1_000  # entities: below it all answers of a question can be weighed at once, again and again
-
 
 def _default(dataset: Dataset) -> Run:
-    return _of_few() if dataset.num_entities < _FEW else _of_many(dataset)
+    return _of_few() if has_few_entities(dataset) else _of_many(dataset)
 
 
 def _of_few() -> Run:
