@@ -61,9 +61,9 @@ def done(*arguments: object) -> str:
 
 
 def refused(*arguments: object) -> str:
-    """The one line of a user's error."""
+    """The one line of a user's error, after what was said of facts that do not train."""
     ran = run(*arguments)
     assert ran.code == 1 and ran.stdout == "", ran
-    lines = ran.stderr.strip().splitlines()
+    lines = [line for line in ran.stderr.strip().splitlines() if "RDFS, OWL and SHACL do not train" not in line]
     assert len(lines) == 1 and lines[0].startswith("error: "), lines
     return lines[0]

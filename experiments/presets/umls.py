@@ -28,7 +28,9 @@ from kg.training.run import Run
 def rescal() -> Run:
     return Run(
         partial(RESCAL, dim=64, entity_dropout=0.5),
-        GradientDescent(partial(Adam, lr=0.001), OneVsAll(), schedule=Plateau(), epochs=100, patience=5),
+        GradientDescent(
+            partial(Adam, lr=0.001), OneVsAll(), schedule=Plateau(), batch_size=128, epochs=100, patience=5
+        ),
     )
 
 
@@ -42,14 +44,14 @@ def transe() -> Run:
 def distmult() -> Run:
     return Run(
         partial(DistMult, dim=128, init=0.001),
-        GradientDescent(partial(Adagrad, lr=0.1), OneVsAll(), N3(0.01), epochs=100, patience=5),
+        GradientDescent(partial(Adagrad, lr=0.1), OneVsAll(), N3(0.005), batch_size=128, epochs=100, patience=5),
     )
 
 
 def complex() -> Run:
     return Run(
         partial(ComplEx, dim=128, init=0.001),
-        GradientDescent(partial(Adagrad, lr=0.1), OneVsAll(), N3(0.01), epochs=100, patience=5),
+        GradientDescent(partial(Adagrad, lr=0.1), OneVsAll(), N3(0.005), batch_size=128, epochs=100, patience=5),
     )
 
 
