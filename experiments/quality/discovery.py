@@ -5,8 +5,10 @@
 MODEL, FREQUENCY: folders that `kg train` made of the same facts (--model frequency), both calibrated. Of every (head,
 relation, tail) that is not in train:
 
-- held-out facts among the best 100, 1,000 and 10,000, by probability, by the model's raw score, and by the probability
-  of the baseline; and the sum of the probabilities of these, which should be about as many.
+- held-out facts among the best 100, 1,000 and 10,000, by probability, on a first page of so many (see kg.search.page),
+  by the model's raw score, and by the probability of the baseline; and the sum of the probabilities of these. "to be
+  found" are the test facts, scaled by what part of the held-out facts they are; the sum holds where it differs from
+  that by no more than a quarter, or two standard deviations of chance.
 - entity-pair ranking (Wang et al., 2019): each relation's best 100 pairs that are in neither train nor valid, against
   its test facts. MAP@100: the mean over relations of the sum of the precisions at the ranks of the test facts found, of
   min(100, test facts) at most; Hits@100: the share of all test facts that are found.
@@ -15,6 +17,7 @@ Results go to experiments/results/discovery_<model>.json.
 """
 
 import argparse
+import math
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -49,16 +52,23 @@ def facts(candidates: Candidates) -> list[tuple[str, str, str]]:
     return [(each.subject, each.predicate, each.object) for each in candidates]
 
 
-def among_the_best(bundle: Bundle, types: str, told: bool = True) -> dict[str, dict[str, Any]]:
+def among_the_best(bundle: Bundle, types: str, order: str = "probability", told: bool = True) -> dict[str, Any]:
     """told: whether the probabilities are any."""
-    found = knowing(bundle, "train").complete(max(COUNTS), types=types)
+    predictor = knowing(bundle, "train")
+    if order == "page":  # one of a hundred is not the beginning of one of a thousand
+        lists = {count: predictor.complete(count, types=types, order="page") for count in COUNTS}
+    else:
+        found = predictor.complete(max(COUNTS), types=types)
+        lists = {count: found[:count] for count in COUNTS}
     parts = {part: held_out(bundle, part) for part in ("valid", "test")}
+    share = len(parts["test"]) / sum(map(len, parts.values()))
     rows = {}
-    for count in COUNTS:
-        best = found[:count]
+    for count, best in lists.items():
         row: dict[str, Any] = {part: len(held & set(facts(best))) for part, held in parts.items()}
         if told:
-            row["sum of probabilities"] = sum(each.probability or 0.0 for each in best)
+            row["sum of probabilities"] = total = sum(each.probability or 0.0 for each in best)
+            row["to be found"] = scaled = row["test"] / share
+            row["holds"] = abs(total - scaled) <= max(0.25 * scaled, 2 * math.sqrt(scaled))
         rows[str(count)] = row
     return rows
 
@@ -92,6 +102,7 @@ def main() -> None:
         "types": types,
         "held out": {part: len(bundle.dataset.part(part)) for part in ("valid", "test")},
         "by probability": among_the_best(bundle, types),
+        "first page": among_the_best(bundle, types, "page"),
         "by score": among_the_best(by_score(bundle), types, told=False),
         "pairs, by probability": pair_ranking(bundle, types),
         "pairs, by score": pair_ranking(by_score(bundle), types),

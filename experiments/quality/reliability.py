@@ -5,18 +5,20 @@
 
 Candidates are sampled (see kg.probability.candidate_sample), so each model is measured with several seeds; the diagram
 is of the first. chance: the calibration error a fact that a perfect calibration would have, as facts fall into bins by
-chance. Results: reliability_<model>.json and .png.
+chance. withheld: relations of which no probability is given, each with its test facts and the Brier skill that it would
+have had. Results: reliability_<model>.json and .png.
 """
 
 import argparse
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from kg.bundle import Bundle
-from kg.probability.calibration import calibration_of
+from kg.probability.calibration import Calibration, calibration_of
 from kg.probability.reliability import Reliability, held_out_reliability, plot
 
 sys.path.append(str(Path(__file__).parents[1] / "harness"))
@@ -31,6 +33,20 @@ def chance(found: Reliability, share: float) -> float:
     expected = np.array([each.predicted * each.candidates for each in found.bins])
     drawn = np.random.default_rng(0).poisson(expected * share, (_DRAWS, len(expected))) / share
     return float((np.abs(drawn - expected).sum(1) / drawn.sum(1)).mean())
+
+
+def of_withheld(bundle: Bundle, calibration: Calibration) -> dict[str, dict[str, float | None]]:
+    """By relation: its test facts, and the skill of its probabilities, were they told."""
+    data, found = bundle.dataset, {}
+    for each in calibration.withheld:
+        others = tuple(other for other in range(data.num_relations) if other != each)
+        alone = replace(calibration, withheld=others)
+        facts = int((data.test[:, 1] == each).sum())
+        skill = None
+        if facts:
+            skill = held_out_reliability(alone, bundle.scorer, data, "test", bundle.temperature).brier.skill
+        found[data.vocabulary.relations[each]] = {"test facts": facts, "skill": skill}
+    return found
 
 
 def main() -> None:
@@ -58,7 +74,7 @@ def main() -> None:
             run=bundle.run,
             shape=calibration.shape,
             reason=calibration.reason,
-            withheld=[bundle.dataset.vocabulary.relations[each] for each in calibration.withheld],
+            withheld=of_withheld(bundle, calibration),
             chance=chance(found[0], share),
             seconds_a_seed=seconds,
             seeds={seed: each.to_json() for seed, each in zip(SEEDS, found, strict=True)},
