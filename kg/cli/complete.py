@@ -30,6 +30,7 @@ from kg.search.page import Order
 
 if TYPE_CHECKING:
     from kg.query.candidates.candidate import Candidates
+    from kg.query.candidates.shapes import Shapes
     from kg.query.predictor import Predictor
 
 _SHOWN = 20
@@ -58,6 +59,10 @@ def complete(
         ),
     ] = None,
     types: Annotated[Types, option(WHICH, None, f"{TYPES} (observed).")] = "observed",
+    shapes: Annotated[
+        Path | None,
+        option(WHICH, "FILE", "Note what its SHACL shapes forbid, of those that evidence is looked for of."),
+    ] = None,
     store: KnownFrom = None,
     device: Device = "cpu",
     out_: Annotated[
@@ -80,9 +85,8 @@ def complete(
     predicate and object, a page shows some and counts the others. Stopped or killed, the search goes on where it was:
     with -o, the same command. The best twenty are printed, with what speaks for them.
     """
-    from kg.query.candidates.completion import EVIDENCE, Completion, complete_into
+    from kg.query.candidates.completion import EVIDENCE, Completion, complete_into, looked_at
     from kg.query.candidates.files import check_writable
-    from kg.query.explain.evidence import with_evidence
     from kg.query.predictor import Predictor
 
     layout = layout_of(wide, plain)
@@ -95,15 +99,14 @@ def complete(
     if out_ is not None:  # said before the model is loaded, not after the search
         check_writable(out_, rdf11)
     predictor = Predictor.load(model, store, device_named(device), language)
+    rules = None if shapes is None else _shapes(predictor, store, shapes)
     stoppable = saving("the same command goes on") if out_ is not None else nullcontext()
     looked = evidence if evidence is not None else EVIDENCE if whole else _SHOWN
     with stoppable, ConsoleProgress() as progress:
         if out_ is None:
-            found = with_evidence(
-                predictor.plausibility, wanted.candidates(predictor, progress=progress), looked, progress
-            )
+            found = looked_at(predictor, wanted.candidates(predictor, progress=progress), looked, rules, progress)
         else:
-            found = complete_into(predictor, wanted, out_, rdf11, looked, progress)
+            found = complete_into(predictor, wanted, out_, rdf11, looked, rules, progress)
     if out_ is not None:
         note(f"{len(found):,} candidates are in {out_}")
     if json_:
@@ -117,13 +120,26 @@ def complete(
         note(f"without probabilities: {predictor.plausibility.uncalibrated}")
 
 
+def _shapes(predictor: "Predictor", store: Path | None, file: Path) -> "Shapes":
+    from kg.query.candidates.shapes import Shapes
+    from kg.store.store import Store
+
+    if predictor.bundle.dataset.generation is None and store is None:
+        raise UserError("shapes look at all that a store says, and the model was trained on a folder", "shapes")
+    with Store(store or predictor.bundle.store()) as opened:
+        return Shapes(opened, file)
+
+
 def _say_what_is_not_offered(predictor: "Predictor", named: bool) -> None:
     policy, known = predictor.plausibility.eligible.policy, predictor.knowledge
-    others = [known.label(known.vocabulary.relations[i]) for i in (~policy.relations).nonzero()[:, 0].tolist()]
-    if others and not named:
-        listed = ", ".join(others[:3]) + (" ..." if len(others) > 3 else "")
-        count = f"{len(others):,} of {known.num_relations:,} predicates ({listed})"
-        note(f"not offered unless named, as they annotate or build axioms: {count}")
+    withheld = predictor.plausibility.withheld
+    others = [each for each in (~policy.relations).nonzero()[:, 0].tolist() if each not in withheld]
+    for why, left_out in (("they annotate or build axioms", others), ("their probabilities did not hold", withheld)):
+        if left_out and not named:
+            names = [known.label(known.vocabulary.relations[each]) for each in left_out[:3]]
+            listed = ", ".join(names) + (" ..." if len(left_out) > 3 else "")
+            count = f"{len(left_out):,} of {known.num_relations:,} predicates ({listed})"
+            note(f"not offered unless named, as {why}: {count}")
     for relation in policy.cut:
         name = known.label(known.vocabulary.relations[relation])
         note(f"of {name} more than 20 million facts follow from known ones: some may be offered")

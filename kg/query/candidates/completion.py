@@ -11,6 +11,7 @@ from kg.progress import SILENT, Progress
 from kg.query.candidates.annotations import Origin
 from kg.query.candidates.candidate import Candidates
 from kg.query.candidates.files import check_writable, write_candidates
+from kg.query.candidates.shapes import Shapes, with_shapes
 from kg.query.explain.evidence import with_evidence
 from kg.query.predictor import Predictor
 from kg.search.page import Order
@@ -61,25 +62,35 @@ class Completion:
         )
 
 
+def looked_at(
+    predictor: Predictor, found: Candidates, most: int, shapes: Shapes | None = None, progress: Progress = SILENT
+) -> Candidates:
+    """The candidates, the first `most` of them with what speaks for them, up to a second for each, and, by shapes, with
+    what is against them."""
+    found = with_evidence(predictor.plausibility, found, most, progress)
+    return found if shapes is None else with_shapes(found, shapes, most, progress)
+
+
 def complete_into(
     predictor: Predictor,
     completion: Completion,
     out: Path,
     rdf11: bool = False,
     evidence: int = EVIDENCE,
+    shapes: Shapes | None = None,
     progress: Progress = SILENT,
 ) -> Candidates:
     """Find candidates and write them, with the run that found them: see write_candidates.
 
-    evidence: so many of the first say what speaks for them, which takes up to a second for each. Killed, the same call
-    goes on with the search where it was, from a hidden file beside `out`. UserError where they cannot be written there,
-    before the search.
+    evidence: so many of the first say what speaks for them, and what shapes forbid; see looked_at. Killed, the same
+    call goes on with the search where it was, from a hidden file beside `out`. UserError where they cannot be written
+    there, before the search.
     """
     check_writable(out, rdf11)
     started = datetime.now(UTC)
     found = completion.candidates(predictor, out.with_name(f".{out.name}.search"), progress)
     known = predictor.knowledge
     origin = Origin.of(predictor.bundle, known.data, known.generation, started, completion.to_json())
-    found = with_evidence(predictor.plausibility, found, evidence, progress)
+    found = looked_at(predictor, found, evidence, shapes, progress)
     write_candidates(found, out, origin, rdf11)
     return found
