@@ -21,12 +21,21 @@ from kg.graph.dataset import Dataset
 from kg.graph.graph import with_inverses
 from kg.models import SCORERS, scorer_class
 from kg.models.complex import ComplEx
+from kg.models.path_network import PathNetwork
 from kg.models.rescal import RESCAL
 from kg.models.scorer import Scorer
 from kg.models.transe import TransE
 from kg.training.algorithm import Epoch
 from kg.training.gradient_descent import Descent, GradientDescent, Plateau, WarmUp
-from kg.training.objectives import Batch, KvsAll, NegativeSampling, Objective, OneVsAll, RelationPrediction
+from kg.training.objectives import (
+    Batch,
+    KvsAll,
+    NegativeSampling,
+    Objective,
+    OneVsAll,
+    OneVsUnknown,
+    RelationPrediction,
+)
 from kg.training.regularizers import N3
 from kg.training.run import Run
 
@@ -58,6 +67,10 @@ RUNS = {
             schedule=WarmUp(0.3),
             pieces=3,
         ),
+    ),
+    "paths, each question's own facts hidden": Run(
+        partial(PathNetwork, dim=4, num_layers=2, max_nodes=5, attention_dim=2, prior_dim=2, hidden_dropout=0.2),
+        GradientDescent(partial(Adam, lr=0.05), OneVsUnknown(max_answers=2), schedule=WarmUp(), hide="pair"),
     ),
 }
 RUNS = {name: varied(run, batch_size=100, epochs=6, patience=100) for name, run in RUNS.items()}

@@ -111,6 +111,10 @@ ARGUMENTS = {  # what each scorer is tried with, where that is not: inverses tie
         {"width": 8, "attention": partial(Softmax, causal=True)},
         {"width": 8, "attention": partial(Performer, num_features=8), "num_layers": 1, "feed_forward": False},
     ],
+    "paths": [
+        *({"attention_dim": 3, "prior_dim": 4, "message": name} for name in ("add", "times")),
+        {"attention_dim": 3, "prior_dim": 4, "aggregation": "mean", "max_nodes": 3},
+    ],
     "gated": [{"own": partial(NeighbourhoodTransformer, dim=6, width=8), "base": partial(ComplEx, dim=6)}],
     "combine": [{"parts": [partial(ComplEx, dim=6, init=0.5), partial(NaiveBayes), partial(Frequency)]}],
     "rank_ensemble": [{"parts": [partial(ComplEx, dim=6, init=0.5), partial(NaiveBayes), partial(Frequency)]}],
@@ -131,6 +135,7 @@ UNWEIGHED = {  # the beginnings of names of parameters that no regularizer weigh
         *("question.", "lift.", "token.", "scale.", "shift.", "token_norm."),
         *("mixing.", "reading.", "norm.", "answer.", "vote."),
     ),
+    "paths": ("profile.", "layers.", "inner.", "asking.", "outer."),
 }
 UNWEIGHED["gated"] = ("gate.", *(f"own.{name}" for name in UNWEIGHED["neighbourhood"]))
 NORMALISED = {"conve"}  # by the batch in training, by running figures otherwise
@@ -316,7 +321,7 @@ def test_dropout_needs_a_generator_and_follows_it(make: Made) -> None:
         return make(**shares).score_tails(questions(generator=generator))
 
     shares = [name for name in signature(scorer_class(make.name)).parameters if name.endswith("_dropout")]
-    assert ("base_dropout" if make.name == "gated" else "entity_dropout") in shares
+    assert {"gated": "base_dropout", "paths": "hidden_dropout"}.get(make.name, "entity_dropout") in shares
     for share in shares:
         assert torch.equal(scores(None, **{share: 0.5}), scores(None))
         plain = scores(1)

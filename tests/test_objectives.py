@@ -30,6 +30,7 @@ from kg.training.objectives import (
     NegativeSampling,
     Objective,
     OneVsAll,
+    OneVsUnknown,
     RelationPrediction,
 )
 from kg.training.run import Run
@@ -82,6 +83,16 @@ def test_one_vs_all(random_scorer: Scorer, batch: Batch, smoothing: float) -> No
     objective = OneVsAll(label_smoothing=smoothing)
     expected = functional.cross_entropy(random_scorer.score_tails(batch.queries), batch.tail, label_smoothing=smoothing)
     assert_same(random_scorer, objective(random_scorer, batch), expected)
+
+
+def test_one_vs_unknown(random_scorer: Scorer, whole: Batch) -> None:
+    """Each answer among itself and what is not known: no answer lowers another."""
+    scores, true = random_scorer.score_tails(whole.queries), answers(whole)
+    rivals = (scores.exp() * (1 - true)).sum(1)[whole.row]
+    own = scores[whole.row, whole.tail].exp()
+    assert bool((true.sum(1) > 1).any())
+    found = OneVsUnknown(max_answers=100)(random_scorer, whole)
+    assert_same(random_scorer, found, -(own / (own + rivals)).log().mean())
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
@@ -231,6 +242,7 @@ def test_bernoulli_sides_reach_the_loss(random_scorer: Scorer, batch: Batch) -> 
         (OneVsAll(), 1, True),
         (OneVsAll(max_answers=8), 8, True),
         (OneVsAll(label_smoothing=0.1), 1, False),
+        (OneVsUnknown(max_answers=4), 4, False),
         (KvsAll(label_smoothing=0.1), None, False),
         (KvsAll(), None, True),
         (KvsAll(loss="bce"), None, False),

@@ -14,8 +14,8 @@ from kg.graph.dataset import Dataset
 from kg.graph.vocabulary import Vocabulary
 from kg.models import SCORERS
 from kg.training.gradient_descent import WarmUp
-from kg.training.objectives import KvsAll, OneVsAll
-from kg.training.recipes import FAMILIES, default_run
+from kg.training.objectives import KvsAll, OneVsAll, OneVsUnknown
+from kg.training.recipes import FAMILIES, default_run, paths
 from kg.training.regularizers import N3
 from kg.training.run import Run
 
@@ -81,3 +81,12 @@ def test_the_neighbourhood_of_few_and_of_many(random_dataset: Dataset, large: Da
     assert middle.scorer.keywords["neighbour_dropout"] == 0.7  # a fact for a thousand entities is sparse
     dense = replace(some, train=some.train.repeat(5000, 1))
     assert default_run("neighbourhood")(dense).scorer.keywords["neighbour_dropout"] == 0.3
+
+
+def test_paths_of_few_and_of_many(random_dataset: Dataset, large: Dataset) -> None:
+    """In a sparse graph they are longer. Each question hides its own fact: nothing else need be gone."""
+    few, many = (default_run("paths")(data) for data in (random_dataset, large))
+    assert few.scorer.keywords["num_layers"] == 3 and many.scorer.keywords["num_layers"] == 6
+    assert few.algorithm.hide == many.algorithm.hide == "exact"
+    assert {each.algorithm.objective for each in (few, many)} == {OneVsUnknown()}
+    assert paths.RECIPES["paths"].space.objective.keys() == {"one_vs_unknown"}

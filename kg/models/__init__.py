@@ -37,6 +37,7 @@ SCORERS = {
     "rgcn": "kg.models.rgcn:RGCN",
     "compgcn": "kg.models.compgcn:CompGCN",
     "neighbourhood": "kg.models.neighbourhood:NeighbourhoodTransformer",
+    "paths": "kg.models.path_network:PathNetwork",
     "gated": "kg.models.gated:Gated",
     "combine": "kg.models.combined:Combined",
     "rank_ensemble": "kg.models.rank_ensemble:RankEnsemble",

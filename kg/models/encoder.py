@@ -1,9 +1,6 @@
 """Scorers whose entity vectors are computed from the edges: what they share beside their layers."""
 
-import threading
-import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple, final
 
@@ -15,6 +12,7 @@ from torch_geometric import EdgeIndex
 from kg.errors import UserError
 from kg.graph.graph import Graph
 from kg.models.dropout import dropout
+from kg.models.last import Last
 from kg.models.scorer import WORST, DotScorer, Queries, QueryVectors, Tails
 from kg.models.tables import RelationWeights
 
@@ -81,7 +79,7 @@ class GraphEncoder(DotScorer, ABC):
         self.diagonal = RelationWeights(num_relations, dim)
         self.table.draw(init)
         self.diagonal.draw(init)
-        self._last = _Last()
+        self._last: Last[Vectors] = Last()
 
     @abstractmethod
     def layers_over(self, x: Float[Tensor, "N D"], graph: Graph, generator: torch.Generator | None) -> Vectors:
@@ -147,32 +145,3 @@ class GraphEncoder(DotScorer, ABC):
 def chosen(rows: Float[Tensor, "N D"], ids: Int[Tensor, "*shape"] | slice) -> Float[Tensor, "*shape D"]:
     """rows[ids]; its gradient is added up an embedding's way, which is many times as fast as an index's."""
     return rows[ids] if isinstance(ids, slice) else nn.functional.embedding(ids, rows)
-
-
-class _Last:
-    """The last encoding, for a second call with the same graph with the same weights; for several threads.
-
-    Weights are compared with a copy, number by number, which costs little beside the scores of one question. Autograd's
-    count of changes would cost nothing, but optimizers with a fused kernel leave it as it was. The graph is not kept
-    alive.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._graph: Callable[[], Graph | None] = lambda: None
-        self._weights: list[Tensor] = []
-        self._vectors: Vectors | None = None
-
-    def __reduce__(self) -> "tuple[type[_Last], tuple[()]]":
-        return _Last, ()  # a copied scorer encodes anew
-
-    def of(self, scorer: nn.Module, graph: Graph, encode: Callable[[], Vectors]) -> Vectors:
-        with self._lock:
-            if self._vectors is None or self._graph() is not graph or not self._has_weights_of(scorer):
-                self._vectors = encode()
-                self._graph, self._weights = weakref.ref(graph), [weight.clone() for weight in scorer.parameters()]
-            return self._vectors
-
-    def _has_weights_of(self, scorer: nn.Module) -> bool:
-        pairs = zip(self._weights, scorer.parameters(), strict=True)
-        return all(ours.dtype == theirs.dtype and torch.equal(ours, theirs) for ours, theirs in pairs)

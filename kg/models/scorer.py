@@ -24,23 +24,46 @@ _PIECE = 1 << 18  # numbers: what is read and its copy stay in the cache
 WORST = torch.finfo(torch.float32).min  # the score of a candidate without a vector: it ties last
 
 
+class Unseen(NamedTuple):
+    """Facts that a question must not see: fact i, in either direction, is not there for question row[i].
+
+    pairs: nor is any other edge between its two ends.
+    """
+
+    row: Int[Tensor, " P"]
+    head: Int[Tensor, " P"]
+    relation: Int[Tensor, " P"]
+    tail: Int[Tensor, " P"]
+    pairs: bool
+
+    def of(self, start: int, stop: int) -> "Unseen":
+        """Those of the questions from start to stop, which are counted from 0 then."""
+        own = (self.row >= start) & (self.row < stop)
+        return Unseen(self.row[own] - start, self.head[own], self.relation[own], self.tail[own], self.pairs)
+
+
 @dataclass(frozen=True, eq=False)
 class Queries:
     """B questions (head, relation, ?) and the graph they may read; relation r + R asks for the heads of r.
 
     generator: the source of randomness (dropout, sampled neighbours); None means that nothing is random.
+    unseen: what of the graph each may not read; for a scorer that hides it itself (`hides`), else it is gone from the
+    graph of all.
     """
 
     head: Int[Tensor, " B"]
     relation: Int[Tensor, " B"]
     graph: Graph
     generator: torch.Generator | None = None
+    unseen: Unseen | None = None
 
     def __len__(self) -> int:
         return len(self.head)
 
     def __getitem__(self, rows: slice) -> "Queries":
-        return replace(self, head=self.head[rows], relation=self.relation[rows])
+        start, stop, _ = rows.indices(len(self))
+        unseen = self.unseen and self.unseen.of(start, stop)
+        return replace(self, head=self.head[rows], relation=self.relation[rows], unseen=unseen)
 
 
 class AttentionWeights(NamedTuple):
@@ -56,12 +79,14 @@ class Scorer(nn.Module, ABC):
     """Scores of tails for (head, relation, ?). Encode once, compare with candidates as often as needed.
 
     reads_graph: whether scores depend on the edges of `queries.graph`. Training must then hide the answers.
+    hides: whether it hides them itself, from each question its own: `queries.unseen`.
     ragged: the buffers that are as long as they are; all other arrays have the shapes that the arguments give them.
 
     It is made on the meta device, too, to see what it would hold: what makes it reads no number of a tensor.
     """
 
     reads_graph: ClassVar[bool] = False
+    hides: ClassVar[bool] = False
     ragged: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, num_entities: int, num_relations: int) -> None:

@@ -18,7 +18,7 @@ from kg.graph.graph import Graph
 from kg.graph.known import KnownAnswers, spans
 from kg.interruption import Interrupted, at_once
 from kg.models.batch_norm import BatchNorm
-from kg.models.scorer import Queries, Scorer
+from kg.models.scorer import Queries, Scorer, Unseen
 from kg.progress import SILENT, Progress
 from kg.training.algorithm import Epoch, Iterative, Trainer, check_arguments, check_kind
 from kg.training.objectives import (
@@ -247,7 +247,7 @@ class Descent(Trainer):
             self._set_learning_rate(settings.schedule)
         self.optimizer.zero_grad()
         with self._droppable():
-            graph = self._visible(chosen)
+            graph = self._graph if self.scorer.hides else self._visible(chosen)
             pieces, whole = min(settings.pieces, len(chosen)), self._rows.count[chosen]
             total = torch.zeros((), device=self.device)
             for piece, count in zip(chosen.tensor_split(pieces), whole.tensor_split(pieces), strict=True):
@@ -303,7 +303,11 @@ class Descent(Trainer):
         known, rows = self._known, self._rows
         question, width = known.questions[rows.question[chosen]], 2 * known.num_relations
         row, place = spans(rows.start[chosen], rows.count[chosen])
-        return Batch(Queries(question // width, question % width, graph, generator), row, known.tails[place], known)
+        head, relation, tail = question // width, question % width, known.tails[place]
+        unseen = None
+        if self.scorer.hides and self.algorithm.hide:
+            unseen = Unseen(row, head[row], relation[row], tail, pairs=self.algorithm.hide == "pair")
+        return Batch(Queries(head, relation, graph, generator, unseen), row, tail, known)
 
     def _precision(self) -> Any:
         if self.algorithm.precision == "bf16":

@@ -80,6 +80,31 @@ class OneVsAll(Objective):
 
 @final
 @dataclass(frozen=True)
+class OneVsUnknown(Objective):
+    """Softmax cross-entropy of each fact's tail among itself and all entities that are no known answers.
+
+    As ranks are filtered: no answer is pushed below another. max_answers: as in OneVsAll.
+    """
+
+    max_answers: int = 1
+
+    def __post_init__(self) -> None:
+        check_at_least_one(max_answers=self.max_answers)
+
+    def __call__(self, scorer: Scorer, batch: Batch) -> Float[Tensor, ""]:
+        queries = batch.queries
+        scores = scorer.score_tails(queries).float()
+        row, tail = batch.known.lookup(queries.head, queries.relation)
+        is_known = torch.zeros(scores.shape, dtype=torch.bool, device=scores.device).index_put(
+            (row, tail), torch.ones((), dtype=torch.bool, device=scores.device)
+        )
+        rivals = scores.masked_fill(is_known, -torch.inf).logsumexp(1)[batch.row]
+        answer = scores[batch.row, batch.tail]
+        return (torch.logaddexp(rivals, answer) - answer).mean()
+
+
+@final
+@dataclass(frozen=True)
 class KvsAll(Objective):
     """Each distinct question against all entities, its K answers true at once (Dettmers et al., 2018).
 
@@ -220,6 +245,7 @@ class RelationPrediction(Objective):
 
 OBJECTIVES: dict[str, type[Objective]] = {
     "one_vs_all": OneVsAll,
+    "one_vs_unknown": OneVsUnknown,
     "k_vs_all": KvsAll,
     "negative_sampling": NegativeSampling,
 }

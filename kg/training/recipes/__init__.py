@@ -49,6 +49,7 @@ FAMILIES = {
     "rgcn": "kg.training.recipes.encoders",
     "compgcn": "kg.training.recipes.encoders",
     "neighbourhood": "kg.training.recipes.neighbourhood",
+    "paths": "kg.training.recipes.paths",
     "gated": "kg.training.recipes.ensembles",
     "combine": "kg.training.recipes.ensembles",
     "rank_ensemble": "kg.training.recipes.ensembles",

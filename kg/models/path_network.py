@@ -1,0 +1,261 @@
+"""PathNetwork: an answer's score is read off the paths that lead to it."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Literal, NamedTuple, final
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from kg.errors import check_at_least_one
+from kg.graph.graph import Graph
+from kg.models.dropout import dropout
+from kg.models.last import Last
+from kg.models.scorer import Queries, Scorer, Tails
+from kg.models.tables import RelationWeights
+from kg.walks.edges import check_questions, check_relations
+from kg.walks.frontier import Frontier, Hidden, Hop, adjacency_of, beginning, hop, sources
+from kg.walks.propagation import Message, propagated
+
+_MOST_EDGES = 1 << 22  # of all questions in one hop, 50 MB of integers: with more the questions are taken in halves
+_MOST_OF_A_NODE = 1 << 16  # edges: of a node with more so many stand for all
+_INIT = 0.2  # of vectors of relations: they turn the faster under Adam the smaller they are
+
+
+class PathState(NamedTuple):
+    """What B questions reached, M nodes in all, and what entities score by their edges alone."""
+
+    row: Int[Tensor, " M"]
+    entity: Int[Tensor, " M"]
+    score: Float[Tensor, " M"]
+    asked: Float[Tensor, "B P"]
+    profile: Float[Tensor, "N P"]
+    corrected: tuple[Tensor, Tensor, Tensor]  # (row, entity, what to add): of edges that a question does not see
+
+
+@final
+class PathNetwork(Scorer):
+    """score(h, r, t) = prior_r(t) + path_r(h, t): nothing is known of an entity but its edges.
+
+    path: a state spreads from h along edges, hop by hop, and depends on r from the start. With q the vector of r,
+    x_h = q and no other node reached, hop l gives every node y that is reached now
+
+        m_y = [y = h] q + sum over edges (x, s, y) from expanded x of  sigmoid(p_x) a(x, s, r) (x_x + w_s)
+        x_y <- x_y + relu(LayerNorm(W m_y + V x_y + U q)),     p_y = u . x_y
+
+    with the attention a = sigmoid(b + c . relu(A x_x + B_s + C q)) (Zhang and Yao, 2022). path is the sum of the p_y of
+    all hops and of a perceptron of the last x_y and q; 0 for what is not reached. So p, by which the `max_nodes` best
+    nodes of a question are chosen to be expanded in the next hop, is trained in every hop. message 'times': x_x * w_s,
+    as in NBFNet (Zhu et al., 2021). aggregation 'mean' divides m by the root of the number of its messages plus 1.
+
+    prior: a product of a vector of r and the sum of vectors of the relations at t, over the root of their number plus
+    1: it ranks what no path reaches. It needs no entity to be known from training.
+    """
+
+    reads_graph = True
+    hides = True
+
+    def __init__(
+        self,
+        num_entities: int,
+        num_relations: int,
+        dim: int = 32,
+        num_layers: int = 4,
+        max_nodes: int = 1000,
+        message: Literal["add", "times"] = "add",
+        aggregation: Literal["sum", "mean"] = "sum",
+        attention_dim: int = 8,
+        prior_dim: int = 16,
+        hidden_dropout: float = 0.0,
+    ) -> None:
+        super().__init__(num_entities, num_relations)
+        check_at_least_one(dim=dim, max_nodes=max_nodes, attention_dim=attention_dim, prior_dim=prior_dim)
+        self.max_nodes = max_nodes
+        self.hidden_dropout = hidden_dropout
+        self.question = RelationWeights(num_relations, dim)
+        self.sought = RelationWeights(num_relations, prior_dim)
+        self.profile = RelationWeights(num_relations, prior_dim)
+        made = partial(_Layer, num_relations, dim, attention_dim, message == "times", aggregation == "mean")
+        self.layers = nn.ModuleList(made() for _ in range(num_layers))
+        self.inner, self.asking, self.outer = nn.Linear(dim, dim), nn.Linear(dim, dim, bias=False), nn.Linear(dim, 1)
+        self._last: Last[Tensor] = Last()
+        self.question.draw(_INIT)
+        self.sought.draw(0.1)
+        self.profile.draw(0.1)
+
+    def encode(self, queries: Queries) -> PathState:
+        """UserError where the graph has other relations."""
+        graph = queries.graph
+        check_relations(graph, self.num_relations)
+        check_questions(graph, *(x.cpu().numpy() for x in (queries.head, queries.relation)))
+        parts = self._halves(queries)
+        row, entity, score = (torch.cat(each) for each in zip(*parts, strict=True))
+        asked, profile = self.sought.rows(queries.relation), self._profiles(graph)
+        return PathState(row, entity, score, asked, profile, self._corrected(queries, asked, profile))
+
+    def compare(self, state: PathState, tails: Tails = None) -> Float[Tensor, "B K"]:
+        scores = (state.asked @ state.profile.T).to(state.score.dtype)
+        scores = scores.index_put((state.row, state.entity), state.score, accumulate=True)
+        row, entity, more = state.corrected
+        if len(row):
+            scores = scores.index_put((row, entity), more, accumulate=True)
+        if not isinstance(tails, Tensor):
+            return scores if tails is None else scores[:, tails]
+        return scores[:, tails] if tails.ndim == 1 else scores.gather(1, tails)
+
+    def factors(self, queries: Queries, tail: Int[Tensor, " B"]) -> tuple[Float[Tensor, "B _"], ...]:
+        """The vectors of the question."""
+        return self.question.rows(queries.relation), self.sought.rows(queries.relation)
+
+    # Paths
+
+    def _halves(self, queries: Queries, first: int = 0) -> list[tuple[Tensor, Tensor, Tensor]]:
+        """(row, entity, score) of what is reached, by parts of the questions that keep to the budget of edges."""
+        found = self._reached(queries)
+        if found is None:
+            middle = len(queries) // 2
+            return [
+                *self._halves(queries[:middle], first),
+                *self._halves(queries[middle:], first + middle),
+            ]
+        reached, score = found
+        row, entity = (torch.from_numpy(x).to(score.device).long() for x in (reached.row, reached.entity))
+        return [(row + first, entity, score)]
+
+    def _reached(self, queries: Queries) -> tuple[Frontier, Float[Tensor, " M"]] | None:
+        """The nodes and their scores; None where a hop of several questions would take more edges than the budget."""
+        edges, hidden = adjacency_of(queries.graph), _hidden(queries)
+        shift = _shift(queries)
+        reached = beginning(queries.head.cpu().numpy())
+        asked = self.question.rows(queries.relation)
+        state, total = asked, asked.new_zeros(len(queries))
+        worth = total
+        for layer in self.layers:
+            best = worth.detach().float().cpu().numpy()
+            chosen = sources(edges, reached, best, self.max_nodes, _MOST_OF_A_NODE)
+            if chosen.num_edges > _MOST_EDGES and len(queries) > 1:
+                return None
+            reached, along = hop(edges, reached, chosen, hidden, _MOST_OF_A_NODE, shift)
+            row = torch.from_numpy(reached.row).to(asked.device).long()
+            state, worth = layer(state, worth, asked, row, along, partial(self._dropped, queries.generator))
+            total = nn.functional.pad(total, (0, len(worth) - len(total))) + worth
+        row = torch.from_numpy(reached.row).to(asked.device).long()
+        hidden_state = (self.inner(state) + self.asking(asked).index_select(0, row)).relu()
+        return reached, (total + self.outer(hidden_state)[:, 0]).to(asked.dtype)
+
+    def _dropped(self, generator: torch.Generator | None, x: Float[Tensor, "M D"]) -> Float[Tensor, "M D"]:
+        return dropout(x, self.hidden_dropout, generator)
+
+    # The prior
+
+    def _profiles(self, graph: Graph) -> Float[Tensor, "N P"]:
+        """Without gradients computed once a graph."""
+        return (
+            self._of_graph(graph)
+            if torch.is_grad_enabled()
+            else self._last.of(self, graph, partial(self._of_graph, graph))
+        )
+
+    def _of_graph(self, graph: Graph) -> Float[Tensor, "N P"]:
+        """The sum over the edges of each entity, over the root of their number plus 1."""
+        sums = nn.functional.embedding_bag(
+            graph.relation, self.profile.every(), graph.offsets, mode="sum", include_last_offset=True
+        )
+        return sums * _shrinking(graph.degree().to(sums.dtype))
+
+    def _corrected(
+        self, queries: Queries, asked: Float[Tensor, "B P"], profile: Float[Tensor, "N P"]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """What is to be added to the priors of entities with edges that a question does not see."""
+        row, head, relation, _ = _unseen(queries)
+        key, place, count = torch.unique(
+            row * queries.graph.num_entities + head, return_inverse=True, return_counts=True
+        )
+        row, entity = key // queries.graph.num_entities, key % queries.graph.num_entities
+        gone = profile.new_zeros(len(key), profile.shape[1]).index_add(0, place, self.profile.rows(relation))
+        degree = queries.graph.degree()[entity].to(profile.dtype)
+        before = profile[entity]
+        after = (before / _shrinking(degree) - gone) * _shrinking(degree - count)
+        return row, entity, (asked[row] * (after - before)).sum(1)
+
+
+class _Layer(nn.Module):
+    """A hop: see PathNetwork."""
+
+    def __init__(self, num_relations: int, dim: int, attention_dim: int, times: bool, mean: bool) -> None:
+        super().__init__()
+        self.times, self.mean = times, mean
+        self.vector = RelationWeights(num_relations, dim)
+        self.relation_key = RelationWeights(num_relations, attention_dim)
+        self.key = nn.Linear(dim, attention_dim, bias=False)
+        self.asked_key = nn.Linear(dim, attention_dim)
+        self.weight = nn.Parameter(torch.zeros(attention_dim + 1))
+        self.arrived, self.kept = nn.Linear(dim, dim), nn.Linear(dim, dim, bias=False)
+        self.asked = nn.Linear(dim, dim, bias=False)
+        self.norm = nn.LayerNorm(dim)
+        self.worth = nn.Linear(dim, 1)
+        nn.init.normal_(self.weight, std=attention_dim**-0.5)
+        self.vector.draw(_INIT)
+        self.relation_key.draw(attention_dim**-0.5)
+
+    def forward(
+        self,
+        state: Float[Tensor, "M D"],
+        worth: Float[Tensor, " M"],
+        asked: Float[Tensor, "B D"],
+        row: Int[Tensor, " K"],
+        along: Hop,
+        dropped: Callable[[Tensor], Tensor],
+    ) -> tuple[Float[Tensor, "K D"], Float[Tensor, " K"]]:
+        """States and worths of the nodes after the hop; row: the question of each."""
+        num_old = len(state)
+        key = self.key(state) + self.asked_key(asked).index_select(0, row[:num_old])
+        message = Message(state, worth.sigmoid(), key, self.relation_key.every(), self.weight, self.vector.every())
+        arrived = propagated(message, asked, along, self.times)
+        if self.mean:
+            arrived = arrived * _shrinking(torch.from_numpy(along.arriving).to(arrived))
+        pre = self.arrived(arrived) + self.asked(asked).index_select(0, row)
+        pre = torch.cat([pre[:num_old] + self.kept(state), pre[num_old:]])
+        new = dropped(self.norm(pre).relu())
+        state = torch.cat([new[:num_old] + state, new[num_old:]])
+        return state, self.worth(state)[:, 0]
+
+
+def _shrinking(count: Float[Tensor, " K"]) -> Float[Tensor, "K 1"]:
+    """1 / sqrt(1 + count)."""
+    return (1 + count).rsqrt()[:, None]
+
+
+def _unseen(queries: Queries) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """(row, head, relation, tail) of the edges that are hidden, each in both directions, in order of rows."""
+    nothing = queries.head[:0]
+    if queries.unseen is None:
+        return nothing, nothing, nothing, nothing
+    row, head, relation, tail, pairs = queries.unseen
+    found = queries.graph.neighbours(head)
+    fact = torch.repeat_interleave(torch.arange(len(head), device=head.device), found.offsets.diff())
+    gone = found.tail == tail[fact]
+    if not pairs:
+        gone &= found.relation == relation[fact]
+    fact, via, back = fact[gone], found.relation[gone], queries.graph.num_relations
+    once = torch.stack([row[fact], head[fact], via, tail[fact]], 1)
+    turned = torch.stack([row[fact], tail[fact], (via + back) % (2 * back), head[fact]], 1)
+    edges = torch.unique(torch.cat([once, turned]), dim=0)  # a loop is its own inverse's other end
+    row, head, via, tail = edges.unbind(1)
+    return row, head, via, tail
+
+
+def _hidden(queries: Queries) -> Hidden:
+    row, *edges = (x.cpu() for x in _unseen(queries))
+    offsets = torch.searchsorted(row.contiguous(), torch.arange(len(queries) + 1))
+    return Hidden(offsets.numpy(), *(x.to(torch.int32).numpy() for x in edges))
+
+
+def _shift(queries: Queries) -> np.ndarray:
+    """Where each question begins in the lists of edges that are too long: drawn in training, else in the middle."""
+    if queries.generator is None:
+        return np.full(len(queries), 0.5)
+    drawn = torch.rand(len(queries), generator=queries.generator, device=queries.head.device)
+    return drawn.double().cpu().numpy()
