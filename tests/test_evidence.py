@@ -14,11 +14,13 @@ import pytest
 import torch
 from horn import Brute, everything, graph_of, random_facts
 from paper import fill, no_facts
+from torch import Tensor
 
 import kg.rules.evidence
 from kg.bundle import Bundle
 from kg.errors import UserError
 from kg.graph.dataset import Dataset
+from kg.graph.graph import Graph
 from kg.graph.schema import Schema
 from kg.graph.vocabulary import Vocabulary
 from kg.models.combined import Combined
@@ -26,6 +28,7 @@ from kg.models.complex import ComplEx
 from kg.models.distmult import DistMult
 from kg.models.frequency import Frequency
 from kg.models.neighbourhood import NeighbourhoodTransformer
+from kg.models.path_network import PathNetwork
 from kg.models.rules import RuleScorer
 from kg.models.scorer import Queries, Scorer
 from kg.probability.calibration import Calibration
@@ -555,3 +558,29 @@ def test_the_planted_path_is_named_first(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.syspath_prepend(Path(__file__).parents[1] / "experiments" / "quality")
     planted = importlib.import_module("planted_paths")
     assert planted.share_first(num_entities=60, kept=0.9, seed=0)["first"] >= 0.95
+
+
+# Paths that a score was read off
+
+
+def test_the_paths_that_carried_a_score_are_known_facts_and_its_fall_without_them() -> None:
+    scorer = partial(PathNetwork, dim=8, num_layers=2)
+    predictor = predictor_of(TWICE + RESTATED["all"], scorer, ("p", "q", "gives", "given"), inverse=INVERSE)
+    found = predictor.explain("e0", "gives", "e20")
+    known = predictor.knowledge
+    model, graph = predictor.bundle.scorer, known.graph.hide(torch.tensor(RESTATED["all"]))
+
+    def scores(graph: Graph) -> Tensor:
+        return model.score_tails(Queries(torch.tensor([0]), torch.tensor([GIVES]), graph))[0].detach()
+
+    before = scores(graph)
+    assert found.carried and found.count >= len(found.carried)
+    for path in found.carried:
+        assert edge("e0", "gives", "e20") not in path.facts
+        names = known.vocabulary
+        facts = [[names.entity_ids[s], names.relation_ids[p], names.entity_ids[o]] for s, p, o in path.facts]
+        after = scores(graph.hide(torch.tensor(facts)))[20]
+        share = float((before[20] - after) / (before[20] - before.mean()))
+        assert path.share is None or path.share == pytest.approx(share, rel=1e-3, abs=1e-3)
+    assert "the score was read off\n    (e0, p, e10)" in str(found)
+    assert predictor_of(CHAINS, PLAIN).explain("e4", "gives", "e21").carried == ()

@@ -4,13 +4,16 @@ import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torch.optim import Adam
 
+from kg.evaluation.ranking import evaluate
 from kg.graph.dataset import Dataset
 from kg.graph.graph import Graph
 from kg.graph.vocabulary import Vocabulary
 from kg.models import path_network
 from kg.models.path_network import PathNetwork
 from kg.models.scorer import Queries, Unseen
+from kg.training.objectives import Batch, OneVsUnknown
 
 N, R = 12, 3
 
@@ -140,22 +143,91 @@ def test_entities_that_nobody_has_seen_are_told_apart_by_their_edges() -> None:
 # What it must find
 
 
-def planted(rule: int, noise: int, seed: int = 0, entities: int = 80) -> Dataset:
-    """t1 ... t_rule are random maps of the entities; relation 0 is their composition; and noise. Facts of
-    0 are known of half of the entities; of a fourth each they are asked for in valid and in test.
+def planted(rule: int, width: int = 60) -> Dataset:
+    """Relation l leads one to one from entities of layer l - 1 to those of layer l, in no order; relation 0 from the
+    first layer to the last, along 1, 2, ..., rule; two more are noise. Facts of 0 are known of half of the entities; of
+    a fourth each they are asked for in valid and in test.
     """
-    generator = torch.Generator().manual_seed(seed)
-    maps = [torch.randperm(entities, generator=generator) for _ in range(rule)]
-    every = torch.arange(entities)
-    end = every
+    generator = torch.Generator().manual_seed(0)
+    every = end = torch.arange(width)
     body = []
-    for number, each in enumerate(maps, 1):
-        body.append(torch.stack([every, torch.full_like(every, number), each], 1))
-        end = each[end]
-    heads = torch.stack([every, torch.zeros_like(every), end], 1)[torch.randperm(entities, generator=generator)]
-    drawn = [torch.randint(0, most, (noise,), generator=generator) for most in (entities, 2, entities)]
-    wrong = torch.stack([drawn[0], drawn[1] + rule + 1, drawn[2]], 1)
-    held = entities // 4
-    train = torch.cat([heads[2 * held :], *body, wrong])
+    for number in range(1, rule + 1):
+        drawn = torch.randperm(width, generator=generator)
+        left, right = every + (number - 1) * width, drawn + number * width
+        body.append(torch.stack([left, torch.full_like(every, number), right], 1))
+        end = drawn[end]
+    heads = torch.stack([every, torch.zeros_like(every), end + rule * width], 1)
+    heads = heads[torch.randperm(width, generator=generator)]
+    entities = (rule + 1) * width
+    noise = [torch.randint(0, most, (width,), generator=generator) for most in (entities, 2, entities)]
+    wrong = torch.stack([noise[0], noise[1] + rule + 1, noise[2]], 1)
+    held = width // 4
     names = Vocabulary([f"e{i}" for i in range(entities)], [f"r{i}" for i in range(rule + 3)])
-    return Dataset(train, heads[:held], heads[held : 2 * held], names)
+    return Dataset(torch.cat([heads[2 * held :], *body, wrong]), heads[:held], heads[held : 2 * held], names)
+
+
+def trained(data: Dataset, steps: int, pairs: bool = False, **arguments: object) -> PathNetwork:
+    """On the tails of relation 0 alone, 16 facts a step."""
+    torch.manual_seed(0)
+    made = {"dim": 16, "attention_dim": 4, **arguments}
+    scorer = PathNetwork(data.num_entities, data.num_relations, **made)
+    adam, graph, known = Adam(scorer.parameters(), lr=0.01), data.graph(), data.known("train")
+    facts, row = data.train[data.train[:, 1] == 0], torch.arange(16)
+    for _ in range(steps):
+        head, relation, tail = facts[torch.randint(0, len(facts), (16,))].unbind(1)
+        queries = Queries(head, relation, graph, None, Unseen(row, head, relation, tail, pairs))
+        adam.zero_grad()
+        OneVsUnknown()(scorer, Batch(queries, row, tail, known)).backward()
+        adam.step()
+    return scorer
+
+
+def tail_mrr(scorer: PathNetwork, data: Dataset) -> float:
+    return evaluate(scorer, data, "test").metrics().by_side["tail"].mrr
+
+
+@pytest.mark.parametrize("rule", [2, 3, 4])
+def test_a_planted_rule_is_found_and_its_path_is_shown(rule: int) -> None:
+    """The facts asked for are of entities whose relation 0 training did not see: only the rule gives them."""
+    data = planted(rule)
+    scorer = trained(data, steps=(60, 80, 120)[rule - 2], num_layers=rule, message="times", dim=24)
+    assert tail_mrr(scorer, data) > 0.9
+    shown = 0
+    for head, relation, tail in data.test[:5].tolist():
+        asked = Queries(torch.tensor([head]), torch.tensor([relation]), data.graph())
+        best = scorer.carrying_paths(asked, tail, most=3)
+        assert all(each.fall > 0 for each in best)
+        assert [each.fall for each in best] == sorted((each.fall for each in best), reverse=True)
+        shown += list(range(1, rule + 1)) in [path.edges[:, 1].tolist() for path in best]
+        for path in best:
+            assert path.edges[0, 0] == head and path.edges[-1, 2] == tail
+            assert path.edges[1:, 0].tolist() == path.edges[:-1, 2].tolist()
+    assert shown >= 4
+
+
+def test_a_copy_of_a_relation_in_training_alone_is_read_unless_pairs_are_hidden() -> None:
+    """Relation 4 says again what relation 0 says, but of facts of training alone: to read it there is a leak."""
+    data, fold = planted(2), torch.tensor([60, 10, 60])  # all layers are one: many paths lead to many ends
+    train, valid, test = (part % fold for part in (data.train, data.valid, data.test))
+    copied = train[train[:, 1] == 0].clone()
+    copied[:, 1] = 4
+    names = Vocabulary(data.vocabulary.entities[:60], data.vocabulary.relations)
+    data = Dataset(torch.cat([train[train[:, 1] != 4], copied]), valid, test, names)
+    leaked, hidden = (
+        tail_mrr(trained(data, 60, pairs, num_layers=2, message="times"), data) for pairs in (False, True)
+    )
+    assert hidden > 0.7 and leaked < hidden - 0.2
+
+
+def test_direction_matters() -> None:
+    """The successor in a ring of 30, and never the predecessor: both are one edge away."""
+    every = torch.arange(30)
+    ring = [torch.stack([every, torch.full_like(every, r), (every + 1) % 30], 1) for r in (0, 1)]
+    names = Vocabulary([f"e{i}" for i in range(30)], ["r0", "r1"])
+    data = Dataset(torch.cat([ring[0][:15], ring[1]]), ring[0][15:20], ring[0][20:], names)
+    assert tail_mrr(trained(data, 40, num_layers=2), data) > 0.95
+
+
+def test_nothing_carries_what_no_path_reaches() -> None:
+    asked = Queries(torch.tensor([0]), torch.tensor([0]), graph())
+    assert drawn().carrying_paths(asked, N - 1, 5) == []

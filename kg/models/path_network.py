@@ -1,6 +1,7 @@
 """PathNetwork: an answer's score is read off the paths that lead to it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Literal, NamedTuple, final
 
@@ -13,14 +14,16 @@ from kg.errors import check_at_least_one
 from kg.graph.graph import Graph
 from kg.models.dropout import dropout
 from kg.models.last import Last
-from kg.models.scorer import Queries, Scorer, Tails
+from kg.models.path_reasons import CarryingPath, Path, paths_by_worth
+from kg.models.scorer import Queries, Scorer, Tails, Unseen
 from kg.models.tables import RelationWeights
 from kg.walks.edges import check_questions, check_relations
 from kg.walks.frontier import Frontier, Hidden, Hop, adjacency_of, beginning, hop, sources
-from kg.walks.propagation import Message, propagated
+from kg.walks.propagation import Message, propagated, propagated_plainly
 
 _MOST_EDGES = 1 << 22  # of all questions in one hop, 50 MB of integers: with more the questions are taken in halves
 _MOST_OF_A_NODE = 1 << 16  # edges: of a node with more so many stand for all
+_TRIED = 16  # paths that are taken away, one by one
 _INIT = 0.2  # of vectors of relations: they turn the faster under Adam the smaller they are
 
 
@@ -33,6 +36,13 @@ class PathState(NamedTuple):
     asked: Float[Tensor, "B P"]
     profile: Float[Tensor, "N P"]
     corrected: tuple[Tensor, Tensor, Tensor]  # (row, entity, what to add): of edges that a question does not see
+
+
+class Step(NamedTuple):
+    """A hop of one question, and a factor of 1 for the message of each of its edges."""
+
+    along: Hop
+    share: Float[Tensor, " E"]
 
 
 @final
@@ -109,6 +119,44 @@ class PathNetwork(Scorer):
         """The vectors of the question."""
         return self.question.rows(queries.relation), self.sought.rows(queries.relation)
 
+    def carrying_paths(self, queries: Queries, tail: int, most: int) -> list[CarryingPath]:
+        """Of one question, paths whose messages make a tail's score, those first without which it falls most.
+
+        Found by the gradient of the score by the messages of each hop, then taken away one by one: see paths_by_worth.
+        """
+        assert len(queries) == 1 and queries.unseen is None
+        trail: list[Step] = []
+        with torch.enable_grad():
+            made = self._reached(queries, trail)
+            assert made is not None  # one question is never too many
+            reached, score = made
+            at = np.flatnonzero(reached.entity == tail)
+            if not len(at) or not trail:
+                return []
+            worth = torch.autograd.grad(score[int(at[0])], [step.share for step in trail])
+        steps = [(along, slope.abs().cpu().numpy()) for (along, _), slope in zip(trail, worth, strict=True)]
+        found = paths_by_worth(reached.entity, steps, int(at[0]), _TRIED)
+        return self._by_fall(queries, tail, found)[:most] if found else []
+
+    @torch.no_grad()
+    def _by_fall(self, queries: Queries, tail: int, paths: list[Path]) -> list[CarryingPath]:
+        """Those without which the score falls, the one without which it falls most first."""
+        head, relation = (each.expand(len(paths)) for each in (queries.head, queries.relation))
+        row = np.repeat(np.arange(len(paths)), [len(path) for path in paths])
+        hidden = torch.from_numpy(np.concatenate(paths)).to(head.device)
+        left, via, right = hidden.unbind(1)
+        unseen = Unseen(torch.from_numpy(row).to(head.device), left, via, right, pairs=False)
+        scores = self.score_tails(queries)[0]
+        whole, above = float(scores[tail]), float(scores[tail] - scores.mean())
+        wanted = head.new_full((len(paths), 1), tail)
+        without = self.score_tails(replace(queries, head=head, relation=relation, unseen=unseen), wanted)[:, 0]
+        found = [
+            CarryingPath(path, fall, fall / above if above > 0 else None)
+            for path, fall in zip(paths, (whole - without).tolist(), strict=True)
+            if fall > 0
+        ]
+        return sorted(found, key=lambda each: -each.fall)
+
     # Paths
 
     def _halves(self, queries: Queries, first: int = 0) -> list[tuple[Tensor, Tensor, Tensor]]:
@@ -124,8 +172,13 @@ class PathNetwork(Scorer):
         row, entity = (torch.from_numpy(x).to(score.device).long() for x in (reached.row, reached.entity))
         return [(row + first, entity, score)]
 
-    def _reached(self, queries: Queries) -> tuple[Frontier, Float[Tensor, " M"]] | None:
-        """The nodes and their scores; None where a hop of several questions would take more edges than the budget."""
+    def _reached(
+        self, queries: Queries, trail: list[Step] | None = None
+    ) -> tuple[Frontier, Float[Tensor, " M"]] | None:
+        """The nodes and their scores; None where a hop of several questions would take more edges than the budget.
+
+        trail: is given the hops, each with a factor of 1 an edge, whose gradient says what the edge is worth.
+        """
         edges, hidden = adjacency_of(queries.graph), _hidden(queries)
         shift = _shift(queries)
         reached = beginning(queries.head.cpu().numpy())
@@ -138,8 +191,12 @@ class PathNetwork(Scorer):
             if chosen.num_edges > _MOST_EDGES and len(queries) > 1:
                 return None
             reached, along = hop(edges, reached, chosen, hidden, _MOST_OF_A_NODE, shift)
+            share = None
+            if trail is not None:
+                share = torch.ones(len(along.relation), device=asked.device, requires_grad=True)
+                trail.append(Step(along, share))
             row = torch.from_numpy(reached.row).to(asked.device).long()
-            state, worth = layer(state, worth, asked, row, along, partial(self._dropped, queries.generator))
+            state, worth = layer(state, worth, asked, row, along, partial(self._dropped, queries.generator), share)
             total = nn.functional.pad(total, (0, len(worth) - len(total))) + worth
         row = torch.from_numpy(reached.row).to(asked.device).long()
         hidden_state = (self.inner(state) + self.asking(asked).index_select(0, row)).relu()
@@ -208,12 +265,16 @@ class _Layer(nn.Module):
         row: Int[Tensor, " K"],
         along: Hop,
         dropped: Callable[[Tensor], Tensor],
+        share: Float[Tensor, " E"] | None,
     ) -> tuple[Float[Tensor, "K D"], Float[Tensor, " K"]]:
-        """States and worths of the nodes after the hop; row: the question of each."""
+        """States and worths of the nodes after the hop; row: the question of each. share: a factor for each edge."""
         num_old = len(state)
         key = self.key(state) + self.asked_key(asked).index_select(0, row[:num_old])
         message = Message(state, worth.sigmoid(), key, self.relation_key.every(), self.weight, self.vector.every())
-        arrived = propagated(message, asked, along, self.times)
+        if share is None:
+            arrived = propagated(message, asked, along, self.times)
+        else:
+            arrived = propagated_plainly(message, asked, along, self.times, share)
         if self.mean:
             arrived = arrived * _shrinking(torch.from_numpy(along.arriving).to(arrived))
         pre = self.arrived(arrived) + self.asked(asked).index_select(0, row)

@@ -14,6 +14,7 @@ from torch.nn.functional import cosine_similarity
 
 from kg.errors import check_at_least_one
 from kg.graph.entailment import Fact
+from kg.models.path_network import PathNetwork
 from kg.models.rules import RuleScorer
 from kg.models.scorer import EmbeddingScorer, Queries, Scorer
 from kg.progress import SILENT, Progress
@@ -69,6 +70,18 @@ class Look:
     share: float
 
 
+@dataclass(frozen=True)
+class Carried:
+    """Known facts along a path whose messages brought the model to its score, asked for the object.
+
+    share: of what the score has above the mean of all entities', so much falls when these are taken away; None where it
+    has nothing above it.
+    """
+
+    facts: tuple[Fact, ...]
+    share: float | None
+
+
 @final
 @dataclass(frozen=True)
 class Evidence:
@@ -80,6 +93,7 @@ class Evidence:
     rules with constants, which say that entities with one feature often have another; only a model that holds rules has
     them. follows_from: of a fact that is not known, those that it follows from by what the schema says, in one step
     (see kg.graph.entailment). nearest: like facts. attended: what a model with attention looked at, for either end.
+    carried: the paths that a path network read its score off.
     against: in words.
     """
 
@@ -90,6 +104,7 @@ class Evidence:
     features: tuple[Reason, ...] = ()
     nearest: tuple[Nearest, ...] = ()
     attended: tuple[Look, ...] = ()
+    carried: tuple[Carried, ...] = ()
     against: tuple[str, ...] = ()
     follows_from: tuple[Fact, ...] = ()
     complete: bool = True
@@ -98,7 +113,7 @@ class Evidence:
     @property
     def count(self) -> int:
         """How many things speak for it."""
-        return len(self.paths) + len(self.features) + len(self.nearest) + len(self.attended)
+        return len(self.paths) + len(self.features) + len(self.nearest) + len(self.attended) + len(self.carried)
 
     @property
     def because(self) -> str:
@@ -136,7 +151,13 @@ class Evidence:
         if self.attended:
             seen = [f"{self._text(each.fact)}  {each.share:.2f} from {self._at(each.end)}" for each in self.attended]
             yield from _section("the model looked at", seen)
+        if self.carried:
+            yield from _section("the score was read off", [self._carrying(each) for each in self.carried])
         yield from _section("against it", list(self.against))
+
+    def _carrying(self, path: Carried) -> str:
+        share = "" if path.share is None else f"  {path.share:.2f} of it falls without them"
+        return f"{' '.join(self._text(fact) for fact in path.facts)}{share}"
 
     def _like(self, near: Nearest) -> str:
         other = self.label(near.fact[0 if near.end == "subject" else 2])
@@ -214,12 +235,13 @@ class _Case:
             self._features(top),
             tuple(near for end in ENDS for near in self._nearest(end)),
             tuple(look for end in ENDS for look in self._attended(end)),
+            self._carried(top),
             tuple(self._against()),
             () if self.known else self.plausibility.premises(self.head, self.relation, self.tail),
             complete,
         )
         facts = [found.fact, *found.follows_from, *(each.fact for each in found.nearest + found.attended)]
-        facts += [fact for each in found.paths + found.features for fact in each.facts]
+        facts += [fact for each in found.paths + found.features + found.carried for fact in each.facts]
         return replace(found, labels={term: self._label(term) for fact in facts for term in fact})
 
     def _label(self, term: str) -> str:
@@ -331,6 +353,20 @@ class _Case:
                 seen.append((share, edge))
         for share, edge in nlargest(_LOOKS, seen, key=itemgetter(0)):
             yield Look(self.knowledge.terms(*edge), end, share)
+
+    def _carried(self, top: int) -> tuple[Carried, ...]:
+        """Of the model, or of its part that answers by paths: in the graph without what restates the fact."""
+        part = next((part for part in self.scorer.modules() if isinstance(part, PathNetwork)), None)
+        if part is None:
+            return ()
+        head, relation = self._tensor([[self.head], [self.relation]])
+        back = len(self.names.relations)
+
+        def fact(h: int, r: int, t: int) -> Fact:
+            return self.knowledge.terms(h, r, t) if r < back else self.knowledge.terms(t, r - back, h)
+
+        found = part.carrying_paths(Queries(head, relation, self.graph), self.tail, top)
+        return tuple(Carried(tuple(fact(*edge) for edge in path.edges.tolist()), path.share) for path in found)
 
     # Against it
 

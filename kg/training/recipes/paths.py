@@ -8,16 +8,25 @@ from kg.graph.dataset import Dataset
 from kg.models import scorer_class
 from kg.training.gradient_descent import GradientDescent, WarmUp
 from kg.training.objectives import OneVsUnknown
-from kg.training.recipes import Recipe, has_few_entities, is_sparse
+from kg.training.recipes import Recipe, has_few_entities, is_small
 from kg.training.recipes.space import DROPOUT, Choice, Real, Space
 from kg.training.run import Run
 
+_THIN = 2.5  # training facts an entity: below it an answer lies further away
+
 
 def _default(dataset: Dataset) -> Run:
-    """In a sparse graph an answer lies further away, and of what is near, all may lead on."""
-    made = partial(scorer_class("paths"), num_layers=3 if has_few_entities(dataset) else 6 if is_sparse(dataset) else 4)
+    few, is_thin = has_few_entities(dataset), len(dataset.train) < _THIN * dataset.num_entities
+    made = partial(scorer_class("paths"), num_layers=6 if is_thin else 3 if few else 4)
     descent = GradientDescent(
-        partial(Adam, lr=0.006), OneVsUnknown(), schedule=WarmUp(), batch_size=16, hide="exact", epochs=8, valid_every=2
+        partial(Adam, lr=0.006),
+        OneVsUnknown(),
+        schedule=WarmUp(),
+        batch_size=16,
+        hide="exact",
+        epochs=8 if few else 4 if is_small(dataset) else 1,  # so many passes are what costs
+        valid_every=1,
+        patience=3,
     )
     return Run(made, descent)
 
