@@ -157,7 +157,44 @@ def test_negative_sampling(random_scorer: Scorer, batch: Batch, shared: bool, ex
     assert_same(random_scorer, objective(random_scorer, seeded(batch, 3)), expected)
 
 
-@pytest.mark.parametrize("loss", ["softmax", "margin", "logistic"])
+@pytest.mark.parametrize("shared", [True, False], ids=["shared", "own"])
+@pytest.mark.parametrize("candidates", ["all", "by_degree"])
+def test_the_corrected_softmax_is_that_over_all_entities(
+    random_scorer: Scorer, batch: Batch, candidates: str, shared: bool
+) -> None:
+    """With very many draws nothing is left to chance; with few, the loss is less on average, and by little."""
+    expected = OneVsAll()(random_scorer, batch).item()
+    many = NegativeSampling(200_000 if shared else 20_000, shared, "corrected_softmax", candidates=candidates)
+    assert many(random_scorer, seeded(batch)).item() == pytest.approx(expected, abs=0.01)
+    few = NegativeSampling(20, shared, "corrected_softmax", candidates=candidates)
+    lost = [few(random_scorer, seeded(batch, seed)).item() for seed in range(200)]
+    assert -0.05 < sum(lost) / len(lost) - expected < 0.0
+    uncorrected = NegativeSampling(20, shared, candidates=candidates)
+    assert abs(uncorrected(random_scorer, seeded(batch)).item() - expected) > 0.3
+
+
+def test_typed_rivals_are_corrected_to_the_softmax_over_the_range(random_scorer: Scorer, batch: Batch) -> None:
+    offsets, tails = batch.known.tails_of_relations
+    scores = random_scorer.score_tails(batch.queries)
+    outside = torch.ones_like(scores, dtype=torch.bool)
+    for row, relation in enumerate(batch.queries.relation.tolist()):
+        outside[row, tails[offsets[relation] : offsets[relation + 1]]] = False
+    expected = functional.cross_entropy(scores.masked_fill(outside, -torch.inf), batch.tail)
+    many = NegativeSampling(20_000, False, "corrected_softmax", candidates="typed")
+    assert many(random_scorer, seeded(batch)).item() == pytest.approx(expected.item(), abs=0.01)
+
+
+def test_draws_by_degree(batch: Batch) -> None:
+    """By (edges)^.75, and an entity without any as one with one."""
+    degree = batch.queries.graph.degree().clamp(min=1)
+    drawn = NegativeSampling(400_000, candidates="by_degree").with_rivals(seeded(batch)).rivals
+    assert drawn is not None
+    share = torch.bincount(drawn, minlength=50) / len(drawn)
+    expected = degree**0.75 / (degree**0.75).sum()
+    torch.testing.assert_close(share, expected, rtol=0.05, atol=0)
+
+
+@pytest.mark.parametrize("loss", ["softmax", "corrected_softmax", "margin", "logistic"])
 def test_every_loss_lowers_what_it_says(random_scorer: Scorer, batch: Batch, loss: str) -> None:
     """A step against the gradient raises the true answers over the others."""
 

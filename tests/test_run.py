@@ -188,7 +188,7 @@ def test_choices_are_checked_where_types_are_not() -> None:
         "hide must be one of None, exact, pair: got pairs",
         "precision must be one of fp32, bf16: got fp16",
         "loss must be one of softmax, bce: got hinge",
-        "loss must be one of softmax, margin, logistic: got hinge",
+        "loss must be one of softmax, corrected_softmax, margin, logistic: got hinge",
         "norm must be one of 1, 2: got 3",
         "vote_hops must be one of 1, 2: got 3",
     ]

@@ -1,10 +1,11 @@
 """A graph of integers: compressed rows of edges, inverses included."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 if TYPE_CHECKING:
@@ -113,6 +114,11 @@ class Graph:
     def degree(self) -> Int[Tensor, " N"]:
         """Edges that leave each entity, inverses included."""
         return self.offsets.diff()
+
+    @cached_property
+    def popularity(self) -> Float[Tensor, " N"]:
+        """The running sums, up to each entity, of max(its edges, 1)^.75: the chances of a draw by degree."""
+        return self.degree().clamp(min=1).double().pow(0.75).cumsum(0)
 
     def head(self) -> Int[Tensor, " E"]:
         return torch.repeat_interleave(torch.arange(self.num_entities, device=self.tail.device), self.degree())

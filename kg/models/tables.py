@@ -1,6 +1,7 @@
 """The only holders of rows: a vector an entity, a weight a relation. Nothing else knows how these are kept."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import final
 
 import torch
@@ -23,6 +24,7 @@ class EntityTable(nn.Module):
     def __init__(self, num_rows: int, size: int) -> None:
         super().__init__()
         self.weight = _as_embedding(num_rows, size)
+        self._held: tuple[Tensor, Tensor] | None = None  # the only ids that may be read now, sorted, and their rows
 
     @property
     def num_rows(self) -> int:
@@ -36,15 +38,40 @@ class EntityTable(nn.Module):
 
     def rows(self, ids: Int[Tensor, "*shape"]) -> Float[Tensor, "*shape D"]:
         """The vectors of these entities."""
-        return nn.functional.embedding(ids, self.weight)
+        if self._held is None:
+            return nn.functional.embedding(ids, self.weight)
+        held, rows = self._held
+        place = torch.searchsorted(held, ids.contiguous()).clamp_(max=len(held) - 1)
+        if not torch.equal(held[place], ids):
+            raise ValueError("a row was asked for that is not among those held")
+        return nn.functional.embedding(place, rows)
 
     def block(self, ids: slice) -> Float[Tensor, "K D"]:
         """The vectors of consecutive entities."""
-        return self.weight[ids]
+        return self.whole()[ids]
 
     def whole(self) -> Float[Tensor, "N D"]:
         """All vectors at once: for what cannot do with blocks, and small enough to be held."""
+        if self._held is not None:
+            raise ValueError("all rows were asked for where a few are held")
         return self.weight
+
+    @contextmanager
+    def holding(self, ids: Int[Tensor, " U"]) -> Iterator[nn.Parameter]:
+        """These rows alone, as a parameter of their own (U, D), which gets the gradients: nothing as large as the table
+        is touched. ids: distinct and sorted. Whoever asks for another row meanwhile gets a ValueError.
+        """
+        rows = nn.Parameter(self.weight.detach().index_select(0, ids))
+        self._held = ids, rows
+        try:
+            yield rows
+        finally:
+            self._held = None
+
+    @torch.no_grad()
+    def replace(self, ids: Int[Tensor, " U"], vectors: Float[Tensor, "U D"]) -> None:
+        """Hold these vectors for these entities from now on."""
+        self.weight.index_copy_(0, ids, vectors)
 
     @torch.no_grad()
     def draw(self, std: float, num_biases: int = 0) -> None:

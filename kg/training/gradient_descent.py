@@ -19,6 +19,7 @@ from kg.graph.known import KnownAnswers, spans
 from kg.interruption import Interrupted, at_once
 from kg.models.batch_norm import BatchNorm
 from kg.models.scorer import Queries, Scorer, Unseen
+from kg.models.tables import EntityTable
 from kg.progress import SILENT, Progress
 from kg.training.algorithm import Epoch, Iterative, Trainer, check_arguments, check_kind
 from kg.training.objectives import (
@@ -31,6 +32,7 @@ from kg.training.objectives import (
     RelationPrediction,
 )
 from kg.training.regularizers import REGULARIZERS, Regularizer
+from kg.training.touched_rows import TouchedRows
 
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adam": torch.optim.Adam,
@@ -202,6 +204,16 @@ class Descent(Trainer):
         self.num_queries = len(self._rows.start)
         self.num_steps = -(-self.num_queries // algorithm.batch_size)
         self._losses = torch.zeros(self.num_steps, device=self.device)
+        self._touched_tables = self._touching_few()
+
+    def _touching_few(self) -> list[EntityTable]:
+        """The tables, where a step reads less than half of their rows: see TouchedRows. Else none."""
+        settings, scorer = self.algorithm, self.scorer
+        few = settings.objective.most_rows(settings.batch_size)
+        if few is None or scorer.reads_graph or isinstance(settings.auxiliary, MaskedEntity):
+            return []
+        tables = [module for module in scorer.modules() if isinstance(module, EntityTable)]
+        return [table for table in tables if 2 * few < table.num_rows]
 
     def report(self, valid_mrr: float) -> None:
         super().report(valid_mrr)
@@ -249,13 +261,19 @@ class Descent(Trainer):
         with self._droppable():
             graph = self._graph if self.scorer.hides else self._visible(chosen)
             pieces, whole = min(settings.pieces, len(chosen)), self._rows.count[chosen]
+            batches = [
+                settings.objective.with_rivals(self._batch(piece, graph, generator))
+                for piece in chosen.tensor_split(pieces)
+            ]
+            touched = TouchedRows(self._touched_tables, torch.cat([batch.entities() for batch in batches]))
             total = torch.zeros((), device=self.device)
-            for piece, count in zip(chosen.tensor_split(pieces), whole.tensor_split(pieces), strict=True):
-                batch = self._batch(piece, graph, generator)
-                loss = self._loss(batch, len(piece) / len(chosen), count.sum() / whole.sum())
-                loss.backward()  # type: ignore[no-untyped-call]
-                total += loss.detach()
+            with touched.held():
+                for batch, count in zip(batches, whole.tensor_split(pieces), strict=True):
+                    loss = self._loss(batch, len(batch.queries) / len(chosen), count.sum() / whole.sum())
+                    loss.backward()  # type: ignore[no-untyped-call]
+                    total += loss.detach()
         self.optimizer.step()
+        touched.step(self.optimizer, settings.new_optimizer)
         self._losses[self.step] = total
         self._step_taken()
         if self.device.type == "cpu" or self.step % _CHECK_EVERY == 0:
@@ -363,7 +381,7 @@ class Descent(Trainer):
         tried.step()
         for parameter, known in self.optimizer.state.items():
             like = {
-                name: torch.zeros_like(parameter, dtype=value.dtype) if value.ndim else value
+                name: torch.empty_like(parameter, dtype=value.dtype) if value.ndim else value
                 for name, value in tried.state[one].items()
             }
             check_kind("optimizer", known, like)

@@ -112,9 +112,39 @@ def binary_cross_entropy(
     return (functional.softplus(scores).sum(dtype=torch.float32) - true) / scores.numel()
 
 
+class _SampledSoftmax(torch.autograd.Function):
+    """As _SoftmaxCrossEntropy: the gradient is written over the negatives, a block at a time."""
+
+    @staticmethod
+    def forward(ctx: Any, positive: Tensor, negative: Tensor) -> Tensor:
+        lost, of_positive = torch.empty_like(positive), torch.empty_like(positive)
+        height = max(1, _CACHE // max(1, negative.shape[1]))
+        for start in range(0, len(positive), height):
+            rows = slice(start, start + height)
+            block, own = negative[rows], positive[rows]
+            highest = torch.maximum(own, block.amax(1))
+            share = (own - highest).exp_()
+            normaliser = block.sub_(highest[:, None]).exp_().sum(1) + share
+            block.div_(normaliser[:, None])
+            of_positive[rows] = share / normaliser - 1
+            lost[rows] = normaliser.log() + highest - own
+        ctx.save_for_backward(of_positive, negative)
+        return lost
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
+        of_positive, of_negative = ctx.saved_tensors
+        return of_positive * grad, of_negative.mul_(grad[:, None])
+
+
 def sampled_softmax(positive: Float[Tensor, " B"], negative: Float[Tensor, "B K"]) -> Float[Tensor, " B"]:
-    """-log softmax of the positive among itself and its K negatives. A negative of -inf does not count."""
-    return torch.logaddexp(positive, torch.logsumexp(negative, 1)) - positive
+    """-log softmax of the positive among itself and its K negatives, in nats. A negative of -inf does not count.
+
+    The negatives are used up: read them before, not after.
+    """
+    lost: Tensor = _SampledSoftmax.apply(positive, negative)  # type: ignore[no-untyped-call]
+    return lost
 
 
 def margin_ranking(positive: Float[Tensor, " B"], negative: Float[Tensor, "B K"], margin: float) -> Float[Tensor, " B"]:

@@ -5,13 +5,13 @@ from dataclasses import dataclass, replace
 from typing import Literal, Protocol, final, runtime_checkable
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
 
 from kg.errors import UserError, check_at_least_one, check_choice
 from kg.graph.graph import Graph
-from kg.graph.known import KnownAnswers
+from kg.graph.known import KnownAnswers, spans
 from kg.models.scorer import Queries, Scorer
 from kg.training import losses
 
@@ -23,12 +23,19 @@ class Batch:
     """B questions, P >= B answers to them, and all the answers known in training.
 
     tail[i] is an answer to question row[i]; rows come in order, and each has one.
+    rivals: the tails that answers are told from, the same for all or each its own; None: all entities.
     """
 
     queries: Queries
     row: Int[Tensor, " P"]
     tail: Int[Tensor, " P"]
     known: KnownAnswers
+    rivals: Int[Tensor, " K"] | Int[Tensor, "P K"] | None = None
+
+    def entities(self) -> Int[Tensor, " M"]:
+        """Those that stand in it, as heads, answers or rivals; some several times."""
+        named = [self.queries.head, self.tail]
+        return torch.cat(named if self.rivals is None else [*named, self.rivals.flatten()])
 
     def facts(self) -> Queries:
         """The answers' questions: P of them."""
@@ -48,6 +55,14 @@ class Objective(ABC):
     def is_full_softmax(self) -> bool:
         """Trained so that softmax(scores) over all entities is the probability: no temperature need be fitted."""
         return False
+
+    def most_rows(self, batch_size: int) -> int | None:
+        """How many entities at most a batch of so many rows asks for; None: all."""
+        return None
+
+    def with_rivals(self, batch: Batch) -> Batch:
+        """The batch with its rivals drawn, where they are drawn: the same object where that was done."""
+        return batch
 
     @abstractmethod
     def __call__(self, scorer: Scorer, batch: Batch) -> Float[Tensor, ""]: ...
@@ -158,66 +173,112 @@ class NegativeSampling(Objective):
     """Each fact against tails drawn at random.
 
     num_negatives: how many. shared: one pool for the whole batch (a matrix product), else each fact its own.
-    loss: 'softmax'; 'margin': max(0, margin - s+ + s-); 'logistic': self-adversarial logistic loss with
-    `adversarial_temperature` (0: all negatives alike) and `margin`.
+    loss: 'softmax'; 'corrected_softmax': a negative drawn with probability q counts as 1 / (num_negatives q) entities,
+    and the answer never as its own negative, so that the sum of exponentials is OneVsAll's on average (sampled softmax;
+    Jean et al., 2015; the loss, its logarithm, is a little less on average); 'margin': max(0, margin - s+ + s-);
+    'logistic': self-adversarial logistic loss with `adversarial_temperature` (0: all negatives alike) and `margin`.
     exclude_known: negatives that are known answers do not count; else they do, as in most papers.
-    candidates: 'all' entities alike, or the 'typed': those that stand in the relation's range (asked for a head, in its
-    domain) in training (Krompass et al., 2015).
+    candidates: 'all' entities alike; 'by_degree': each with a chance that grows as (its facts)^.75; or the 'typed':
+    those that stand in the relation's range (asked for a head, in its domain) in training (Krompass et al., 2015).
     sides: 'both' alike, or 'bernoulli': of a fact, the sides weigh as tails per head : heads per tail, so that the side
     with the fewer true answers is corrupted more (Wang et al., 2014; there drawn, here its expectation).
     """
 
     num_negatives: int = 256
     shared: bool = True
-    loss: Literal["softmax", "margin", "logistic"] = "softmax"
+    loss: Literal["softmax", "corrected_softmax", "margin", "logistic"] = "softmax"
     margin: float = 1.0
     adversarial_temperature: float = 1.0
     exclude_known: bool = False
-    candidates: Literal["all", "typed"] = "all"
+    candidates: Literal["all", "by_degree", "typed"] = "all"
     sides: Literal["both", "bernoulli"] = "both"
 
     def __post_init__(self) -> None:
-        check_choice("loss", self.loss, ("softmax", "margin", "logistic"))
-        check_choice("candidates", self.candidates, ("all", "typed"))
+        check_choice("loss", self.loss, ("softmax", "corrected_softmax", "margin", "logistic"))
+        check_choice("candidates", self.candidates, ("all", "by_degree", "typed"))
         check_choice("sides", self.sides, ("both", "bernoulli"))
         if self.candidates == "typed" and self.shared:
             raise UserError("typed negatives differ from relation to relation: they need shared=False")
 
+    def most_rows(self, batch_size: int) -> int:
+        return 2 * batch_size + self.num_negatives * (1 if self.shared else batch_size)
+
+    def with_rivals(self, batch: Batch) -> Batch:
+        return batch if batch.rivals is not None else replace(batch, rivals=self._drawn(batch))
+
     def __call__(self, scorer: Scorer, batch: Batch) -> Float[Tensor, ""]:
         positive, negative = self._scores(scorer, batch)
-        if self.loss == "softmax":
-            lost = losses.sampled_softmax(positive, negative)
-        elif self.loss == "margin":
+        if self.loss == "margin":
             lost = losses.margin_ranking(positive, negative, self.margin)
-        else:
+        elif self.loss == "logistic":
             lost = losses.adversarial_logistic(positive, negative, self.margin, self.adversarial_temperature)
+        else:
+            lost = losses.sampled_softmax(positive, negative)
         return (lost * _bernoulli(batch)).mean() if self.sides == "bernoulli" else lost.mean()
 
     def _scores(self, scorer: Scorer, batch: Batch) -> tuple[Float[Tensor, " B"], Float[Tensor, "B K"]]:
         """Positives and negatives from one encoding: two would see different dropout."""
-        drawn = self._drawn(batch)
+        drawn = self._drawn(batch) if batch.rivals is None else batch.rivals
         state = scorer.encode(batch.queries)
         positive = scorer.compare(state, batch.tail[:, None])[:, 0].float()
         negative = scorer.compare(state, drawn).float()
+        if self.loss == "corrected_softmax":
+            negative = negative - self._log_counts(batch, drawn)
+            negative.index_put_(self._answers(batch, drawn), negative.new_tensor(-torch.inf))
         if self.exclude_known:
-            negative = negative.masked_fill(self._known(batch, drawn), -torch.inf)
+            negative = negative.index_put(self._known(batch, drawn), negative.new_tensor(-torch.inf))
         return positive, negative
 
     def _drawn(self, batch: Batch) -> Int[Tensor, " K"] | Int[Tensor, "B K"]:
         queries, own = batch.queries, (len(batch.tail), self.num_negatives)
+        num, shape, device = queries.graph.num_entities, own[1:] if self.shared else own, batch.tail.device
         if self.candidates == "all":
-            num, shape = queries.graph.num_entities, own[1:] if self.shared else own
-            return torch.randint(0, num, shape, generator=queries.generator, device=batch.tail.device)
+            return torch.randint(0, num, shape, generator=queries.generator, device=device)
+        share = torch.rand(shape, generator=queries.generator, device=device, dtype=torch.float64)
+        if self.candidates == "by_degree":
+            chances = queries.graph.popularity
+            return torch.searchsorted(chances, share * chances[-1], right=True).clamp_(max=num - 1)
         offsets, tails = batch.known.tails_of_relations
         start, count = offsets[queries.relation], offsets.diff()[queries.relation]
-        share = torch.rand(own, generator=queries.generator, device=batch.tail.device, dtype=torch.float64)
         return tails[start[:, None] + (share * count[:, None]).long()]
 
-    def _known(self, batch: Batch, drawn: Tensor) -> Tensor:
-        """(B, K): which of the drawn tails are known answers."""
-        own = drawn.expand(len(batch.tail), -1)
-        head, relation = (x[:, None].expand_as(own).reshape(-1) for x in (batch.queries.head, batch.queries.relation))
-        return batch.known.contains(head, relation, own.reshape(-1)).view(own.shape)
+    def _log_counts(self, batch: Batch, drawn: Tensor) -> Tensor:
+        """log(num_negatives * q) of each negative, (K,) or (B, K) or (B, 1): how often it is drawn on average."""
+        if self.candidates == "all":
+            chance = torch.full((1,), 1 / batch.queries.graph.num_entities, device=drawn.device)
+        elif self.candidates == "by_degree":
+            chances = batch.queries.graph.popularity
+            chance = chances.diff(prepend=chances.new_zeros(1))[drawn] / chances[-1]
+        else:
+            chance = batch.known.tails_of_relations[0].diff()[batch.queries.relation].reciprocal()[:, None]
+        return (self.num_negatives * chance).log().float()
+
+    def _answers(self, batch: Batch, drawn: Tensor) -> tuple[Tensor, Tensor]:
+        """(row, column) of negatives that are the fact's own answer."""
+        if not self.shared:
+            return _places(drawn == batch.tail[:, None])
+        return _found(torch.arange(len(batch.tail), device=drawn.device), batch.tail, drawn)
+
+    def _known(self, batch: Batch, drawn: Tensor) -> tuple[Tensor, Tensor]:
+        """(row, column) of negatives that are known answers."""
+        head, relation = batch.queries.head, batch.queries.relation
+        if self.shared:
+            return _found(*batch.known.lookup(head, relation), drawn)
+        head, relation = (each[:, None].expand_as(drawn).reshape(-1) for each in (head, relation))
+        return _places(batch.known.contains(head, relation, drawn.reshape(-1)).view(drawn.shape))
+
+
+def _places(chosen: Bool[Tensor, "B K"]) -> tuple[Tensor, Tensor]:
+    row, column = chosen.nonzero(as_tuple=True)
+    return row, column
+
+
+def _found(row: Int[Tensor, " P"], tail: Int[Tensor, " P"], drawn: Int[Tensor, " K"]) -> tuple[Tensor, Tensor]:
+    """(row, column) of each column whose entity is a tail of that row. O((K + P) log K)."""
+    (ordered, column), tail = drawn.sort(), tail.contiguous()
+    first = torch.searchsorted(ordered, tail)
+    which, place = spans(first, torch.searchsorted(ordered, tail, right=True) - first)
+    return row[which], column[place]
 
 
 def _bernoulli(batch: Batch) -> Float[Tensor, " B"]:
