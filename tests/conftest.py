@@ -38,7 +38,7 @@ def signals() -> Iterator[None]:
 def untried(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """The probabilities of random facts do not hold, and would be withheld. Most tests need some: whatever they are."""
     if not request.node.get_closest_marker("tried"):
-        monkeypatch.setattr(fitting._Fit, "_tried", lambda self, calibration: calibration)
+        monkeypatch.setattr(fitting._Fit, "_tried", lambda self, calibration, shown: calibration)
 
 
 @pytest.fixture

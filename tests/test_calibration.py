@@ -217,11 +217,13 @@ def probabilities(calibration: Calibration, scorer: Scorer, given: Dataset) -> t
 
 
 def candidate_facts(given: Dataset) -> Tensor:
-    """Which (relation, head, tail) are not known, loops only where there are any."""
+    """Which (relation, head, tail) are of observed types and not known, loops only where there are any."""
+    eligible, num = Eligibility.of_training(given, "train"), given.num_relations
+    heads, tails = (torch.stack([eligible.allowed(i + j, "observed") for i in range(num)]) for j in (0, num))
     diagonal = torch.eye(given.num_entities, dtype=torch.bool)
     left = (~diagonal).repeat(given.num_relations, 1, 1) | given.known("train").reflexive[:, None, None]
     left[given.train[:, 1], given.train[:, 0], given.train[:, 2]] = False
-    return left
+    return left & heads[:, :, None] & tails[:, None]
 
 
 def test_the_sum_is_the_number_of_facts_held_out() -> None:
@@ -257,7 +259,8 @@ def test_reflexive_relations_by_hand() -> None:
 def test_without_facts_to_fit_on() -> None:
     given = dataset()
     assert fit_calibration(informed(given), replace(given, valid=NONE), 1.0) is None
-    assert fit_calibration(informed(given), replace(given, valid=given.train), 1.0) is None  # training saw them all
+    known = made(fit_calibration(informed(given), replace(given, valid=given.train), 1.0))  # training saw them all
+    assert known.reason == f"none of its {len(given.train)} valid facts is a candidate"
 
 
 def test_a_function_of_the_seed_and_of_the_temperature() -> None:
@@ -312,7 +315,7 @@ def test_what_holds_no_better_than_the_base_rate_is_withheld(monkeypatch: pytest
     def upside_down(self: Any, sample: CandidateSample) -> Tensor:
         return torch.where(sample.is_true, 0.0, 0.1).double()
 
-    monkeypatch.setattr(fitting._Fit, "_without_their_heads", upside_down)
+    monkeypatch.setattr(fitting._Fit, "_without_their_ends", upside_down)
     found = made(fit_calibration(informed(given), given, 1.0))
     assert found.reason is not None and "it says no more than the base rate (skill -0." in found.reason
 
@@ -320,13 +323,13 @@ def test_what_holds_no_better_than_the_base_rate_is_withheld(monkeypatch: pytest
 @pytest.mark.tried
 def test_what_two_samples_do_not_agree_on_is_withheld(monkeypatch: pytest.MonkeyPatch) -> None:
     given = dataset(60, 60)
-    monkeypatch.setattr(fitting, "are_all_taken", lambda *_: False)
+    monkeypatch.setattr(fitting, "num_candidates", lambda *_: 1e9)
     whole = fitting.sample_candidates
 
     def as_many_times(*arguments: Any, **options: Any) -> CandidateSample:
-        """Each sample takes its candidates for three times as many as the one before did."""
+        """Each sample takes its candidates for a tenth of what the one before did."""
         sample = whole(*arguments, **options)
-        return replace(sample, weight=torch.where(sample.is_true, 1.0, sample.weight / 3.0 ** arguments[3]))
+        return replace(sample, weight=torch.where(sample.is_true, 1.0, sample.weight / 10.0 ** arguments[3]))
 
     monkeypatch.setattr(fitting, "sample_candidates", as_many_times)
     monkeypatch.setattr(fitting, "_SHOWN", 1)
@@ -340,10 +343,10 @@ def test_a_relation_that_does_not_hold_is_withheld() -> None:
     sample = CandidateSample(loops(relation), torch.zeros(400, 7), weight, is_true)
     good = torch.where(is_true, 0.5, 0.05)
     trial = fitting._Trial.of(sample, good.double(), 2)
-    assert not len(trial.wrong) and trial.skill > 0.5
+    assert not bool(trial.wrong.any()) and trial.skill > 0.5
     spoilt = torch.where((relation == 1) & ~is_true, 0.4, good)
     trial = fitting._Trial.of(sample, spoilt.double(), 2)
-    assert trial.wrong.tolist() == [1]
+    assert trial.wrong.tolist() == [False, True] and trial.found.tolist() == [20, 20]
     assert trial.skill == pytest.approx(1 - (40 * 0.25 + 180 * 0.16 + 180 * 0.0025) / (40 * 0.9))
 
 

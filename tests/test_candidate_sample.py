@@ -121,7 +121,7 @@ def test_of_many_true_facts_some_are_looked_at_and_none_is_taken_for_false(monke
 
 
 def test_parts_stand_for_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    """24 heads and tails of 40, and 60 + 60 of their pairs: on average the sums over all candidates come out."""
+    """24 heads and tails of 40, and some 120 of their pairs: on average the sums over all candidates come out."""
     monkeypatch.setattr(module, "_QUESTIONS", 96)
     monkeypatch.setattr(module, "_ALL", 0)
     monkeypatch.setattr(module, "_HUBS", 4)
@@ -143,7 +143,7 @@ def test_parts_stand_for_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     for seed in range(100):
         sample = sample_candidates(asked, tensor(true), eligible(known, 40, 2), seed, rows=240)
         found = facts_of(sample, 40)
-        assert len(found) == len(set(found)) <= 2 * (60 + 60) + len(true) and set(found) <= every
+        assert len(found) == len(set(found)) <= 2 * 160 + len(true) and set(found) <= every
         assert sample.is_true.sum() == len(true) and (sample.weight[sample.is_true] == 1).all()
         sums.append(sample.weight.double() @ values(found))
     drawn = torch.stack(sums)
@@ -168,7 +168,7 @@ def test_the_most_plausible_are_always_there() -> None:
         sample = sample_candidates(query_scores(NONE, 5, 2), tensor(TRUE), eligible(NONE, 5, 2), seed, rows=16)
         found = dict(zip(facts_of(sample, 5), sample.weight.tolist(), strict=True))
         assert all(found[fact] == 1 for fact in [(0, 4, 3), (0, 4, 2), (1, 4, 3), (1, 4, 2)])
-        assert sample.size == pytest.approx(40)
+        assert len(found) < 30 and max(found.values()) > 3  # some of the others, for all of them
 
 
 def test_no_entity_that_the_model_lacks() -> None:

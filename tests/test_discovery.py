@@ -354,7 +354,7 @@ import test_discovery as here
 from kg.probability import fitting
 from kg.search import discovery
 
-fitting._Fit._tried = lambda self, calibration: calibration  # as conftest.py has it
+fitting._Fit._tried = lambda self, calibration, shown: calibration  # as conftest.py has it
 discovery._SAVE_EVERY_SECONDS = 0.0
 discovery._HEADS, discovery._PAIRS = 3, 36
 

@@ -46,7 +46,7 @@ def scored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Store, Sc
         with pytest.MonkeyPatch.context() as patched:  # calibrated on fewer candidates, as the model is
             patched.setattr("kg.probability.candidate_sample._QUESTIONS", 1 << 13)
             patched.setattr("kg.probability.fitting._ROWS", 1 << 14)
-            patched.setattr("kg.probability.fitting._Fit._tried", lambda self, calibration: calibration)
+            patched.setattr("kg.probability.fitting._Fit._tried", lambda self, calibration, shown: calibration)
             trained = CliRunner().invoke(app, ["train", str(store.path), str(folder / "world.model"), *options])
         assert trained.exit_code == 0, trained.stderr
         store.add(predicted())

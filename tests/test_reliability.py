@@ -180,7 +180,7 @@ def test_what_it_draws_was_not_fitted_on(
 ) -> None:
     """A calibration looks at candidates by seeds of its own."""
     scorer, data, calibration = drawn
-    monkeypatch.setattr("kg.probability.candidate_sample._ALL", 0)
+    monkeypatch.setattr("kg.probability.fitting._ROWS", 100)
     seeds: dict[str, list[int]] = {"fitting": [], "reliability": []}
     for module in (fitting, reliability_module):
         seen = seeds[module.__name__.rpartition(".")[2]]

@@ -1,16 +1,20 @@
-"""The candidates that a fact is one of: every (head, relation, tail) that may be one, drawn in strata, weighed back.
+"""The candidates that a fact is one of: every (head, relation, tail) of observed types, drawn in strata, weighed back.
 
 Few enough, they are all taken. Otherwise the heads and the tails of a relation are drawn in strata, and every pair of
 them stands for as many as its ends were drawn from. With certainty enter, together with all that is wrong about them,
 the ends of the facts that are looked at and the entities with the most known answers (hubs): were a hub drawn only
 where it is the end of a fact, nothing would contradict that the more children it has, the more any child is its own.
+Of the pairs the more plausible ones are kept with the greater probability, as it is they that a fit can be wrong about.
 """
 
+import math
 from dataclasses import dataclass
 from typing import final
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
+from scipy.optimize import brentq
 from torch import Tensor
 
 from kg.graph.known import KnownAnswers
@@ -75,11 +79,17 @@ def joined(*samples: CandidateSample) -> CandidateSample:
     return CandidateSample(hrt, found, weight, is_true)
 
 
-def are_all_taken(scores: QueryScores, eligible: Eligibility, dear: int = DEAR_QUESTIONS) -> bool:
-    """Whether a sample is every candidate there is. dear: see sample_candidates."""
-    num_relations, num = scores.known.num_relations, len(eligible.answerable)
-    few = 2 * num * num_relations <= dear if scores.scorer.reads_graph else True
-    return few and num * num * num_relations <= _ALL
+def num_candidates(scores: QueryScores, eligible: Eligibility) -> float:
+    """About how many there are: known facts are counted, too."""
+    heads, tails = _ends(scores, eligible)
+    return float(heads @ tails)
+
+
+def _ends(scores: QueryScores, eligible: Eligibility) -> tuple[np.ndarray, np.ndarray]:
+    """How many heads and tails the candidates of each relation have."""
+    num = scores.known.num_relations
+    ends = np.array([len(eligible.heads(each, "observed")) for each in range(2 * num)], dtype=np.float64)
+    return ends[:num], ends[num:]
 
 
 def listed_candidates(
@@ -107,7 +117,7 @@ def sample_candidates(
     """Of all candidates, by `eligible`, and of `true`, which are held out of what `scores` knows.
 
     Three quarters of the entities drawn for an end of a relation are known to have stood there. Of the pairs of a
-    relation the most plausible are kept, and as many of the others. The sum of the weights is the number of candidates
+    relation the most plausible are kept, and fewer of the others. The sum of the weights is the number of candidates
     (in expectation). rows: so many are kept in all. dear: some so many questions are asked of a scorer that looks at
     the graph for each.
     """
@@ -122,8 +132,10 @@ class _Sampler:
         self._scores, self._eligible = scores, eligible
         self._generator = torch.Generator().manual_seed(seed)
         self._num_relations = scores.known.num_relations
-        self._most_rows = max(1, rows // (2 * self._num_relations))  # of the plausible ones, and of the others
-        self._takes_all = are_all_taken(scores, eligible, dear)
+        self._most_rows = max(2, rows // self._num_relations)  # of a relation
+        heads, tails = _ends(scores, eligible)
+        asks_few = not scores.scorer.reads_graph or heads.sum() + tails.sum() <= dear
+        self._takes_all = asks_few and heads @ tails <= _ALL
         true = true[eligible.are_candidates(true)]
         most = dear // 2 if scores.scorer.reads_graph else _QUESTIONS  # the other half of those are the facts' own
         self._most_drawn = min(_DRAWN, max(1 if scores.scorer.reads_graph else 16, most // (4 * self._num_relations)))
@@ -165,7 +177,7 @@ class _Sampler:
 
     def _ends(self, relation: int, own: Int[Tensor, " F"]) -> tuple[Int[Tensor, " K"], Float[Tensor, " K"]]:
         """Heads of a directed relation, and how many each stands for. own: those of the facts."""
-        every = self._eligible.heads(relation, "off")
+        every = self._eligible.heads(relation, "observed")
         if self._takes_all:
             return every, torch.ones(len(every), device=every.device)
         scores, num, most = self._scores, self._num_relations, self._most_drawn
@@ -201,14 +213,20 @@ def _plausible(forward: ScoreBlock, backward: ScoreBlock) -> Float[Tensor, "H T"
 def _thinned(
     weight: Float[Tensor, "H T"], plausible: Float[Tensor, "H T"], most: int, generator: torch.Generator
 ) -> tuple[Int[Tensor, "2 P"], Float[Tensor, " P"]]:
-    """(row, column) of the most plausible pairs, as many of the others at random, and what each stands for."""
-    weight_of = weight.flatten()
-    is_candidate = weight_of > 0
-    best = plausible.flatten().masked_fill(~is_candidate, -torch.inf).topk(min(most, int(is_candidate.sum()))).indices
-    is_candidate[best] = False
-    rest = is_candidate.nonzero()[:, 0]
-    some = rest[torch.randperm(len(rest), generator=generator)[:most].to(rest.device)]
-    chosen = torch.cat([best, some])
-    stands_for = weight_of[chosen]
-    stands_for[len(best) :] *= len(rest) / max(len(some), 1)
+    """(row, column) of some `most` of the pairs, and what each stands for: the k-th most plausible is kept with the
+    probability min(1, c / k)."""
+    candidates = weight.flatten().nonzero()[:, 0]
+    ranked = candidates[plausible.flatten()[candidates].argsort(descending=True)]
+    rank = torch.arange(1, len(ranked) + 1, dtype=torch.float64)
+    kept = (_certain(len(ranked), most) / rank).clamp(max=1)
+    drawn = torch.rand(len(ranked), generator=generator, dtype=torch.float64) < kept
+    chosen = ranked[drawn.to(ranked.device)]
+    stands_for = weight.flatten()[chosen] / kept[drawn].to(chosen.device, torch.float32)
     return torch.stack([chosen // weight.shape[1], chosen % weight.shape[1]]), stands_for
+
+
+def _certain(count: int, most: int) -> float:
+    """c for which the sum over k = 1 ... count of min(1, c / k) is about `most`: c (1 + log(count / c))."""
+    if count <= most:
+        return float(count)
+    return float(brentq(lambda c: c * (1 + math.log(count / c)) - most, 1e-9, most))

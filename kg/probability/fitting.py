@@ -4,18 +4,18 @@ It is fitted to all candidates, sampled five times, and to the best 10,000 of th
 shown: these are a stratum of their own, taken out of the samples. With another fit the search finds others, so it is
 asked again until what it finds and what the fit says of it agree.
 
-Then it is tried. Fitted without the heads of a fifth of the candidates, five times, it must say more of these than the
-base rate does; and fits on one sample each must agree on how many facts there are. Otherwise its probabilities are
-withheld. So are those of a relation of which the same trial says that they expect too many facts, or too few.
+Then it is tried. Fitted without the heads (or tails) of a fifth of the candidates, five times, it must say more of
+these than the base rate does; what it says of the last search must agree with what that found; and it must not hang on
+which candidates were drawn. Otherwise its probabilities are withheld. So are those of a relation of which the trial
+says that they expect too many facts, or too few, and of one for which too much hangs on what was drawn.
 """
 
 import math
 from dataclasses import dataclass, replace
-from typing import final
+from typing import Any, final
 
-import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from kg import bundle as bundles
@@ -27,9 +27,9 @@ from kg.models.scorer import Scorer
 from kg.probability.calibration import Calibration
 from kg.probability.candidate_sample import (
     CandidateSample,
-    are_all_taken,
     joined,
     listed_candidates,
+    num_candidates,
     sample_candidates,
 )
 from kg.probability.fact_logits import FactLogits
@@ -41,12 +41,13 @@ from kg.search.discovery import Search, best_new_facts
 from kg.search.eligibility import Eligibility
 
 _SAMPLES = 5
-_ROWS = 1 << 18  # candidates, of all samples together
+_ROWS = 1 << 19  # candidates, of all samples together
 _DEAR_QUESTIONS = 400  # a sample, of a scorer that looks at the graph for each
 _FOLDS = 5
 _SHOWN = 10_000  # candidates of a search
 _ROUNDS = 4  # of searches, at most
-_DISAGREE = 1.25  # times as many facts, by one sample as by another
+_AWAY = 0.25  # of the facts that there are: so many more or fewer may be expected ...
+_DEVIATIONS = 2.0  # ... or so many times what chance does
 _MOST_PAIRS = 5e8  # scored one by one in a search
 
 
@@ -65,16 +66,20 @@ def calibrate(bundle: Bundle, seed: int = 0, progress: Progress = SILENT) -> Bun
 def fit_calibration(
     scorer: Scorer, dataset: Dataset, temperature: float | None, seed: int = 0, progress: Progress = SILENT
 ) -> Calibration | None:
-    """The calibration of a trained scorer, on valid; None without valid facts that training did not see.
+    """The calibration of a trained scorer, on valid; None without valid facts.
 
-    A function of the seed. Of a scorer that looks at the graph for each question some 2,000 are asked, and no search.
+    A function of the seed. Of a scorer that looks at the graph for each question some 2,000 are asked (of many
+    relations, some 30 of each), and no search; nor is there one where more than 5e8 pairs would be scored one by one.
     """
     if not len(dataset.valid):
         return None
     scores = QueryScores.of_training(scorer, dataset, temperature)
     eligible = Eligibility.of_training(dataset, "train", device=scorer.device)
     fit = _Fit(scores, dataset, eligible, seed, progress)
-    return fit.calibration() if bool(fit.pooled.is_true.any()) else None
+    if bool(fit.pooled.is_true.any()):
+        return fit.calibration()
+    reason = f"none of its {len(dataset.valid):,} valid facts is a candidate"
+    return replace(Calibration.shared(dataset.num_relations, {"mean_score": 1.0}), reason=reason)
 
 
 @final
@@ -88,7 +93,7 @@ class _Fit:
         self._num_relations, self._num_entities = dataset.num_relations, dataset.num_entities
         self._hidden = len(dataset.test) / (len(dataset.valid) + len(dataset.test))
         self._valid = dataset.valid.to(scores.scorer.device)
-        count = 1 if are_all_taken(scores, eligible, _DEAR_QUESTIONS) else _SAMPLES
+        count = 1 if not scores.scorer.reads_graph and num_candidates(scores, eligible) <= _ROWS else _SAMPLES
         self._samples = [
             sample_candidates(
                 scores, self._valid, eligible, seed * _SAMPLES + each, _ROWS // count, _DEAR_QUESTIONS, progress
@@ -100,14 +105,16 @@ class _Fit:
         self.pooled = self._pool()
 
     def calibration(self) -> Calibration:
-        found = self._fitted(self.pooled)
+        found, shown = self._fitted(self.pooled), None
         for _ in range(_ROUNDS):
             shown = self._shown(found)
             if shown is None or self._agrees(found, shown):
                 break
             self._take(shown)
             found = self._fitted(self.pooled)
-        return self._tried(found)
+        else:
+            shown = self._shown(found)
+        return self._tried(found, shown)
 
     # What it is fitted to
 
@@ -118,18 +125,16 @@ class _Fit:
         """The best of a search by these probabilities; None where that takes too long."""
         logits = FactLogits(self._scores, calibration)
         search = Search(_SHOWN)
-        if not logits.is_bilinear:
-            num = self._num_relations
-            ends = [len(self._eligible.heads(each, search.types)) for each in range(2 * num)]
-            if self._scores.scorer.reads_graph or np.dot(ends[:num], ends[num:]) > _MOST_PAIRS:
-                return None
+        is_dear = self._scores.scorer.reads_graph or num_candidates(self._scores, self._eligible) > _MOST_PAIRS
+        if is_dear and not logits.is_bilinear:
+            return None
         hrt, _ = best_new_facts(search, logits, self._eligible, progress=self._progress)
         true = KnownAnswers.from_triples(self._valid, self._num_relations)
         return listed_candidates(self._scores, hrt.to(self._valid.device), true, self._progress)
 
     def _agrees(self, calibration: Calibration, shown: CandidateSample) -> bool:
         expected, found = self._expected(calibration, shown), float(shown.is_true.sum())
-        return abs(expected - found) <= max(0.1 * found, math.sqrt(found))
+        return abs(expected - found) <= max(0.1 * found, math.sqrt(found), 1)
 
     def _expected(self, calibration: Calibration, sample: CandidateSample) -> float:
         """Facts of valid."""
@@ -149,10 +154,12 @@ class _Fit:
         labels, weight = sample.is_true.double().numpy(), sample.weight.double().numpy()
         return Calibration(weights, "pieces", rising_line(sample.logits(weights).numpy(), labels, weight, self._hidden))
 
-    def _without_their_heads(self, sample: CandidateSample) -> Float[Tensor, " P"]:
-        """The probability of each candidate to be in valid, by fits that saw no candidate of its head."""
+    def _without_their_ends(self, sample: CandidateSample) -> Float[Tensor, " P"]:
+        """The probability of each candidate to be in valid, by fits that saw no candidate of its head, or of its tail
+        where the facts of its relation have more tails than heads."""
         generator = torch.Generator().manual_seed(self._seed)
-        fold = (torch.randperm(self._num_entities, generator=generator) % _FOLDS)[sample.hrt[:, 0]]
+        fold_of = torch.randperm(self._num_entities, generator=generator) % _FOLDS
+        fold = fold_of[torch.where(self._have_more_tails()[sample.relation], sample.hrt[:, 2], sample.hrt[:, 0])]
         found = torch.zeros(len(fold), dtype=torch.float64)
         for each in range(_FOLDS):
             self._progress.at("trying the probabilities", each, _FOLDS)
@@ -160,27 +167,72 @@ class _Fit:
             found[fold == each] = fitted.of_sample(sample.of(fold == each))
         return found * (1 - self._hidden)
 
-    def _tried(self, calibration: Calibration) -> Calibration:
+    def _have_more_tails(self) -> Bool[Tensor, " R"]:
+        """Than heads: which relations have, in their valid facts."""
+        facts = self._valid.cpu()
+        heads, tails = (
+            torch.bincount(torch.unique(facts[:, [place, 1]], dim=0)[:, 1], minlength=self._num_relations)
+            for place in (0, 2)
+        )
+        return tails > heads
+
+    def _tried(self, calibration: Calibration, shown: CandidateSample | None) -> Calibration:
+        """shown: what a search by it found."""
         sample = self.pooled
-        trial = _Trial.of(sample, self._without_their_heads(sample), self._num_relations)
-        if trial.skill <= 0:
-            reason = f"on heads that it was not fitted on it says no more than the base rate (skill {trial.skill:.2f})"
+        trial = _Trial.of(sample, self._without_their_ends(sample), self._num_relations)
+        if not trial.skill > 0:
+            reason = (
+                f"of entities that it was not fitted on it says no more than the base rate (skill {trial.skill:.2f})"
+            )
             return replace(calibration, reason=reason)
-        sums = [self._expected(self._fitted(joined(each, self._listed)), sample) for each in self._strata]
-        if max(sums) > _DISAGREE * min(sums):
-            reason = f"by one sample of candidates there are {min(sums):,.0f} facts, by another {max(sums):,.0f}"
+        if shown is not None:
+            expected, true = self._expected(calibration, shown), float(shown.is_true.sum())
+            if _is_away(expected, true):
+                reason = (
+                    f"of the best {len(shown.weight):,} it expects {expected:,.0f} to be facts, where {true:,.0f} are"
+                )
+                return replace(calibration, reason=reason)
+        unsure, rest = self._hangs_on_the_draw(trial.found)
+        if rest is not None:
+            reason = f"by one sample of candidates there are {min(rest):,.0f} facts, by another {max(rest):,.0f}"
             return replace(calibration, reason=reason)
-        return replace(calibration, withheld=tuple(trial.wrong.tolist()))
+        return replace(calibration, withheld=tuple((trial.wrong | unsure).nonzero()[:, 0].tolist()))
+
+    def _hangs_on_the_draw(self, found: Float[Tensor, " R"]) -> tuple[Bool[Tensor, " R"], list[float] | None]:
+        """The relations of which two standard errors of how many facts there are, by the fits to one sample each, are
+        more than what may be expected away; and these sums of all others, where that of those is as much."""
+        if len(self._strata) == 1:
+            return torch.zeros_like(found, dtype=torch.bool), None
+        sample, rows = self.pooled, []
+        for done, each in enumerate(self._strata, 1):
+            said = self._fitted(joined(each, self._listed)).of_sample(sample) * (1 - self._hidden)
+            rows.append(torch.bincount(sample.relation, sample.weight.double() * said, minlength=self._num_relations))
+            self._progress.at("trying the samples", done, len(self._strata))
+        sums = torch.stack(rows)
+        two_errors = _DEVIATIONS / math.sqrt(len(sums))
+        unsure = _is_away(found + two_errors * sums.std(0), found)
+        some = ~unsure if bool(found[~unsure].any()) else slice(None)
+        rest, true = sums[:, some].sum(1), found[some].sum()
+        return unsure, rest.tolist() if _is_away(true + two_errors * rest.std(), true) else None
+
+
+def _is_away(expected: Any, found: Any) -> Any:
+    """Whether more facts are expected than there are, or fewer, by more than a quarter and by more than chance does."""
+    found = torch.as_tensor(found)
+    return (torch.as_tensor(expected) - found).abs() > torch.maximum(
+        _AWAY * found, _DEVIATIONS * found.clamp(min=1).sqrt()
+    )
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class _Trial:
-    """skill: 1 - the mean squared error / that of the base rate. wrong: relations that fare worse than by their own
-    base rate, and expect other facts than there are by more than a quarter and twice what chance does."""
+    """skill: 1 - the mean squared error / that of the base rate. found: the facts of each relation. wrong: whether it
+    fares worse than by its own base rate, and expects too many facts or too few."""
 
     skill: float
-    wrong: Int[Tensor, " W"]
+    found: Float[Tensor, " R"]
+    wrong: Bool[Tensor, " R"]
 
     @classmethod
     def of(cls, sample: CandidateSample, probability: Float[Tensor, " P"], num_relations: int) -> "_Trial":
@@ -192,12 +244,9 @@ class _Trial:
         of_all, found, expected, error = map(
             summed, (torch.ones_like(weight), label, probability, (probability - label) ** 2)
         )
-        rate = found / of_all.clamp(min=1)
-        away = (expected - found).abs() > torch.maximum(found / 4, 2 * found.clamp(min=1).sqrt())
-        wrong = away & (error > found * (1 - rate))
-        whole = found.sum() / of_all.sum()
-        skill = 1 - error.sum() / (found.sum() * (1 - whole))
-        return cls(skill.item(), wrong.nonzero()[:, 0])
+        wrong = _is_away(expected, found) & (error > found * (1 - found / of_all.clamp(min=1)))
+        skill = 1 - error.sum() / (found.sum() * (1 - found.sum() / of_all.sum()))
+        return cls(skill.item(), found, wrong)
 
 
 def _as_known(sample: CandidateSample, num_relations: int) -> KnownAnswers:

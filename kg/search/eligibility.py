@@ -87,10 +87,12 @@ class Eligibility:
         return cls(known, dataset.num_entities, answerable, declared, dataset, policy)
 
     def are_candidates(self, hrt: Int[Tensor, "F 3"]) -> Bool[Tensor, " F"]:
-        """Of facts, whatever their types."""
+        """Of facts, those that are candidates of observed types."""
         head, relation, tail = hrt.unbind(1)
         is_new = ~self.known.contains(head, relation, tail) & ~self.policy.entails(hrt)
         found: Tensor = is_new & self.policy.entities[hrt[:, [0, 2]]].all(1)
+        fit, line = self.observed
+        found &= (fit.of_facts(hrt.cpu()) >= line).to(hrt.device)
         return found & ((head != tail) | self.known.reflexive[relation])
 
     def no_candidates(
