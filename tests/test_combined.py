@@ -60,6 +60,11 @@ def test_at_first_every_part_counts_once() -> None:
     assert not any(weight.requires_grad for weight in scorer.parameters())
 
 
+def test_it_looks_at_the_graph_where_a_part_does() -> None:
+    assert not Combined(5, 2, [partial(ComplEx, dim=3), partial(Frequency)]).reads_graph
+    assert Combined(5, 2, [partial(ComplEx, dim=3), partial(NaiveBayes)]).reads_graph
+
+
 def test_level_and_reach() -> None:
     scores = torch.tensor(
         [[3.0, -1.0, -1.0, 0.5], [WORST, 2.0, 2.0, 7.0], [4.0, 4.0, 4.0, 4.0], [WORST, WORST, WORST, WORST]]

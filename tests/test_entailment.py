@@ -10,6 +10,7 @@ from kg.graph.schema import Schema
 from kg.graph.vocabulary import Vocabulary
 from kg.namespaces import OWL, RDF, RDFS, SKOS
 
+CHAIN = "a p b, b p c, c p d, d p e, e p f, f p g, g q h"
 SUBCLASS, TYPE = RDFS + "subClassOf", RDF + "type"
 
 
@@ -109,6 +110,37 @@ def test_a_closure_without_end_is_cut_and_said_to_be(monkeypatch: pytest.MonkeyP
     chain = "a p b, b p c, c p d, d p e, e p f"
     assert entailed(chain, types=is_a("TransitiveProperty", "p")) == "a p c, b p d, c p e, d p f cut"
     assert entailed("a p b, b p c", types=is_a("TransitiveProperty", "p")) == "a p c"
+    monkeypatch.setattr(entailment, "_MOST", 20)
+    monkeypatch.setattr(entailment, "_MOST_WORK", 20)
+    assert entailed(chain, types=is_a("TransitiveProperty", "p")).endswith("cut")
+
+
+@pytest.mark.parametrize(
+    ("facts", "restrictions", "schema"),
+    [
+        (CHAIN, False, {"types": is_a("TransitiveProperty", "p")}),
+        (CHAIN, False, {"types": is_a("TransitiveProperty", "p"), "inverse": {"p": ("q",), "q": ("p",)}}),
+        (CHAIN, False, {"types": is_a("TransitiveProperty", "p", "q"), "subproperty_of": {"p": ("q",)}}),
+        (
+            f"{CHAIN}, a {SUBCLASS} k, c {SUBCLASS} l, k p b, d p l, l {SUBCLASS} m, m p n, a {SUBCLASS} o, o q g",
+            True,
+            {"types": is_a("TransitiveProperty", "p", "q"), "subproperty_of": {"q": ("p",)}},
+        ),
+        (f"a {SUBCLASS} b, b {SUBCLASS} c, c {OWL}disjointWith z, x {SUBCLASS} y, y {SUBCLASS} z", False, {}),
+    ],
+)
+def test_many_products_of_few_facts_are_no_reason_to_stop(
+    facts: str, restrictions: bool, schema: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With every limit from which on the result is not said to be cut it is whole; and some are below the products."""
+    whole = entailed(facts, restrictions, **schema)
+    tried = []
+    for most in range(1, 80):
+        monkeypatch.setattr(entailment, "_MOST", most)
+        tried.append(entailed(facts, restrictions, **schema))
+    assert {each for each in tried if not each.endswith("cut")} == {whole}
+    if not restrictions:
+        assert len([each for each in tried if each.endswith("cut")]) < 30
 
 
 @pytest.mark.parametrize(

@@ -88,10 +88,8 @@ def test_heads_are_asked_by_the_inverse(store: Path) -> None:
 
 def test_relations_and_score(store: Path) -> None:
     asked = predictor(store, like=2.0)
-    assert {each.predicate: (each.score, each.known) for each in asked.relations("Ann", "Ann")} == {
-        EX + "likes": (2.0, False),
-        EX + "knows": (2.0, False),
-    }
+    found = [(each.predicate, each.score, each.known) for each in asked.relations("Ann", "Ann")]
+    assert found == [(EX + "likes", 2.0, False)]  # knows has no loop
     assert asked.score("Ann", "likes", "Ann") == 2 and asked.score("Ann", "likes", "Ben") == 0
     known = {each.predicate for each in asked.relations("Ann", "Ben") if each.known}
     assert known == {EX + "likes", EX + "knows"}
@@ -221,7 +219,7 @@ def test_answers_have_the_probabilities_of_their_facts(store: Path) -> None:
 
 def test_ask_tells_probabilities(store: Path) -> None:
     asked = calibrated(store)
-    for pattern in ("(Ann, likes, ?)", "(?, likes, c)", "(Ann, ?, Ann)"):
+    for pattern in ("(Ann, likes, ?)", "(?, likes, c)", "(Ann, ?, Ben)"):
         found = asked.ask(parse(pattern))
         assert len(found) > 1
         for each in found:

@@ -142,7 +142,7 @@ def _say_what_is_not_offered(predictor: "Predictor", named: bool) -> None:
             note(f"not offered unless named, as {why}: {count}")
     for relation in policy.cut:
         name = known.label(known.vocabulary.relations[relation])
-        note(f"of {name} more than 20 million facts follow from known ones: some may be offered")
+        note(f"of {name} so much follows from known facts that not all of it was looked for: some may be offered")
 
 
 def _say_what_is_left_out(found: "Candidates", given: "Candidates", looked: int) -> None:

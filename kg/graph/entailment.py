@@ -1,6 +1,6 @@
 """Which facts follow from known ones by what is said of predicates and classes (a part of OWL 2 RL)."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,6 +21,7 @@ Fact = tuple[str, str, str]  # terms as the vocabulary writes them
 
 _SUBCLASS, _SUBPROPERTY, _TYPE = RDFS + "subClassOf", RDFS + "subPropertyOf", RDF + "type"
 _MOST = 20_000_000  # pairs of a relation, and products of two: what has more is not followed further
+_MOST_WORK = 10 * _MOST  # both, of all rounds together
 # What the languages themselves say of their words, in every graph.
 _TRANSITIVE = {
     *(_SUBCLASS, _SUBPROPERTY, SKOS + "broaderTransitive", SKOS + "narrowerTransitive", SKOS + "exactMatch"),
@@ -85,21 +86,35 @@ class Entailment:
         return not (self._implications or self._compositions or self._types)
 
     def facts(self, known: KnownAnswers) -> tuple[KnownAnswers | None, tuple[int, ...]]:
-        """What follows from known facts and is not known; None where that is nothing. And the relations of which not
-        all that follows was found, since it is more than 20 million facts."""
+        """What follows from known facts and is not known; None where that is nothing. And the relations that were not
+        followed to the end, as there is too much of them (_MOST, _MOST_WORK): of these some may be missing.
+
+        Where products are many, a composition goes on by one step at a time, from the right: with what a relation is
+        without compositions.
+        """
         if self.says_nothing:
             return None, ()
         given = _matrices(known, len(self._names.entities))
         found: dict[_Key, _Matrix] = dict(self._hierarchies) | dict(given.items())
+        direct: dict[_Key, _Matrix] = dict(found)
+        # What other relations add on the way does not come back by the direct facts of the source.
+        mixed = {rule.source for rule in self._implications if rule.individuals}
+        mixed |= {target for left, right, target in self._compositions if not left == right == target}
         cut: set[int] = set()
+        work: Counter[int] = Counter()
         before = -1
         while (size := sum(each.nnz for each in found.values())) != before:
             before = size
             for rule in self._implications:
                 found[rule.target] += self._implied(found[rule.source], rule)
+                source = (found if rule.source in mixed else direct)[rule.source]
+                direct[rule.target] += self._implied(source, rule)
             for left, right, target in self._compositions:
                 first, second = found[left], found[right]
-                if int(np.diff(second.indptr)[first.indices].sum()) > _MOST or found[target].nnz > _MOST:
+                if _products(first, second) > _MOST:
+                    second = direct[right]
+                work[target] += (products := _products(first, second)) + found[target].nnz
+                if max(products, found[target].nnz) > _MOST or work[target] > _MOST_WORK:
                     cut.add(target)
                 else:
                     found[target] += first @ second
@@ -267,6 +282,11 @@ class _Holding:
     def upright(self, head: int, directed: int, tail: int) -> _Atom:
         num = self.known.num_relations
         return (head, directed, tail) if directed < num else (tail, directed - num, head)
+
+
+def _products(first: _Matrix, second: _Matrix) -> int:
+    """How many a product of these matrices sums."""
+    return int(np.diff(second.indptr)[first.indices].sum())
 
 
 def _matrix(pairs: Int[np.ndarray, "2 F"], num_entities: int) -> _Matrix:

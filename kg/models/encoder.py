@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple, final
+from typing import NamedTuple, final
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -63,7 +63,7 @@ class GraphEncoder(DotScorer, ABC):
     init: the standard deviation of the vectors that the first layer sees.
     """
 
-    reads_graph: ClassVar[bool] = True
+    reads_graph = True
 
     def __init__(
         self,

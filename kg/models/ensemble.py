@@ -26,7 +26,6 @@ class Ensemble(Scorer, ABC):
     num_features: numbers made of a part's score of a candidate.
     """
 
-    reads_graph: ClassVar[bool] = True  # a part may; hiding edges that no part reads changes nothing
     num_features: ClassVar[int]
 
     def __init__(self, num_entities: int, num_relations: int, parts: Sequence[Callable[[int, int], Scorer]]) -> None:
@@ -34,6 +33,7 @@ class Ensemble(Scorer, ABC):
         if not parts:
             raise UserError("a combination needs at least one part")
         self.parts = nn.ModuleList(part(num_entities, num_relations).requires_grad_(False) for part in parts)
+        self.reads_graph = any(part.reads_graph for part in self.scorers())
 
     @abstractmethod
     def features(self, opinion: Float[Tensor, "B N"]) -> tuple[Float[Tensor, "B N"], ...]:
@@ -49,9 +49,8 @@ class Ensemble(Scorer, ABC):
         queries = replace(queries, generator=None)
         is_known = queries.head < self.num_entities
         asked = replace(queries, head=queries.head.where(is_known, 0))
-        any_reads_graph = any(part.reads_graph for part in self.scorers())
         for part in self.scorers():
-            if part.reads_graph or not any_reads_graph:  # otherwise the first part raises for a head without a row
+            if part.reads_graph or not self.reads_graph:  # otherwise the first part raises for a head without a row
                 yield part.score_tails(queries)
             else:
                 yield part.score_tails(asked).masked_fill(~is_known[:, None], WORST)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, ClassVar, NamedTuple, final
+from typing import Any, NamedTuple, final
 
 import torch
 from jaxtyping import Float, Int
@@ -28,7 +28,7 @@ class Gated(Scorer):
     find alone.
     """
 
-    reads_graph: ClassVar[bool] = True  # the own score may; hiding edges that no part reads changes nothing
+    reads_graph = True  # the own score may; hiding edges that no part reads changes nothing
 
     def __init__(
         self,

@@ -85,7 +85,7 @@ class Scorer(nn.Module, ABC):
     It is made on the meta device, too, to see what it would hold: what makes it reads no number of a tensor.
     """
 
-    reads_graph: ClassVar[bool] = False
+    reads_graph: bool = False
     hides: ClassVar[bool] = False
     ragged: ClassVar[frozenset[str]] = frozenset()
 

@@ -13,12 +13,10 @@ from kg.graph.entailment import Entailment, Fact
 from kg.models.scorer import Queries
 from kg.probability.calibration import Calibration, by_log_softmax, calibration_of
 from kg.probability.fact_logits import FactLogits
-from kg.probability.query_scores import QueryScores, ScoreBlock
+from kg.probability.query_scores import BATCH, QueryScores, ScoreBlock
 from kg.query.knowledge import Knowledge
 from kg.search.eligibility import Eligibility
 from kg.search.policy import Policy
-
-_BATCH = 256
 
 
 @final
@@ -46,9 +44,7 @@ class Plausibility:
         inverse = relation + self.knowledge.num_relations
         both = Queries(torch.cat([head, tail]), torch.cat([relation, inverse]), self.knowledge.graph)
         other = torch.cat([tail, head])
-        parts = [
-            self.scorer.score_hrt(both[i : i + _BATCH], other[i : i + _BATCH]) for i in range(0, len(both), _BATCH)
-        ]
+        parts = [self.scorer.score_hrt(both[i : i + BATCH], other[i : i + BATCH]) for i in range(0, len(both), BATCH)]
         there, back = torch.cat([torch.zeros(0, device=hrt.device), *parts]).chunk(2)
         return (there + back) / 2
 

@@ -259,6 +259,8 @@ class Predictor:
         hrt = torch.stack([torch.full_like(relation, head), relation, torch.full_like(relation, tail)], 1)
         is_known = known.known.contains(*hrt.unbind(1))
         eligible = is_known | self.plausibility.eligible.policy.relations
+        if head == tail:
+            eligible &= is_known | known.known.reflexive
         if new_only:
             eligible &= ~is_known & ~self.plausibility.eligible.policy.entails(hrt)
         best = scores.masked_fill(~eligible, -torch.inf).topk(min(top, int(eligible.sum()))).indices

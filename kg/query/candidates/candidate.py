@@ -18,10 +18,10 @@ class Candidate:
     rank: 1 is the most plausible of the candidates asked for. score: the scorer's own, higher is more plausible; it
     compares answers to one question, not questions. known: whether the fact is in the graph. probability: that the
     fact is true although it was not trained on (kg.probability.calibration says what that means); None where the model
-    has not been calibrated. note: what it follows from or restates, if it does, and what speaks against it. alike:
-    how many others a page leaves out for it (kg.search.page). evidence: how many things speak for it, and because: the
-    first of them, in words; None where nobody looked. The labels are those of its terms; None where they are what the
-    terms say.
+    gives none, or none of this predicate. note: what it follows from or restates, if it does, and what speaks against
+    it. alike: how many others a page leaves out for it (kg.search.page). evidence: how many things speak for it, and
+    because: the first of them, in words; None where nobody looked. The labels are those of its terms; None where they
+    are what the terms say.
     """
 
     subject: str
