@@ -10,7 +10,7 @@ import torch
 from stored import Named, named, short, store_of
 
 from kg.files import shipped
-from kg.graph import from_store
+from kg.graph import from_store, splitting
 from kg.graph.dataset import PARTS, Dataset
 from kg.graph.from_store import dataset_from_store
 from kg.graph.schema import Schema
@@ -180,3 +180,37 @@ def test_loops_say_nothing_of_symmetry() -> None:
     facts = np.array([*others, *([i, 0, i] for i in range(20))])
     group = twins(facts, Vocabulary([f"e{i}" for i in range(20)], ["p"]), Schema())
     assert group[0] != group[1] and len(set(group.tolist())) == len(facts)
+
+
+def one_after_the_other(
+    facts: np.ndarray, group: np.ndarray, num_entities: int, num_relations: int, shares: tuple[float, float], seed: int
+) -> np.ndarray:
+    """hold_out as it is said: groups in a random order, test first, each that leaves something of every name."""
+    part = np.zeros(len(facts), dtype=np.int64)
+    names = np.stack([facts[:, 0], facts[:, 2], facts[:, 1] + num_entities], 1)
+    left = np.bincount(names.reshape(-1), minlength=num_entities + num_relations)
+    wanted = {number: round(share * len(facts)) for number, share in zip((2, 1), reversed(shares), strict=True)}
+    for chosen in np.random.default_rng(seed).permutation(group.max() + 1):
+        number = 2 if wanted[2] > 0 else 1
+        if wanted[number] <= 0:
+            break
+        held = group == chosen
+        after = left - np.bincount(names[held].reshape(-1), minlength=len(left))
+        if (after[names[held]] > 0).all():
+            left, part[held] = after, number
+            wanted[number] -= held.sum()
+    return part
+
+
+@pytest.mark.parametrize("shares", [(0.1, 0.2), (0.3, 0.0), (0.0, 0.3), (0.45, 0.45), (0.0, 0.0)])
+@pytest.mark.parametrize("at_once", [1, 7, 1000])
+def test_what_is_held_out_at_once_is_what_is_one_after_the_other(
+    shares: tuple[float, float], at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(splitting, "_AT_ONCE", at_once)
+    generator = np.random.default_rng(0)
+    for seed in range(5):
+        facts = (generator.random((120, 3)) ** 2 * (60, 5, 60)).astype(np.int64)  # some names are scarce
+        group = np.unique(generator.integers(90, size=120), return_inverse=True)[1]
+        expected = one_after_the_other(facts, group, 60, 5, shares, seed)
+        assert hold_out(facts, group, 60, 5, shares, seed).tolist() == expected.tolist()

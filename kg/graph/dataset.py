@@ -67,8 +67,11 @@ class Dataset:
     def known(self, *parts: str) -> KnownAnswers:
         """Known answers of these parts together. Built once, as sorting takes as long as ranking."""
         if parts not in self._known:
-            facts = torch.cat([self.part(name) for name in parts])
-            self._known[parts] = KnownAnswers.from_triples(facts, self.num_relations)
+            if parts == ("train",):
+                self._known[parts] = KnownAnswers.from_graph(self.graph())
+            else:
+                facts = torch.cat([self.part(name) for name in parts])
+                self._known[parts] = KnownAnswers.from_triples(facts, self.num_relations)
         return self._known[parts]
 
     def digest(self) -> str:

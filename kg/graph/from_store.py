@@ -12,6 +12,7 @@ from jaxtyping import Int
 from kg.errors import UserError
 from kg.graph.class_axioms import LANGUAGE, OF_CLASSES, ClassAxioms
 from kg.graph.dataset import Dataset
+from kg.graph.ids import ordered, packed
 from kg.graph.limits import Limits
 from kg.graph.names import Names
 from kg.graph.plumbing import is_annotation
@@ -141,11 +142,27 @@ def entity_facts(
     terms, table = store.terms(), store.facts()
     if graphs is not None:
         table = table[np.isin(table[:, 3], _store_ids(terms, graphs, "graph"))]
-    spo = np.unique(table[:, :3], axis=0)
+    spo = _distinct(table[:, :3], len(terms))
     if restrictions:
         axioms = ClassAxioms(spo, terms)
-        spo = np.unique(np.concatenate([spo[~axioms.of_expressions], axioms.facts]), axis=0)
+        spo = _distinct(np.concatenate([spo[~axioms.of_expressions], axioms.facts]), len(terms))
     return terms, spo
+
+
+def _distinct(spo: _Triples, num_terms: int) -> Int[np.ndarray, "S 3"]:
+    """np.unique(axis=0). Predicates are numbered anew: three ids of many terms would not fit one number."""
+    predicate, predicates = _renumbered(spo[:, 1], num_terms)
+    sizes = (num_terms, len(predicates), num_terms)
+    head, rest = np.divmod(ordered(packed((spo[:, 0], predicate, spo[:, 2]), sizes)), max(1, sizes[1] * sizes[2]))
+    predicate, tail = np.divmod(rest, max(1, num_terms))
+    return np.stack([head, predicates[predicate], tail], 1).astype(spo.dtype)
+
+
+def _renumbered(ids: Int[np.ndarray, "*shape"], stop: int) -> tuple[Int[np.ndarray, "*shape"], Int[np.ndarray, " M"]]:
+    """The place of each among those that occur, and these in order: np.unique(return_inverse=True) without sorting."""
+    occurs = np.zeros(stop, dtype=bool)
+    occurs[ids] = True
+    return (occurs.cumsum() - 1)[ids], np.flatnonzero(occurs)
 
 
 def _training_relations(seen: dict[str, int], relations: Collection[str] | None, schema: Schema) -> list[int]:
@@ -157,10 +174,9 @@ def _training_relations(seen: dict[str, int], relations: Collection[str] | None,
 
 def _numbered(terms: list[str], rows: _Triples) -> tuple[_Triples, Vocabulary]:
     """The rows with ids of their own, without gaps, and the terms of those ids, in the store's order."""
-    entities, places = np.unique(rows[:, [0, 2]], return_inverse=True)
-    predicates, relation = np.unique(rows[:, 1], return_inverse=True)
-    head, tail = places.reshape(-1, 2).T
-    facts = np.stack([head, relation.reshape(-1), tail], 1).astype(np.int64)
+    ends, entities = _renumbered(rows[:, [0, 2]], len(terms))
+    relation, predicates = _renumbered(rows[:, 1], len(terms))
+    facts = np.stack([ends[:, 0], relation, ends[:, 1]], 1).astype(np.int64)
     return facts, Vocabulary([terms[i] for i in entities.tolist()], [terms[i] for i in predicates.tolist()])
 
 

@@ -29,6 +29,13 @@ def distinct(hrt: Int[Tensor, "T 3"], num_relations: int) -> Int[Tensor, "S 3"]:
     return torch.stack([question // width, question % width, key % num_tails], 1)
 
 
+def spans(start: Int[Tensor, " B"], count: Int[Tensor, " B"]) -> tuple[Int[Tensor, " K"], Int[Tensor, " K"]]:
+    """(row, place) of every entry of B stretches start ... start + count - 1, one stretch after the other."""
+    row = torch.repeat_interleave(torch.arange(len(start), device=start.device), count)
+    within = torch.arange(len(row), device=start.device) - (count.cumsum(0) - count)[row]
+    return row, start[row] + within
+
+
 @dataclass(frozen=True, eq=False)
 class Neighbours:
     """The edges that leave B entities, ragged: row b holds `offsets[b]:offsets[b + 1]`."""
@@ -78,14 +85,11 @@ class Graph:
         """With triples that it lacks, and without some that it has. O(E + A log E): what stays is not sorted again."""
         num, num_entities = self.num_relations, self.num_entities
 
-        def keys(head: Tensor, relation: Tensor, tail: Tensor) -> Tensor:
-            return (head * (2 * num) + relation) * num_entities + tail
-
         came, gone = (distinct(with_inverses(each, num), num) for each in (added, removed))
-        own = keys(self.head(), self.relation, self.tail)
+        own = self._keys
         stays = torch.ones_like(own, dtype=torch.bool)
-        stays[torch.searchsorted(own, keys(*gone.T))] = False
-        place = torch.searchsorted(own[stays], keys(*came.T)) + torch.arange(len(came), device=own.device)
+        stays[torch.searchsorted(own, self._key(*gone.T))] = False
+        place = torch.searchsorted(own[stays], self._key(*came.T)) + torch.arange(len(came), device=own.device)
         is_new = torch.zeros(int(stays.sum()) + len(came), dtype=torch.bool, device=own.device)
         is_new[place] = True
         columns = []
@@ -130,19 +134,35 @@ class Graph:
     def hide(self, hrt: Int[Tensor, "T 3"], pairs: bool = False) -> "Graph":
         """This graph without these edges and their inverses; with `pairs`, without any edge between the two ends.
 
-        A relation may be given in either direction. O(E + T log T), a new graph; this one is unchanged.
+        A relation may be given in either direction. O(E) to copy the others, O(T log E) to find them; a new graph, this
+        one is unchanged.
         """
-        head, relation, tail = hrt.unbind(1)
-        turned = torch.stack([tail, (relation + self.num_relations) % (2 * self.num_relations), head], 1)
-        edges = torch.stack([self.head(), self.relation, self.tail], 1)
-        gone = self._keys(torch.cat([hrt, turned]), pairs)
-        kept = edges[~torch.isin(self._keys(edges, pairs), gone)]
-        return Graph._from_sorted(kept.T, self.num_entities, self.num_relations)
+        num = self.num_relations
+        head, relation, tail = with_inverses(hrt, 2 * num).unbind(1)
+        relation = torch.where(relation < 2 * num, relation, (relation - num) % (2 * num))
+        keys, edge = self._keys_of_pairs if pairs else (self._keys, None)
+        key = head * self.num_entities + tail if pairs else self._key(head, relation, tail)
+        first = torch.searchsorted(keys, key)
+        _, place = spans(first, torch.searchsorted(keys, key, right=True) - first)
+        gone = place if edge is None else edge[place]
+        stays = torch.ones_like(self.tail, dtype=torch.bool)
+        stays[gone] = False
+        lost = torch.searchsorted((~stays).nonzero().flatten(), self.offsets)  # before each head
+        return Graph(self.num_entities, num, self.offsets - lost, self.relation[stays], self.tail[stays])
 
-    def _keys(self, hrt: Int[Tensor, "T 3"], pairs: bool) -> Int[Tensor, " T"]:
-        head, relation, tail = hrt.unbind(1)
-        pair = head * self.num_entities + tail
-        return pair if pairs else pair * (2 * self.num_relations) + relation
+    def _key(self, head: Tensor, relation: Tensor, tail: Tensor) -> Int[Tensor, " T"]:
+        return (head * (2 * self.num_relations) + relation) * self.num_entities + tail
+
+    @cached_property
+    def _keys(self) -> Int[Tensor, " E"]:
+        """A number an edge, which rises as edges are sorted."""
+        return self._key(self.head(), self.relation, self.tail)
+
+    @cached_property
+    def _keys_of_pairs(self) -> tuple[Int[Tensor, " E"], Int[Tensor, " E"]]:
+        """head * N + tail of every edge, sorted, and the edge of each."""
+        keys, edge = (self.head() * self.num_entities + self.tail).sort()
+        return keys, edge
 
     def neighbours(
         self, head: Int[Tensor, " B"], limit: int | None = None, generator: torch.Generator | None = None

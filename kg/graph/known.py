@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from kg.graph.graph import Graph, distinct, with_inverses
+from kg.graph.graph import Graph, distinct, spans, with_inverses
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,10 +104,3 @@ class KnownAnswers:
         relation = self.questions % num
         facts = torch.bincount(relation, self.offsets.diff().double(), minlength=num)
         return (facts / torch.bincount(relation, minlength=num).clamp(min=1)).float()
-
-
-def spans(start: Int[Tensor, " B"], count: Int[Tensor, " B"]) -> tuple[Int[Tensor, " K"], Int[Tensor, " K"]]:
-    """(row, place) of every entry of B stretches start ... start + count - 1, one stretch after the other."""
-    row = torch.repeat_interleave(torch.arange(len(start), device=start.device), count)
-    within = torch.arange(len(row), device=start.device) - (count.cumsum(0) - count)[row]
-    return row, start[row] + within

@@ -3,12 +3,14 @@
 from collections.abc import Iterator
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 
+from kg.graph.ids import ordered, packed
 from kg.graph.schema import Schema
 from kg.graph.vocabulary import Vocabulary
 
 _OVERLAP = 0.8  # two relations that share more than this part of their pairs hold the same facts (Akrami et al., 2020)
+_AT_ONCE = 1 << 14  # groups
 _Triples = Int[np.ndarray, "T 3"]
 
 
@@ -24,11 +26,11 @@ def twins(
     num_relations = len(vocabulary.relations)
     leader = relation_classes(facts if seen is None else seen, vocabulary, schema)
     head, relation, tail = facts.T
-    forward = np.stack([leader[relation], head, tail], 1)
-    backward = np.stack([leader[relation + num_relations], tail, head], 1)
-    turned = (backward < forward)[np.arange(len(facts)), (backward != forward).argmax(1)]  # lexicographically less
-    canonical = np.where(turned[:, None], backward, forward)
-    return np.unique(canonical, axis=0, return_inverse=True)[1].reshape(-1)
+    num = len(vocabulary.entities)
+    sizes = (2 * num_relations, num, num)
+    forward = packed((leader[relation], head, tail), sizes)
+    backward = packed((leader[relation + num_relations], tail, head), sizes)
+    return np.unique(np.minimum(forward, backward), return_inverse=True)[1].reshape(-1)
 
 
 def relation_classes(facts: _Triples, vocabulary: Vocabulary, schema: Schema) -> Int[np.ndarray, " R2"]:
@@ -60,25 +62,22 @@ def _opposite(relation: int, num_relations: int) -> int:
 
 def _overlapping(facts: _Triples, num_relations: int, num_entities: int) -> Iterator[tuple[int, int]]:
     """Directed relations that share more than 80 % of the smaller one's pairs. O(T log T + shared pairs)."""
-    head, relation, tail = facts.T
-    pair = np.concatenate([head * num_entities + tail, tail * num_entities + head])
-    directed = np.concatenate([relation, relation + num_relations])
-    loops = head == tail  # a loop is its own mirror and would make every relation with loops symmetric
-    pair, directed = (x[~np.concatenate([loops, loops])] for x in (pair, directed))
-    rows = np.unique(np.stack([pair, directed], 1), axis=0)
-    size = np.bincount(rows[:, 1], minlength=2 * num_relations)
-    starts = np.flatnonzero(np.r_[True, rows[1:, 0] != rows[:-1, 0]])
-    shared: dict[tuple[int, int], int] = {}
-    for first, last in zip(starts, np.r_[starts[1:], len(rows)], strict=True):
-        if last - first < 2:
-            continue
-        on_pair = rows[first:last, 1].tolist()
-        for i, left in enumerate(on_pair):
-            for right in on_pair[i + 1 :]:
-                shared[left, right] = shared.get((left, right), 0) + 1
-    for (left, right), count in shared.items():
-        if count > _OVERLAP * min(size[left], size[right]):
-            yield left, right
+    head, relation, tail = facts[facts[:, 0] != facts[:, 2]].T  # a loop is its own mirror: all would look symmetric
+    num = 2 * num_relations
+    columns = (np.r_[head, tail], np.r_[tail, head], np.r_[relation, relation + num_relations])
+    pair, directed = np.divmod(ordered(packed(columns, (num_entities, num_entities, num))), max(1, num))
+    size = np.bincount(directed, minlength=num)
+    shared = [np.zeros(0, dtype=np.int64)]
+    first, distance = np.arange(len(pair)), 1  # those whose pair has another relation so many places on
+    while len(first):
+        first = first[: np.searchsorted(first, len(pair) - distance)]
+        first = first[pair[first] == pair[first + distance]]
+        shared.append(directed[first] * num + directed[first + distance])
+        distance += 1
+    both, count = np.unique(np.concatenate(shared), return_counts=True)
+    left, right = np.divmod(both, num)
+    much = count > _OVERLAP * np.minimum(size[left], size[right])
+    yield from zip(left[much].tolist(), right[much].tolist(), strict=True)
 
 
 def hold_out(
@@ -90,24 +89,48 @@ def hold_out(
     seed: int,
 ) -> Int[np.ndarray, " T"]:
     """0 (train), 1 (valid) or 2 (test) a fact: whole groups, drawn at random; every name keeps a train fact."""
-    part = np.zeros(len(facts), dtype=np.int64)
-    members = np.argsort(group, kind="stable")
-    bounds = np.r_[0, np.bincount(group).cumsum()]
-    names = np.concatenate([facts[:, 0], facts[:, 2], facts[:, 1] + num_entities]).reshape(3, -1).T
-    left = np.bincount(names.reshape(-1), minlength=num_entities + num_relations).tolist()
-    wanted = {number: round(share * len(facts)) for number, share in zip((2, 1), reversed(shares), strict=True)}
-    for chosen in np.random.default_rng(seed).permutation(len(bounds) - 1):
-        number = 2 if wanted[2] > 0 else 1
-        if wanted[number] <= 0:
+    members, size = np.argsort(group, kind="stable"), np.bincount(group)
+    begin = size.cumsum() - size
+    names = np.stack([facts[:, 0], facts[:, 2], facts[:, 1] + num_entities], 1)[members]
+    left = np.bincount(names.reshape(-1), minlength=num_entities + num_relations)
+    of_valid, of_test = (round(share * len(facts)) for share in shares)
+    order, held = np.random.default_rng(seed).permutation(len(size)), np.zeros(0, dtype=np.int64)
+    for start in range(0, len(order), _AT_ONCE):
+        if size[held].sum() >= of_test + of_valid + size.max():  # the last group of test may go beyond
             break
-        held = members[bounds[chosen] : bounds[chosen + 1]]
-        needed = names[held].reshape(-1).tolist()
-        for name in needed:
-            left[name] -= 1
-        if all(left[name] > 0 for name in needed):
-            part[held] = number
-            wanted[number] -= len(held)
-        else:
-            for name in needed:
-                left[name] += 1
+        chosen = order[start : start + _AT_ONCE]
+        which, place = _places(begin[chosen], size[chosen])
+        held = np.concatenate([held, chosen[_fitting(names[place], which, len(chosen), left)]])
+    part = np.zeros(len(facts), dtype=np.int64)
+    for number, wanted in ((2, of_test), (1, of_valid)):
+        taken = int(np.searchsorted(size[held].cumsum() - size[held], wanted))
+        part[members[_places(begin[held[:taken]], size[held[:taken]])[1]]] = number
+        held = held[taken:]
     return part
+
+
+def _places(begin: Int[np.ndarray, " B"], count: Int[np.ndarray, " B"]) -> tuple[np.ndarray, np.ndarray]:
+    """(row, place) of every entry of B stretches begin ... begin + count - 1, one stretch after the other."""
+    row = np.repeat(np.arange(len(begin)), count)
+    return row, begin[row] + np.arange(len(row)) - (count.cumsum() - count)[row]
+
+
+def _fitting(
+    names: Int[np.ndarray, "M 3"], group: Int[np.ndarray, " M"], num_groups: int, left: Int[np.ndarray, " U"]
+) -> Bool[np.ndarray, " G"]:
+    """Which groups can go, one after the other, so that of each name something is left; `left` is what then is.
+
+    A group fits whatever the others do where its names outlast all of them together; the rest is tried in turn.
+    """
+    scarce = left <= np.bincount(names.reshape(-1), minlength=len(left))
+    fits = np.ones(num_groups, dtype=bool)
+    fits[group[scarce[names].any(1)]] = False
+    np.subtract.at(left, names[fits[group]].reshape(-1), 1)
+    tried = ~fits[group]
+    numbers, firsts = np.unique(group[tried], return_index=True)
+    for number, needed in zip(numbers.tolist(), np.split(names[tried], firsts)[1:], strict=True):
+        np.subtract.at(left, needed.reshape(-1), 1)
+        fits[number] = bool((left[needed] > 0).all())
+        if not fits[number]:
+            np.add.at(left, needed.reshape(-1), 1)
+    return fits

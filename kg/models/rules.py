@@ -11,8 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from kg.errors import check_at_least_one, check_choice
-from kg.graph.graph import Graph
-from kg.graph.known import spans
+from kg.graph.graph import Graph, spans
 from kg.interruption import waited_for
 from kg.models.scorer import Queries, Scorer, Tails
 from kg.rules.prediction import Index, answers, index_of, lexicographic

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from kg.attention.softmax import query_attention, query_weights
 from kg.errors import UserError
-from kg.graph.known import spans
+from kg.graph.graph import spans
 from kg.models.dropout import dropout
 
 _MOST_TOKENS = 1 << 16  # padded tokens that attend to each other at once

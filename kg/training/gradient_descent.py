@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from kg.bundle import Bundle
 from kg.errors import UserError, check_at_least_one, check_choice
 from kg.graph.dataset import Dataset
-from kg.graph.graph import Graph
-from kg.graph.known import KnownAnswers, spans
+from kg.graph.graph import Graph, spans
+from kg.graph.known import KnownAnswers
 from kg.interruption import Interrupted, at_once
 from kg.models.batch_norm import BatchNorm
 from kg.models.scorer import Queries, Scorer, Unseen

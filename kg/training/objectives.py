@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from kg.errors import UserError, check_at_least_one, check_choice
-from kg.graph.graph import Graph
-from kg.graph.known import KnownAnswers, spans
+from kg.graph.graph import Graph, spans
+from kg.graph.known import KnownAnswers
 from kg.models.scorer import Queries, Scorer
 from kg.training import losses
 
