@@ -45,5 +45,7 @@ def say_what_is_withheld(bundle: "Bundle") -> None:
     if found is not None and found.reason is not None:
         note(f"its probabilities are withheld, and candidates have ranks alone: {found.reason}")
     elif found is not None and found.withheld:
-        names = [bundle.dataset.vocabulary.relations[each] for each in found.withheld]
-        note(f"without probabilities, as those of facts kept apart did not hold: {', '.join(names)}")
+        names = [bundle.dataset.vocabulary.relations[each] for each in found.withheld[:3]]
+        listed = ", ".join(names) + (" ..." if len(found.withheld) > 3 else "")
+        count = f"{len(found.withheld):,} of {bundle.dataset.num_relations:,} predicates ({listed})"
+        note(f"without probabilities, as those of facts kept apart did not hold: {count}")
