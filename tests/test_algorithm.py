@@ -16,6 +16,7 @@ from kg.errors import UserError
 from kg.graph.dataset import Dataset
 from kg.models.complex import ComplEx
 from kg.models.frequency import Frequency
+from kg.training import algorithm
 from kg.training.algorithm import TrainingAlgorithm
 from kg.training.algorithms.counting import Counting
 from kg.training.gradient_descent import GradientDescent
@@ -67,3 +68,13 @@ def test_a_start_changes_the_scorer_of_a_new_training_alone(random_dataset: Data
     assert not bool(trainer.scorer.counts.any())
     next(iter(trainer))
     assert trainer.scorer.counts.sum() == 2 * len(torch.unique(random_dataset.train, dim=0))
+
+
+def test_among_many_entities_a_part_of_valid_is_measured(
+    random_dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = Run(partial(ComplEx, dim=4), GradientDescent(partial(Adam, lr=0.1))).trainer(random_dataset)
+    monkeypatch.setattr(algorithm, "_VALID_FACTS", 5)
+    assert len(trainer.valid_ranking(random_dataset, None).rank) == 80
+    monkeypatch.setattr(algorithm, "_MANY", 49)
+    assert len(trainer.valid_ranking(random_dataset, None).rank) == 10

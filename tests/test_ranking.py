@@ -153,3 +153,13 @@ def test_temperature_only_changes_perplexity(random_dataset: Dataset, random_sco
     warm = evaluate(random_scorer, random_dataset, "test", temperature=2.0).metrics()
     assert replace(cold, perplexity=0.0, by_side={}) == replace(warm, perplexity=0.0, by_side={})
     assert cold.perplexity != warm.perplexity
+
+
+def test_a_sample_is_the_same_each_time_and_ranked_as_the_whole(random_dataset: Dataset, random_scorer: Scorer) -> None:
+    def rows(sample: int | None) -> set[tuple[float, ...]]:
+        found = evaluate(random_scorer, random_dataset, "valid", sample=sample)
+        return set(zip(*(x.tolist() for x in (found.head, found.relation, found.tail, found.rank)), strict=True))
+
+    whole, few = rows(None), rows(10)
+    assert len(few) == 20 and few < whole and few == rows(10)
+    assert rows(1000) == whole

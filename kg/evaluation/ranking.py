@@ -19,6 +19,7 @@ from kg.models.scorer import WORST, Queries, Scorer
 from kg.progress import SILENT, Progress
 
 _CACHE = 1 << 17  # scores compared at once on a CPU: 512 KB of fp32 stay in a core's second-level cache
+_MOST_SCORES = 1 << 26  # of a batch
 _FILTERS = {"train": ("train",), "valid": ("train", "valid"), "test": ("train", "valid", "test")}
 
 
@@ -118,18 +119,24 @@ def evaluate(
     *,
     temperature: float | None = 1.0,
     batch_size: int = 256,
+    sample: int | None = None,
     progress: Progress = SILENT,
 ) -> Ranking:
     """Filtered ranks of a part's facts, both directions, against every entity of every part.
 
     Known answers are those of train and valid (for 'valid'), of all three (for 'test'). Questions that several facts
     share are scored once. temperature divides the scores in the cross-entropy; None leaves the cross-entropy out.
-    batch_size: questions that each of at most two threads scores at once; memory is 2 * batch_size * N scores.
+    batch_size: questions that each of at most two threads scores at once, fewer where N is large; memory is
+    2 * batch_size * N scores, at most 512 MB. sample: rank at most so many of the facts, drawn at random, the same each
+    time.
     """
-    device = scorer.device
+    device, facts = scorer.device, dataset.part(part)
+    if sample is not None and sample < len(facts):
+        facts = facts[torch.randperm(len(facts), generator=torch.Generator().manual_seed(0))[:sample].sort().values]
+    batch_size = min(batch_size, max(1, _MOST_SCORES // dataset.num_entities))
     known = dataset.known(*_FILTERS[part]).to(device)
     graph = dataset.graph().to(device)
-    return rank_facts(scorer, dataset.part(part).to(device), graph, known, temperature, batch_size, progress)
+    return rank_facts(scorer, facts.to(device), graph, known, temperature, batch_size, progress)
 
 
 def rank_facts(

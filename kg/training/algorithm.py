@@ -19,6 +19,9 @@ from kg.graph.dataset import Dataset
 from kg.models.scorer import Scorer
 from kg.progress import SILENT, Progress
 
+_MANY = 50_000  # entities: above it ...
+_VALID_FACTS = 5_000  # ... so many valid facts are ranked at each measurement
+
 
 @dataclass(frozen=True)
 class Epoch:
@@ -180,8 +183,11 @@ class Trainer(ABC):
         return self.epoch >= self.algorithm.epochs or self._without_gain >= self.algorithm.patience
 
     def valid_ranking(self, dataset: Dataset, temperature: float | None, progress: Progress = SILENT) -> Ranking:
-        """Ranks of the valid facts, with the weights that the scorer has now: see `evaluate`."""
-        return evaluate(self.scorer, dataset, "valid", temperature=temperature, progress=progress)
+        """Ranks of the valid facts, with the weights that the scorer has now: see `evaluate`. Above 50,000 entities of
+        5,000 facts, the same each time: their MRR is within .014 of that of all, with 95 % confidence.
+        """
+        sample = _VALID_FACTS if dataset.num_entities > _MANY else None
+        return evaluate(self.scorer, dataset, "valid", temperature=temperature, sample=sample, progress=progress)
 
     def pause(self) -> None:
         """Give a partial Epoch after the step under way."""
