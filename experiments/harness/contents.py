@@ -107,6 +107,10 @@ def _rescal_als(result: dict[str, Any]) -> str:
 
 CLAIMS: dict[str, Callable[[dict[str, Any]], str]] = {
     "answer_speed": lambda r: f"a warm question takes {r['single_ms']['median']:.1f} ms",
+    "path_messages": lambda r: (
+        f"messages along paths: {r['times_pyg']['both']:.1f} times as fast as PyTorch Geometric, forward and backward; "
+        f"time grows with the edges to the power of {r['exponent']:.2f}"
+    ),
     "attention_cost": lambda r: (
         "milliseconds a question grow with the neighbours to the power of "
         + ", ".join(f"{row['exponent']:.2f} ({name})" for name, row in r["mechanisms"].items() if "exponent" in row)

@@ -35,7 +35,7 @@ class PathState(NamedTuple):
     score: Float[Tensor, " M"]
     asked: Float[Tensor, "B P"]
     profile: Float[Tensor, "N P"]
-    corrected: tuple[Tensor, Tensor, Tensor]  # (row, entity, what to add): of edges that a question does not see
+    corrected: list[tuple[Tensor, Tensor, Tensor]]  # (row, entity, what to add) for edges that questions do not see
 
 
 class Step(NamedTuple):
@@ -108,8 +108,7 @@ class PathNetwork(Scorer):
     def compare(self, state: PathState, tails: Tails = None) -> Float[Tensor, "B K"]:
         scores = (state.asked @ state.profile.T).to(state.score.dtype)
         scores = scores.index_put((state.row, state.entity), state.score, accumulate=True)
-        row, entity, more = state.corrected
-        if len(row):
+        for row, entity, more in state.corrected:
             scores = scores.index_put((row, entity), more, accumulate=True)
         if not isinstance(tails, Tensor):
             return scores if tails is None else scores[:, tails]
@@ -224,8 +223,10 @@ class PathNetwork(Scorer):
 
     def _corrected(
         self, queries: Queries, asked: Float[Tensor, "B P"], profile: Float[Tensor, "N P"]
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    ) -> list[tuple[Tensor, Tensor, Tensor]]:
         """What is to be added to the priors of entities with edges that a question does not see."""
+        if queries.unseen is None:
+            return []
         row, head, relation, _ = _unseen(queries)
         key, place, count = torch.unique(
             row * queries.graph.num_entities + head, return_inverse=True, return_counts=True
@@ -235,7 +236,7 @@ class PathNetwork(Scorer):
         degree = queries.graph.degree()[entity].to(profile.dtype)
         before = profile[entity]
         after = (before / _shrinking(degree) - gone) * _shrinking(degree - count)
-        return row, entity, (asked[row] * (after - before)).sum(1)
+        return [(row, entity, (asked[row] * (after - before)).sum(1))]
 
 
 class _Layer(nn.Module):

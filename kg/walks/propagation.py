@@ -110,7 +110,7 @@ class _Propagated(torch.autograd.Function):
 def _send(message: _Arrays, along: Hop, times: bool, arrived: Float[np.ndarray, "K D"]) -> None:
     state, gate, key, relation_key, weight, vector = message
     source, scale, offsets, relation, target, _ = along
-    size, num_keys, zero = state.shape[1], key.shape[1], state.dtype.type(0)
+    size, num_keys, zero, one = state.shape[1], key.shape[1], state.dtype.type(0), state.dtype.type(1)
     sent = np.empty(size, state.dtype)
     for s in range(len(source)):
         x, e, stop = source[s], offsets[s], offsets[s + 1]
@@ -121,7 +121,7 @@ def _send(message: _Arrays, along: Hop, times: bool, arrived: Float[np.ndarray, 
             logit = weight[num_keys]
             for k in range(num_keys):
                 logit += weight[k] * max(opening[k] + lock[k], zero)
-            factor = state.dtype.type(gate[x] * scale[s] / (1 + np.exp(-logit)))
+            factor = state.dtype.type(gate[x] * scale[s]) / (one + np.exp(-logit))
             if times:
                 for d in range(size):
                     sent[d] = factor * (from_[d] * by[d])
@@ -140,15 +140,18 @@ def _send_back(message: _Arrays, along: Hop, times: bool, slope: Float[np.ndarra
     state, gate, key, relation_key, weight, vector = message
     source, scale, offsets, relation, target, _ = along
     of_state, of_gate, of_key, of_relation_key, of_weight, of_vector = found
-    size, num_keys, zero = state.shape[1], key.shape[1], state.dtype.type(0)
-    came = np.empty(size, state.dtype)
+    size, num_keys, zero, one = state.shape[1], key.shape[1], state.dtype.type(0), state.dtype.type(1)
+    came, sum_ = np.empty(size, state.dtype), np.empty(num_keys, state.dtype)
     for s in range(len(source)):
         x, e, stop = source[s], offsets[s], offsets[s + 1]
         from_, opening, of_from, of_opening = state[x], key[x], of_state[x], of_key[x]
         while e < stop:
             r = relation[e]
             by, lock, of_by, of_lock = vector[r], relation_key[r], of_vector[r], of_relation_key[r]
-            came[:] = 0
+            to = slope[target[e]]
+            for d in range(size):
+                came[d] = to[d]
+            e += 1
             while e < stop and relation[e] == r:
                 to = slope[target[e]]
                 for d in range(size):
@@ -156,8 +159,9 @@ def _send_back(message: _Arrays, along: Hop, times: bool, slope: Float[np.ndarra
                 e += 1
             logit = weight[num_keys]
             for k in range(num_keys):
-                logit += weight[k] * max(opening[k] + lock[k], zero)
-            attention = state.dtype.type(1 / (1 + np.exp(-logit)))
+                sum_[k] = opening[k] + lock[k]
+                logit += weight[k] * max(sum_[k], zero)
+            attention = one / (one + np.exp(-logit))
             scaled = state.dtype.type(gate[x] * scale[s])
             factor, match = scaled * attention, zero
             if times:
@@ -174,12 +178,14 @@ def _send_back(message: _Arrays, along: Hop, times: bool, slope: Float[np.ndarra
                     of_from[d] += factor * came[d]
                 for d in range(size):
                     of_by[d] += factor * came[d]
-            of_gate[x] += state.dtype.type(scale[s] * attention * match)
-            of_logit = state.dtype.type(scaled * match * attention * (1 - attention))
+            of_gate[x] += state.dtype.type(scale[s]) * attention * match
+            of_logit = scaled * match * attention * (one - attention)
             of_weight[num_keys] += of_logit
             for k in range(num_keys):
-                sum_ = opening[k] + lock[k]
-                if sum_ > 0:
-                    of_weight[k] += of_logit * sum_
-                    of_opening[k] += of_logit * weight[k]
-                    of_lock[k] += of_logit * weight[k]
+                of_weight[k] += of_logit * max(sum_[k], zero)
+            for k in range(num_keys):
+                sum_[k] = of_logit * weight[k] if sum_[k] > zero else zero  # no branch: its sign is as good as drawn
+            for k in range(num_keys):
+                of_opening[k] += sum_[k]
+            for k in range(num_keys):
+                of_lock[k] += sum_[k]
