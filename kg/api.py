@@ -122,4 +122,4 @@ def evaluate(
     """How good a trained model is: the ranks of facts held out of training, and its probabilities. See
     kg.probability.assessment.evaluate.
     """
-    return assessment.evaluate(Bundle.load(model, device), split, threshold, negatives, progress)
+    return assessment.evaluate(Bundle.load(model, device), split, threshold, negatives, progress=progress)

@@ -22,6 +22,16 @@ def test_evaluate(country_model: Path) -> None:
     assert "probability of being in valid" in table and "Brier score, skill" in table
 
 
+def test_a_sample_says_within_which_bounds_all_lie(country_model: Path) -> None:
+    whole = json.loads(run("evaluate", country_model, "--json").stdout)
+    few = json.loads(run("evaluate", country_model, "--sample", 3, "--json").stdout)
+    assert few["num_ranks"] == 6 < whole["num_ranks"] and "mrr_within" not in whole
+    low, high = few["mrr_within"]
+    assert low <= few["mrr"] <= high and low <= whole["mrr"] <= high
+    assert "the MRR of all is from" in done("evaluate", country_model, "--sample", 3)
+    assert "sample" in refused("evaluate", country_model, "--sample", 0)
+
+
 def test_evaluate_against_negatives(country_model: Path, tmp_path: Path) -> None:
     lines = [f"{EX}c{i}\t{EX}borders\t{EX}c{(i + 6) % 12}\n" for i in range(12)]
     (tmp_path / "valid_negatives.tsv").write_text("".join(lines[:6]))

@@ -17,6 +17,7 @@ MEASURED = "What is measured"
     MODELS,
     "kg evaluate model",
     "kg evaluate model --split valid --json",
+    "kg evaluate model --sample 5000",
     "kg evaluate model --plot reliability.svg",
 )
 def evaluate(
@@ -24,6 +25,9 @@ def evaluate(
     split: Annotated[
         Literal["valid", "test"], option(MEASURED, None, "Which held-out facts: test, or those to choose by.")
     ] = "test",
+    sample: Annotated[
+        int | None, option(MEASURED, "N", "Rank so many of the facts, drawn at random: where all take too long.")
+    ] = None,
     threshold: Annotated[
         float, option(MEASURED, "P", "Count precision and recall from this probability on (0.5).")
     ] = 0.5,
@@ -54,13 +58,16 @@ def evaluate(
             raise UserError(f"plot: {model} gives no probabilities ({why})", "plot")
         note(f"{model} gives no probabilities ({why})")
     with ConsoleProgress() as progress:
-        found = assessment.evaluate(bundle, split, threshold, negatives, progress)
+        found = assessment.evaluate(bundle, split, threshold, negatives, sample, progress)
     if plot is not None and found.probability is not None:
         reliability.plot(found.probability, plot, f"{model.name}, {split}")
     if json_:
         print_json(found.to_json())
         return
     out.print(metrics_table(found.metrics, bundle.dataset.schema.label, split))
+    if found.mrr_within is not None:
+        low, high = found.mrr_within
+        out.print(f"{sample:,} facts drawn at random: the MRR of all is from {low:.4f} to {high:.4f} (95 % confidence)")
     if found.probability is not None:
         out.print(probability_table(found.probability, split))
     if found.classification is not None:
