@@ -44,7 +44,8 @@ def of_withheld(bundle: Bundle, calibration: Calibration) -> dict[str, dict[str,
         facts = int((data.test[:, 1] == each).sum())
         skill = None
         if facts:
-            skill = held_out_reliability(alone, bundle.scorer, data, "test", bundle.temperature).brier.skill
+            measured = held_out_reliability(alone, bundle.scorer, data, "test", bundle.temperature)
+            skill = None if measured is None else measured.brier.skill
         found[data.vocabulary.relations[each]] = {"test facts": facts, "skill": skill}
     return found
 
@@ -59,9 +60,15 @@ def main() -> None:
         share = len(bundle.dataset.test) / (len(bundle.dataset.valid) + len(bundle.dataset.test))
         start = time.perf_counter()
         found = [
-            held_out_reliability(calibration, bundle.scorer, bundle.dataset, "test", bundle.temperature, seed=seed)
+            each
             for seed in SEEDS
+            if (
+                each := held_out_reliability(
+                    calibration, bundle.scorer, bundle.dataset, "test", bundle.temperature, seed=seed
+                )
+            )
         ]
+        assert found, f"no test fact of {model} is a candidate"
         seconds = (time.perf_counter() - start) / len(SEEDS)
         for each in found:
             print(f"{model.name}: {' '.join(f'{k} {v:.4g}' for k, v in each.to_json().items() if k != 'bins')}")

@@ -116,7 +116,7 @@ def complete(
     say_what_is_known(predictor)
     _say_what_is_left_out(found, found if whole else found[:_SHOWN], looked)
     _say_what_is_not_offered(predictor, relations is not None)
-    if found and found[0].probability is None:
+    if any(each.probability is None for each in found):
         note(f"without probabilities: {predictor.plausibility.uncalibrated}")
 
 

@@ -44,6 +44,8 @@ def evaluate(
 
     The ranks are filtered, of both directions and against all entities. Then its probabilities.
     """
+    import torch
+
     from kg.bundle import Bundle
     from kg.probability import assessment, reliability
     from kg.probability.calibration import calibration_of
@@ -59,8 +61,13 @@ def evaluate(
         note(f"{model} gives no probabilities ({why})")
     with ConsoleProgress() as progress:
         found = assessment.evaluate(bundle, split, threshold, negatives, sample, progress)
+    if calibration is not None and calibration.reason is None and calibration.withheld:
+        facts = int(torch.isin(bundle.dataset.part(split)[:, 1], torch.tensor(calibration.withheld)).sum())
+        note(f"probabilities: without {len(calibration.withheld):,} withheld predicates, of {facts:,} {split} facts")
     if plot is not None and found.probability is not None:
         reliability.plot(found.probability, plot, f"{model.name}, {split}")
+    elif plot is not None:
+        note(f"{plot} was not drawn: there are no probabilities of {split} facts")
     if json_:
         print_json(found.to_json())
         return

@@ -18,9 +18,9 @@ from kg.progress import SILENT, Progress
 @final
 @dataclass(frozen=True)
 class Assessment:
-    """metrics: of the ranks of facts held out of training. probability: None where the model gives no probabilities.
-    classification: None where no negatives were given. mrr_within: of a sample, the bounds of the MRR of all, with 95 %
-    confidence."""
+    """metrics: of the ranks of facts held out of training. probability: None where the model gives no probabilities, or
+    none of a relation that has such facts. classification: None where no negatives were given. mrr_within: of a sample,
+    the bounds of the MRR of all, with 95 % confidence."""
 
     metrics: Metrics
     probability: Reliability | None
@@ -63,10 +63,12 @@ def evaluate(
     if not len(dataset.part(split)):
         raise UserError(f"{bundle.path} was trained without {split} facts: there is nothing to measure it on")
     calibration = calibration_of(bundle)  # which may be none: said before the ranking
+    if calibration is not None and calibration.reason is not None:
+        calibration = None
     found = ranking.evaluate(scorer, dataset, split, temperature=temperature, sample=sample, progress=progress)
     within = mrr_within(found) if sample is not None and sample < len(dataset.part(split)) else None
     probability = classification = None
-    if calibration is not None and calibration.reason is None:
+    if calibration is not None:
         probability = held_out_reliability(
             calibration, scorer, dataset, split, temperature, threshold, progress=progress
         )

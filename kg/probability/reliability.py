@@ -115,14 +115,14 @@ def held_out_reliability(
     threshold: float = 0.5,
     seed: int = 1 << 32,
     progress: Progress = SILENT,
-) -> Reliability:
+) -> Reliability | None:
     """Over all candidates that training did not see, sampled and weighed back (see kg.probability.candidate_sample).
 
     'test': a fact of test stands for its share of all that was held out, which is what a probability is of; facts of
     valid are no candidates. 'valid': test is not looked at, its facts are candidates like any other, and measured is
     the probability of being in valid: the held-out ones times valid's share of them. The threshold is still that of p.
-    Relations whose probabilities are withheld are left out. The seed is none that kg.probability.fitting draws by:
-    those candidates have been fitted on.
+    Relations whose probabilities are withheld are left out. None where no fact of the part is a candidate of another.
+    The seed is none that kg.probability.fitting draws by: those candidates have been fitted on.
     """
     eligible = Eligibility.of_training(
         dataset, *(("train", "valid") if part == "test" else ("train",)), device=scorer.device
@@ -131,6 +131,8 @@ def held_out_reliability(
     sample = sample_candidates(scores, dataset.part(part).to(scorer.device), eligible, seed, progress=progress)
     share = len(dataset.part(part)) / (len(dataset.valid) + len(dataset.test))
     sample = sample.of(~torch.isin(sample.relation, sample.relation.new_tensor(calibration.withheld)))
+    if not bool(sample.is_true.any()):
+        return None
     probability = calibration.of_sample(sample)
     if part == "test":
         weight = torch.where(sample.is_true, sample.weight / share, sample.weight)

@@ -57,7 +57,9 @@ class Plausibility:
 
     @property
     def uncalibrated(self) -> str:
-        """Why a model gives no probabilities, if it gives none, and what helps."""
+        """Why a model gives no probabilities, or none of `withheld`, and what helps."""
+        if self.is_calibrated:
+            return "those of facts kept apart did not hold"
         if self._calibration is not None and self._calibration.reason is not None:
             return f"they are withheld: {self._calibration.reason}"
         if not len(self.bundle.dataset.valid):

@@ -170,6 +170,9 @@ class Predictor:
         if relation_ids is None and likely.withheld:
             offered = likely.eligible.policy.relations.nonzero()[:, 0].tolist()
             relation_ids = tuple(each for each in offered if each not in likely.withheld)
+        elif min_probability and (named := set(relation_ids or ()) & set(likely.withheld)):
+            name = self.label(known.vocabulary.relations[min(named)])
+            raise UserError(f"min_probability: no probability is given of {name}", "min_probability")
         check_choice("order", order, ORDERS)
         check_at_least_one(top=top)
         if order == "page" and per_relation is not None:
