@@ -12,14 +12,17 @@ have had. Results: reliability_<model>.json and .png.
 import argparse
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from kg.bundle import Bundle
 from kg.probability.calibration import Calibration, calibration_of
-from kg.probability.reliability import Reliability, held_out_reliability, plot
+from kg.probability.candidate_sample import sample_candidates
+from kg.probability.query_scores import QueryScores
+from kg.probability.reliability import Reliability, held_out_reliability, plot, reliability
+from kg.search.eligibility import Eligibility
 
 sys.path.append(str(Path(__file__).parents[1] / "harness"))
 import report
@@ -38,14 +41,19 @@ def chance(found: Reliability, share: float) -> float:
 def of_withheld(bundle: Bundle, calibration: Calibration) -> dict[str, dict[str, float | None]]:
     """By relation: its test facts, and the skill of its probabilities, were they told."""
     data, found = bundle.dataset, {}
+    if not calibration.withheld:
+        return {}
+    eligible = Eligibility.of_training(data, "train", "valid")
+    scores = QueryScores.of_training(bundle.scorer, data, bundle.temperature)
+    sample = sample_candidates(scores, data.test, eligible, SEEDS[0])
+    share = len(data.test) / (len(data.valid) + len(data.test))
     for each in calibration.withheld:
-        others = tuple(other for other in range(data.num_relations) if other != each)
-        alone = replace(calibration, withheld=others)
-        facts = int((data.test[:, 1] == each).sum())
+        some = sample.of(sample.relation == each)
         skill = None
-        if facts:
-            measured = held_out_reliability(alone, bundle.scorer, data, "test", bundle.temperature)
-            skill = None if measured is None else measured.brier.skill
+        if bool(some.is_true.any()):
+            weight = torch.where(some.is_true, some.weight / share, some.weight)
+            skill = reliability(calibration.of_sample(some), some.is_true, weight).brier.skill
+        facts = int((data.test[:, 1] == each).sum())
         found[data.vocabulary.relations[each]] = {"test facts": facts, "skill": skill}
     return found
 
