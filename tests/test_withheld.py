@@ -36,6 +36,9 @@ def test_completed_without_them_unless_they_are_named(withheld: list[str], tmp_p
     ran = run("complete", model, "--relation", withheld[0], "--top", 5, "--json")
     assert [each["probability"] for each in json.loads(ran.stdout)] == [None] * 5
     assert "without probabilities: those of facts kept apart did not hold" in ran.stderr
+    both = json.loads(done("complete", model, "--relation", EX + "borders", "--relation", EX + "memberOf", "--json"))
+    is_given = [each["predicate"] not in withheld for each in both]
+    assert is_given == sorted(is_given, reverse=True) and [each["probability"] is not None for each in both] == is_given
     said = refused("complete", model, "--relation", withheld[0], "--min-probability", 0.1)
     assert said.startswith("error: --min-probability: no probability is given of ")
 

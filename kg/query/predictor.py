@@ -271,11 +271,12 @@ class Predictor:
 
     @torch.no_grad()
     def _ranked(self, hrt: Int[Tensor, "F 3"]) -> "_Ranked":
-        """These facts by probability, then by the logit it is made of."""
+        """These facts by probability, then by the logit it is made of; after them those of `withheld` relations."""
         hrt = hrt.to(self.knowledge.device)
         logits = self.plausibility.logits.of_facts(hrt)
         probabilities = self.plausibility.logits.calibration.probabilities(logits)
-        order = np.lexsort([-each.cpu().numpy() for each in (logits, probabilities)])
+        withheld = torch.isin(hrt[:, 1], hrt.new_tensor(self.plausibility.withheld))
+        order = np.lexsort([each.cpu().numpy() for each in (-logits, -probabilities, withheld)])
         chosen = torch.from_numpy(order).to(hrt.device)
         given = self.plausibility.given(hrt[chosen, 1], probabilities[chosen])
         return _Ranked(hrt[chosen], given, [0] * len(hrt))
