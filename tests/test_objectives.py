@@ -163,6 +163,10 @@ def test_the_corrected_softmax_is_that_over_all_entities(
     random_scorer: Scorer, batch: Batch, candidates: str, shared: bool
 ) -> None:
     """With very many draws nothing is left to chance; with few, the loss is less on average, and by little."""
+    others = torch.arange(1, 50)
+    star = torch.stack([torch.zeros_like(others), torch.zeros_like(others), others], 1)  # one entity has half of all
+    batch = replace(batch, queries=replace(batch.queries, graph=Graph.from_triples(star, 50, 3)))
+    random_scorer.table.weight.data[0] *= 3  # and scores that matter
     expected = OneVsAll()(random_scorer, batch).item()
     many = NegativeSampling(200_000 if shared else 20_000, shared, "corrected_softmax", candidates=candidates)
     assert many(random_scorer, seeded(batch)).item() == pytest.approx(expected, abs=0.01)
