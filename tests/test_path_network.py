@@ -43,7 +43,7 @@ def recursion(scorer: PathNetwork, queries: Queries) -> Tensor:
     """What PathNetwork says, over all entities at once: states (B, N, D), where mask says what is reached."""
     where, count = queries.graph, len(queries)
     edges = torch.stack([where.head(), where.relation, where.tail], 1).tolist()
-    q = scorer.question.rows(queries.relation)
+    q = scorer.asked.rows(queries.relation)
     at_head = functional.one_hot(queries.head, N).double()
     state, reached, worth = at_head[..., None] * q[:, None], at_head > 0, torch.zeros(count, N).double()
     total = worth

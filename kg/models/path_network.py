@@ -84,14 +84,14 @@ class PathNetwork(Scorer):
         check_at_least_one(dim=dim, max_nodes=max_nodes, attention_dim=attention_dim, prior_dim=prior_dim)
         self.max_nodes = max_nodes
         self.hidden_dropout = hidden_dropout
-        self.question = RelationWeights(num_relations, dim)
+        self.asked = RelationWeights(num_relations, dim)
         self.sought = RelationWeights(num_relations, prior_dim)
         self.profile = RelationWeights(num_relations, prior_dim)
         made = partial(_Layer, num_relations, dim, attention_dim, message == "times", aggregation == "mean")
         self.layers = nn.ModuleList(made() for _ in range(num_layers))
         self.inner, self.asking, self.outer = nn.Linear(dim, dim), nn.Linear(dim, dim, bias=False), nn.Linear(dim, 1)
         self._last: Last[Tensor] = Last()
-        self.question.draw(_INIT)
+        self.asked.draw(_INIT)
         self.sought.draw(0.1)
         self.profile.draw(0.1)
 
@@ -116,7 +116,7 @@ class PathNetwork(Scorer):
 
     def factors(self, queries: Queries, tail: Int[Tensor, " B"]) -> tuple[Float[Tensor, "B _"], ...]:
         """The vectors of the question."""
-        return self.question.rows(queries.relation), self.sought.rows(queries.relation)
+        return self.asked.rows(queries.relation), self.sought.rows(queries.relation)
 
     def carrying_paths(self, queries: Queries, tail: int, most: int) -> list[CarryingPath]:
         """Of one question, paths whose messages make a tail's score, those first without which it falls most.
@@ -181,7 +181,7 @@ class PathNetwork(Scorer):
         edges, hidden = adjacency_of(queries.graph), _hidden(queries)
         shift = _shift(queries)
         reached = beginning(queries.head.cpu().numpy())
-        asked = self.question.rows(queries.relation)
+        asked = self.asked.rows(queries.relation)
         state, total = asked, asked.new_zeros(len(queries))
         worth = total
         for layer in self.layers:
