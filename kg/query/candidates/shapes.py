@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, final
 import pyoxigraph as ox
 
 from kg.errors import UserError, extra, one_line
-from kg.namespaces import SHACL
+from kg.namespaces import BASE, SHACL
 from kg.progress import SILENT, Progress
 from kg.query.candidates.candidate import Candidate, Candidates
 from kg.store.interop import to_rdflib
@@ -32,6 +32,7 @@ class Shapes:
         """UserError where a file cannot be read, holds no shapes, or pyshacl is not installed."""
         with extra("shacl"):
             import pyshacl  # noqa: F401
+            import rdflib  # noqa: F401
 
         database = ox.Store()
         database.extend(read(file))
@@ -39,7 +40,7 @@ class Shapes:
         self._facts = _in_memory(store.to_rdflib())
         if not any(str(predicate).startswith(SHACL) for predicate in self._shapes.predicates()):
             raise UserError(f"{file}: no SHACL shapes", "shapes")
-        self._results(["urn:kg:nothing"], are_new=True)  # what is wrong with a shape is said before the search
+        self._results([f"{BASE}nothing"], are_new=True)  # what is wrong with a shape is said before the search
 
     def broken_by(self, subject: str, predicate: str, object_: str) -> tuple[str, ...]:
         """What the shapes say of a fact between entities (IRIs) that is not known, each message once."""
