@@ -116,10 +116,11 @@ def evaluate(
     *,
     threshold: float = 0.5,
     negatives: Path | None = None,
+    sample: int | None = None,
     device: torch.device | str = "cpu",
     progress: Progress = SILENT,
 ) -> Assessment:
     """How good a trained model is: the ranks of facts held out of training, and its probabilities. See
     kg.probability.assessment.evaluate.
     """
-    return assessment.evaluate(Bundle.load(model, device), split, threshold, negatives, progress=progress)
+    return assessment.evaluate(Bundle.load(model, device), split, threshold, negatives, sample, progress)

@@ -323,7 +323,7 @@ def test_what_holds_no_better_than_the_base_rate_is_withheld(monkeypatch: pytest
 @pytest.mark.tried
 def test_what_two_samples_do_not_agree_on_is_withheld(monkeypatch: pytest.MonkeyPatch) -> None:
     given = dataset(60, 60)
-    monkeypatch.setattr(fitting, "num_candidates", lambda *_: 1e9)
+    monkeypatch.setattr(Eligibility, "num_candidates", 10**9)
     whole = fitting.sample_candidates
 
     def as_many_times(*arguments: Any, **options: Any) -> CandidateSample:

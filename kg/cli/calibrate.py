@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from kg.cli.command import MODELS, command
-from kg.cli.console import note, print_json, say
+from kg.cli.console import note, print_json, say, some_predicates
 from kg.cli.options import Device, Json, ModelPath, device_named
 from kg.cli.progress_bar import ConsoleProgress
 from kg.errors import UserError
@@ -45,7 +45,6 @@ def say_what_is_withheld(bundle: "Bundle") -> None:
     if found is not None and found.reason is not None:
         note(f"its probabilities are withheld, and candidates have ranks alone: {found.reason}")
     elif found is not None and found.withheld:
-        names = [bundle.dataset.vocabulary.relations[each] for each in found.withheld[:3]]
-        listed = ", ".join(names) + (" ..." if len(found.withheld) > 3 else "")
-        count = f"{len(found.withheld):,} of {bundle.dataset.num_relations:,} predicates ({listed})"
-        note(f"without probabilities, as those of facts kept apart did not hold: {count}")
+        data = bundle.dataset
+        listed = some_predicates([data.vocabulary.relations[each] for each in found.withheld], data.num_relations)
+        note(f"without probabilities, as those of facts kept apart did not hold: {listed}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from kg.cli.ask import say_what_is_known
 from kg.cli.candidate_page import layout_of, print_candidates
 from kg.cli.command import ANSWERS, command
-from kg.cli.console import note, print_json
+from kg.cli.console import note, print_json, some_predicates
 from kg.cli.interruption import saving
 from kg.cli.options import ANSWERS as WHICH
 from kg.cli.options import (
@@ -136,10 +136,8 @@ def _say_what_is_not_offered(predictor: "Predictor", named: bool) -> None:
     others = [each for each in (~policy.relations).nonzero()[:, 0].tolist() if each not in withheld]
     for why, left_out in (("they annotate or build axioms", others), ("their probabilities did not hold", withheld)):
         if left_out and not named:
-            names = [known.label(known.vocabulary.relations[each]) for each in left_out[:3]]
-            listed = ", ".join(names) + (" ..." if len(left_out) > 3 else "")
-            count = f"{len(left_out):,} of {known.num_relations:,} predicates ({listed})"
-            note(f"not offered unless named, as {why}: {count}")
+            names = [known.label(known.vocabulary.relations[each]) for each in left_out]
+            note(f"not offered unless named, as {why}: {some_predicates(names, known.num_relations)}")
     for relation in policy.cut:
         name = known.label(known.vocabulary.relations[relation])
         note(f"of {name} so much follows from known facts that not all of it was looked for: some may be offered")

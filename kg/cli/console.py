@@ -5,7 +5,7 @@ over the terminal, and nothing in it is read as markup or as the name of an emoj
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, final
 
 import typer
@@ -67,6 +67,12 @@ def ask(question: str) -> str:
     """What a person at the terminal answers, asked on stderr."""
     answer: str = typer.prompt(visible(question), err=True)
     return answer
+
+
+def some_predicates(names: Sequence[str], num_relations: int) -> str:
+    """How many of all these are, and the first three."""
+    listed = ", ".join(names[:3]) + (" ..." if len(names) > 3 else "")
+    return f"{len(names):,} of {num_relations:,} predicates ({listed})"
 
 
 def print_json(value: Any) -> None:

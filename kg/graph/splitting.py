@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Int
 
+from kg.graph.graph import spans
 from kg.graph.ids import ordered, packed
 from kg.graph.schema import Schema
 from kg.graph.vocabulary import Vocabulary
@@ -110,9 +112,9 @@ def hold_out(
 
 
 def _places(begin: Int[np.ndarray, " B"], count: Int[np.ndarray, " B"]) -> tuple[np.ndarray, np.ndarray]:
-    """(row, place) of every entry of B stretches begin ... begin + count - 1, one stretch after the other."""
-    row = np.repeat(np.arange(len(begin)), count)
-    return row, begin[row] + np.arange(len(row)) - (count.cumsum() - count)[row]
+    """kg.graph.graph.spans, of arrays."""
+    row, place = spans(torch.from_numpy(begin), torch.from_numpy(count))
+    return row.numpy(), place.numpy()
 
 
 def _fitting(

@@ -11,7 +11,6 @@ import math
 from dataclasses import dataclass
 from typing import final
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from scipy.optimize import brentq
@@ -79,19 +78,6 @@ def joined(*samples: CandidateSample) -> CandidateSample:
     return CandidateSample(hrt, found, weight, is_true)
 
 
-def num_candidates(scores: QueryScores, eligible: Eligibility) -> float:
-    """About how many there are: known facts are counted, too."""
-    heads, tails = _ends(scores, eligible)
-    return float(heads @ tails)
-
-
-def _ends(scores: QueryScores, eligible: Eligibility) -> tuple[np.ndarray, np.ndarray]:
-    """How many heads and tails the candidates of each relation have."""
-    num = scores.known.num_relations
-    ends = np.array([len(eligible.heads(each, "observed")) for each in range(2 * num)], dtype=np.float64)
-    return ends[:num], ends[num:]
-
-
 def listed_candidates(
     scores: QueryScores, hrt: Int[Tensor, "L 3"], true: KnownAnswers, progress: Progress = SILENT
 ) -> CandidateSample:
@@ -133,9 +119,8 @@ class _Sampler:
         self._generator = torch.Generator().manual_seed(seed)
         self._num_relations = scores.known.num_relations
         self._most_rows = max(2, rows // self._num_relations)  # of a relation
-        heads, tails = _ends(scores, eligible)
-        asks_few = not scores.scorer.reads_graph or heads.sum() + tails.sum() <= dear
-        self._takes_all = asks_few and heads @ tails <= _ALL
+        asks_few = not scores.scorer.reads_graph or eligible.num_heads.sum() <= dear
+        self._takes_all = asks_few and eligible.num_candidates <= _ALL
         true = true[eligible.are_candidates(true)]
         most = dear // 2 if scores.scorer.reads_graph else _QUESTIONS  # the other half of those are the facts' own
         self._most_drawn = min(_DRAWN, max(1 if scores.scorer.reads_graph else 16, most // (4 * self._num_relations)))

@@ -29,7 +29,6 @@ from kg.probability.candidate_sample import (
     CandidateSample,
     joined,
     listed_candidates,
-    num_candidates,
     sample_candidates,
 )
 from kg.probability.fact_logits import FactLogits
@@ -93,7 +92,7 @@ class _Fit:
         self._num_relations, self._num_entities = dataset.num_relations, dataset.num_entities
         self._hidden = len(dataset.test) / (len(dataset.valid) + len(dataset.test))
         self._valid = dataset.valid.to(scores.scorer.device)
-        count = 1 if not scores.scorer.reads_graph and num_candidates(scores, eligible) <= _ROWS else _SAMPLES
+        count = 1 if not scores.scorer.reads_graph and eligible.num_candidates <= _ROWS else _SAMPLES
         self._samples = [
             sample_candidates(
                 scores, self._valid, eligible, seed * _SAMPLES + each, _ROWS // count, _DEAR_QUESTIONS, progress
@@ -125,7 +124,7 @@ class _Fit:
         """The best of a search by these probabilities; None where that takes too long."""
         logits = FactLogits(self._scores, calibration)
         search = Search(_SHOWN)
-        is_dear = self._scores.scorer.reads_graph or num_candidates(self._scores, self._eligible) > _MOST_PAIRS
+        is_dear = self._scores.scorer.reads_graph or self._eligible.num_candidates > _MOST_PAIRS
         if is_dear and not logits.is_bilinear:
             return None
         hrt, _ = best_new_facts(search, logits, self._eligible, progress=self._progress)

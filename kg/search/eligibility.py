@@ -3,6 +3,7 @@
 from functools import cached_property
 from typing import final
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
@@ -111,6 +112,17 @@ class Eligibility:
             tail = torch.cat([tail, heads])
         column = column_of[tail]
         return row[column >= 0], column[column >= 0]
+
+    @cached_property
+    def num_heads(self) -> Int[np.ndarray, " R2"]:
+        """How many entities may be heads of each directed relation, by observed types."""
+        return np.array([len(self.heads(each, "observed")) for each in range(2 * self.known.num_relations)])
+
+    @property
+    def num_candidates(self) -> int:
+        """About how many there are of observed types: known facts are counted, too."""
+        heads, tails = np.split(self.num_heads, 2)
+        return int(heads @ tails)
 
     @cached_property
     def observed(self) -> tuple[ObservedTypes, float]:

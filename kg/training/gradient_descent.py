@@ -19,7 +19,6 @@ from kg.graph.known import KnownAnswers
 from kg.interruption import Interrupted, at_once
 from kg.models.batch_norm import BatchNorm
 from kg.models.scorer import Queries, Scorer, Unseen
-from kg.models.tables import EntityTable
 from kg.progress import SILENT, Progress
 from kg.training.algorithm import Epoch, Iterative, Trainer, check_arguments, check_kind
 from kg.training.objectives import (
@@ -32,7 +31,7 @@ from kg.training.objectives import (
     RelationPrediction,
 )
 from kg.training.regularizers import REGULARIZERS, Regularizer
-from kg.training.touched_rows import TouchedRows
+from kg.training.touched_rows import TouchedRows, touched_tables
 
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adam": torch.optim.Adam,
@@ -204,16 +203,9 @@ class Descent(Trainer):
         self.num_queries = len(self._rows.start)
         self.num_steps = -(-self.num_queries // algorithm.batch_size)
         self._losses = torch.zeros(self.num_steps, device=self.device)
-        self._touched_tables = self._touching_few()
-
-    def _touching_few(self) -> list[EntityTable]:
-        """The tables, where a step reads less than half of their rows: see TouchedRows. Else none."""
-        settings, scorer = self.algorithm, self.scorer
-        few = settings.objective.most_rows(settings.batch_size)
-        if few is None or scorer.reads_graph or isinstance(settings.auxiliary, MaskedEntity):
-            return []
-        tables = [module for module in scorer.modules() if isinstance(module, EntityTable)]
-        return [table for table in tables if 2 * few < table.num_rows]
+        asks_for_all = isinstance(algorithm.auxiliary, MaskedEntity)
+        most_rows = None if asks_for_all else algorithm.objective.most_rows(algorithm.batch_size)
+        self._touched_tables = touched_tables(self.scorer, most_rows)
 
     def report(self, valid_mrr: float) -> None:
         super().report(valid_mrr)

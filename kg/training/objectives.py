@@ -110,9 +110,8 @@ class OneVsUnknown(Objective):
         queries = batch.queries
         scores = scorer.score_tails(queries).float()
         row, tail = batch.known.lookup(queries.head, queries.relation)
-        is_known = torch.zeros(scores.shape, dtype=torch.bool, device=scores.device).index_put(
-            (row, tail), torch.ones((), dtype=torch.bool, device=scores.device)
-        )
+        is_known = torch.zeros(scores.shape, dtype=torch.bool, device=scores.device)
+        is_known[row, tail] = True
         rivals = scores.masked_fill(is_known, -torch.inf).logsumexp(1)[batch.row]
         answer = scores[batch.row, batch.tail]
         return (torch.logaddexp(rivals, answer) - answer).mean()

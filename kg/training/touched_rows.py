@@ -9,7 +9,17 @@ from jaxtyping import Int
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from kg.models.scorer import Scorer
 from kg.models.tables import EntityTable
+
+
+def touched_tables(scorer: Scorer, most_rows: int | None) -> list[EntityTable]:
+    """The tables of which a step that asks for so many entities at most (None: for all) reads less than half; none
+    where the scorer reads the graph."""
+    if most_rows is None or scorer.reads_graph:
+        return []
+    tables = [module for module in scorer.modules() if isinstance(module, EntityTable)]
+    return [table for table in tables if 2 * most_rows < table.num_rows]
 
 
 @final
@@ -22,7 +32,7 @@ class TouchedRows:
 
     def __init__(self, tables: Sequence[EntityTable], ids: Int[Tensor, " M"]) -> None:
         self._tables = tables
-        self._ids = torch.unique(ids)
+        self._ids = torch.unique(ids) if tables else ids
         self._rows: list[nn.Parameter] = []
 
     @contextmanager

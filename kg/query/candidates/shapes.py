@@ -26,7 +26,7 @@ _SAME = ("focusNode", "resultPath", "value", "sourceConstraintComponent", "sourc
 @final
 class Shapes:
     """A copy in memory of all that a store says, and the shapes of a file. O(facts) to make; a candidate costs two
-    validations of its two ends: what is wrong with these only once it is added, it is that breaks a shape."""
+    validations of its two ends: it breaks what is broken with it, and not without it."""
 
     def __init__(self, store: Store, file: Path) -> None:
         """UserError where a file cannot be read, holds no shapes, or pyshacl is not installed."""
@@ -75,14 +75,12 @@ def with_shapes(candidates: Candidates, shapes: Shapes, most: int, progress: Pro
     """The candidates, the note of each of the first `most` with what the shapes say against it."""
     found: list[Candidate] = []
     for done, each in enumerate(candidates[:most], 1):
-        against = [f"a shape forbids it: {message}" for message in shapes.broken_by(*_terms(each))]
+        against = [
+            f"a shape forbids it: {message}" for message in shapes.broken_by(each.subject, each.predicate, each.object)
+        ]
         found.append(replace(each, note="; ".join([*([each.note] if each.note else []), *against]) or None))
         progress.at("shapes", done, min(most, len(candidates)))
     return replace(candidates, items=(*found, *candidates.items[most:]))
-
-
-def _terms(each: Candidate) -> tuple[str, str, str]:
-    return each.subject, each.predicate, each.object
 
 
 def _in_memory(dataset: "rdflib.Dataset") -> "rdflib.Graph":
