@@ -22,7 +22,7 @@ from kg.errors import UserError, one_line, visible
 from kg.graph.dataset import PARTS, Dataset, check_facts
 from kg.graph.schema import Schema
 from kg.graph.vocabulary import Vocabulary
-from kg.manifest import MANIFEST, manifest_sha256, read_manifest, verify
+from kg.manifest import MANIFEST, first_damage, manifest_sha256, read_manifest
 from kg.models import from_description
 from kg.models.declaration import declared
 from kg.models.scorer import Scorer
@@ -31,6 +31,7 @@ FORMAT = 2
 _READABLE = (1, 2)  # 1: its run is of another form, which nothing reads but for its scorer and its seed
 _HELD = ("matrix", "matrices")  # weights that stood in a scorer itself in format 1: now in RelationWeights
 CALIBRATION = "calibration.json"
+_STATE = "state/"
 _CONSTANT = ("vocabulary.json", "schema.json", "dataset.safetensors")  # the same in every generation of a training
 
 
@@ -41,7 +42,7 @@ class Bundle:
     run: the Run that trained it, as JSON. temperature: what scores are divided by before the softmax (None: not
     fitted). calibration: from scores to probabilities, as JSON that kg.probability.calibration reads (None: there were
     no valid facts, or it was not fitted yet: `kg calibrate` fits it). metrics: figures on valid, and the course of
-    training. state: what resuming needs.
+    training. state: what resuming needs; {} where that was not read.
     """
 
     path: Path
@@ -55,15 +56,19 @@ class Bundle:
     calibration: dict[str, Any] | None = None
 
     @classmethod
-    def load(cls, path: Path | str, device: torch.device | str = "cpu") -> "Bundle":
-        """The published generation of a model folder, every file checked against its sha256 first.
+    def load(cls, path: Path | str, device: torch.device | str = "cpu", *, state: bool = False) -> "Bundle":
+        """The published generation of a model folder. state: with what a training goes on with, which is larger than
+        all the rest.
 
-        UserError if this is no model, a file is damaged (it is named), or another version of the format wrote it.
+        UserError if this is no model, a file is damaged (it is named; of those that are read), or another version of
+        the format wrote it.
         """
         root = Path(path)
         with generations.Reader(root, noun="model") as reader:
-            verify(reader.path)
             manifest = read_manifest(reader.path)
+            names = (name for name in manifest["files"] if state or not name.startswith(_STATE))
+            if line := first_damage(reader.path, manifest, names):
+                raise UserError(line)
             if "config.json" not in manifest["files"]:
                 raise UserError(f"{root} is no model: it holds no config.json")
             if manifest.get("format") not in _READABLE:
@@ -71,10 +76,12 @@ class Bundle:
                 raise UserError(
                     f"{root}: model format {one_line(str(manifest.get('format')))[:80]}, this version reads {readable}"
                 )
-            return cls._read(root, reader.path, manifest, torch.device(device))
+            return cls._read(root, reader.path, manifest, torch.device(device), state)
 
     @classmethod
-    def _read(cls, root: Path, folder: Path, manifest: dict[str, Any], device: torch.device) -> "Bundle":
+    def _read(
+        cls, root: Path, folder: Path, manifest: dict[str, Any], device: torch.device, with_state: bool
+    ) -> "Bundle":
         """Nothing is believed that was not checked: a sha256 tells damage, not who wrote the file."""
         dataset = _dataset(folder, manifest)
         with believing(folder / "config.json") as config:
@@ -89,11 +96,7 @@ class Bundle:
                 raise ValueError(f"expected a calibration: got {one_line(str(probability))[:80]}")
         with believing(folder / "metrics.json") as metrics:
             check_metrics(metrics)
-        tensors = tensors_of(folder / "state" / "tensors.safetensors")
-        with believing(folder / "state" / "state.json") as parted:
-            state = _joined(parted, tensors)
-            if not isinstance(state, dict):
-                raise ValueError(f"expected what a training goes on with: got {one_line(str(state))[:80]}")
+        state = _state(folder) if with_state else {}
         return cls(root, scorer.eval(), dataset, run, temperature, metrics, state, manifest, probability)
 
     @classmethod
@@ -262,6 +265,15 @@ def _dataset(folder: Path, manifest: dict[str, Any]) -> Dataset:
     train, valid, test = (parts[name] for name in PARTS)
     restrictions = manifest.get("restrictions") is True
     return Dataset(train, valid, test, vocabulary, schema, source, generation, of_graphs, restrictions, store_id, named)
+
+
+def _state(folder: Path) -> dict[str, Any]:
+    tensors = tensors_of(folder / "state" / "tensors.safetensors")
+    with believing(folder / "state" / "state.json") as parted:
+        state = _joined(parted, tensors)
+        if not isinstance(state, dict):
+            raise ValueError(f"expected what a training goes on with: got {one_line(str(state))[:80]}")
+    return state
 
 
 def _with_weights(bare: Scorer, file: Path, format: int, device: torch.device) -> Scorer:

@@ -112,7 +112,8 @@ def test_the_training_state_comes_back_as_it_was(model: Path, fit: Descent) -> N
         else:
             assert type(left) is type(right) and left == right
 
-    compare(fit.state_dict(), Bundle.load(model).state)
+    compare(fit.state_dict(), Bundle.load(model, state=True).state)
+    assert Bundle.load(model).state == {}
     assert fit.state_dict()["schedule"]["mode_worse"] == -torch.inf
 
 
@@ -152,11 +153,11 @@ def test_a_model_without_temperature(model: Path, fit: Descent, dataset: Dataset
 
 def test_a_calibration_of_its_own(model: Path, fit: Descent, dataset: Dataset) -> None:
     """Fitted anew, all else stays as it was: weights, figures, and what training goes on with."""
-    before = Bundle.load(model)
+    before = Bundle.load(model, state=True)
     assert before.calibration is None
     calibration = {"weights": torch.randn(2, 8).tolist(), "shape": "isotonic", "knots": [[-1 / 3, 0.1 + 0.2], [0.1, 1]]}
     bundle.save_calibration(before, calibration)
-    after = Bundle.load(model)
+    after = Bundle.load(model, state=True)
     assert after.calibration == calibration
     old, new = before.scorer.state_dict(), after.scorer.state_dict()
     assert old.keys() == new.keys() and all(torch.equal(old[name], new[name]) for name in old)
@@ -212,7 +213,7 @@ def test_a_flipped_byte_is_an_error_that_names_the_file(model: Path, name: str, 
     content[round(place * (len(content) - 1))] ^= 1
     file.write_bytes(content)
     with pytest.raises(UserError, match=f"1/{name}"):
-        Bundle.load(model)
+        Bundle.load(model, state=True)
 
 
 def test_every_byte_of_the_manifest_counts(model: Path) -> None:
@@ -229,11 +230,19 @@ def test_every_byte_of_the_manifest_counts(model: Path) -> None:
     Bundle.load(model)
 
 
+def test_what_is_not_read_is_not_looked_at(model: Path) -> None:
+    """What training goes on with is the most of a model, and answers do not need it; kg verify looks at all."""
+    (model / "1" / "state" / "tensors.safetensors").write_bytes(b"damaged")
+    assert Bundle.load(model).state == {}
+    with pytest.raises(UserError, match=r"state/tensors\.safetensors is damaged"):
+        Bundle.load(model, state=True)
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_a_missing_file_is_named(model: Path, name: str) -> None:
     (model / "1" / name).unlink()
     with pytest.raises(UserError, match=f"1/{name}"):
-        Bundle.load(model)
+        Bundle.load(model, state=True)
 
 
 def test_no_model(tmp_path: Path) -> None:
@@ -276,10 +285,10 @@ def test_json_that_no_training_wrote(model: Path, name: str, content: bytes) -> 
     else:
         replaced(model, name, content)
     if (name, content) == ("schema.json", b"{}"):
-        assert Bundle.load(model).dataset.schema == Schema()
+        assert Bundle.load(model, state=True).dataset.schema == Schema()
         return
     with pytest.raises(UserError, match=f"1/{name}") as caught:
-        Bundle.load(model)
+        Bundle.load(model, state=True)
     assert str(caught.value).isprintable()
 
 
@@ -290,7 +299,7 @@ def test_json_that_no_training_wrote(model: Path, name: str, content: bytes) -> 
 def test_bytes_named_safetensors(model: Path, name: str, content: bytes) -> None:
     replaced(model, name, content)
     with pytest.raises(UserError, match=f"1/{name} is no safetensors file: ") as caught:
-        Bundle.load(model)
+        Bundle.load(model, state=True)
     assert str(caught.value).isprintable()
 
 
@@ -361,7 +370,7 @@ def test_a_state_that_is_none(model: Path) -> None:
     for items in ([["scorer", {"tensor": "no"}]], [["scorer"]], [[{}, 1]], 3, [["a", {"float": "x"}]]):
         with_values(model, "state/state.json", items=items)
         with pytest.raises(UserError, match=r"1/state/state\.json holds what no training wrote"):
-            Bundle.load(model)
+            Bundle.load(model, state=True)
 
 
 @pytest.mark.parametrize(
@@ -459,7 +468,7 @@ def dying(*arguments, **named):
     os.kill(os.getpid(), signal.SIGKILL)
 
 setattr(module, name, dying)
-read = Bundle.load(sys.argv[1])
+read = Bundle.load(sys.argv[1], state=True)
 bundle.save(
     sys.argv[1], dataset=read.dataset, run=read.run, weights=read.scorer.state_dict(), state=read.state,
     metrics={**read.metrics, "epochs": 2},

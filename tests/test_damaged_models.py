@@ -141,9 +141,9 @@ def test_a_graph_of_other_relations_is_not_walked(model: Path) -> None:
     ],
 )
 def test_a_state_that_no_training_left(model: Path, name: str, change: Any) -> None:
-    saved = Bundle.load(model)
+    saved = Bundle.load(model, state=True)
     trainer_of(saved, run_of(saved))
-    saved = Bundle.load(model)
+    saved = Bundle.load(model, state=True)
     change(saved.state)
     with pytest.raises(UserError, match="no training can go on with its state/: ") as caught:
         trainer_of(saved, run_of(saved))

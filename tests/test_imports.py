@@ -173,6 +173,12 @@ def test_what_answers_at_once_imports_nothing_slow(module: str) -> None:
     assert loaded_by(f"import {module}") & SLOW == set()
 
 
+def test_a_question_waits_for_no_compiler_and_no_optimizer() -> None:
+    """Each of them takes a second or two."""
+    loaded = loaded_by("import kg.cli.ask, kg.query.predictor, kg.query.complex.cqd")
+    assert not loaded & {"numba", "scipy.optimize", "scipy.special"}
+
+
 def test_to_declare_a_scorer_imports_nothing_more() -> None:
     """PyTorch's way to draw at random on the meta device takes 800 modules, and a second."""
     loaded = loaded_by(

@@ -10,7 +10,7 @@ from seen import Seen
 
 from kg import generations, manifest
 from kg.errors import UserError
-from kg.manifest import Draft, damages, read_manifest, strays, verify, write_manifest
+from kg.manifest import Draft, damages, first_damage, read_manifest, strays, verify, write_manifest
 
 
 @pytest.fixture
@@ -86,6 +86,43 @@ def test_a_manifest_gives_a_sha256(tmp_path: Path, digest: Any) -> None:
         read_manifest(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["deep/text", "other"])
+def test_a_reader_is_told_of_damage_by_the_crc(root: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(manifest, "sha256", lambda path: pytest.fail(f"{path} was hashed"))
+    listed = read_manifest(root / "1")
+    assert first_damage(root / "1", listed, listed["files"]) is None
+    damage(root / "1" / name)
+    assert first_damage(root / "1", listed, [name]) == (
+        f"{root}/1/{name} is damaged: its CRC-32 is not the one in the manifest"
+    )
+    assert first_damage(root / "1", listed, {"deep/text", "other"} - {name}) is None
+
+
+def test_a_manifest_without_crcs_is_read_by_its_sha256(root: Path) -> None:
+    """As kg 0.3 and older wrote them; what is carried of such a generation has none either."""
+    listed = {key: value for key, value in read_manifest(root / "1").items() if key != "crc32"}
+    (root / "1" / "manifest.json").write_text(manifest._manifest_text(listed))
+    with generations.write(root) as draft:
+        draft.carry("deep/text")
+        draft.carry("other")
+        (draft.path / "more").write_text("more")
+        draft.finish({})
+    listed = read_manifest(root / "2")
+    assert [*listed["crc32"]] == ["more"]
+    assert first_damage(root / "2", listed, listed["files"]) is None
+    damage(root / "2" / "other")
+    line = f"{root}/2/other is damaged: its sha256 is not the one in the manifest"
+    assert first_damage(root / "2", listed, listed["files"]) == line
+
+
+@pytest.mark.parametrize("crcs", [3, {"a": 1}, {"a": "0" * 7}, {"b": "0" * 8}])
+def test_a_manifest_gives_the_crcs_of_its_files(tmp_path: Path, crcs: Any) -> None:
+    text = manifest._manifest_text({"files": {"a": "0" * 64}, "crc32": crcs})
+    (tmp_path / "manifest.json").write_text(text)
+    with pytest.raises(UserError, match="expected the CRC-32 of files that it lists"):
+        read_manifest(tmp_path)
+
+
 def lists(folder: Path, files: dict[str, Any]) -> None:
     """A manifest that lists these, whose sha256 is right."""
     (folder / "manifest.json").write_text(manifest._manifest_text({"files": files}))
@@ -95,9 +132,9 @@ def lists(folder: Path, files: dict[str, Any]) -> None:
 
 
 def test_what_is_carried_is_read_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    digest = manifest.sha256
+    digest = manifest.checksums
     read: list[str] = []
-    monkeypatch.setattr(manifest, "sha256", lambda path: (read.append(path.name), digest(path))[1])
+    monkeypatch.setattr(manifest, "checksums", lambda path: (read.append(path.name), digest(path))[1])
     with generations.write(root) as draft:
         draft.begin_checks()
         draft.end_checks()
@@ -106,6 +143,8 @@ def test_what_is_carried_is_read_once(root: Path, monkeypatch: pytest.MonkeyPatc
         draft.finish({})
     assert sorted(read) == ["more", "other", "text"]
     verify(generations.current(root))
+    before, now = (read_manifest(root / number)["crc32"] for number in ("1", "2"))
+    assert now.keys() == {"deep/text", "more"} and now["deep/text"] == before["deep/text"]
     assert (root / "2" / "deep" / "text").samefile(root / "1" / "deep" / "text")
 
 
@@ -144,5 +183,11 @@ def test_a_first_draft_has_nothing_before_it(tmp_path: Path) -> None:
     draft = Draft(tmp_path / "draft", 1, None)
     draft.begin_checks()
     draft.end_checks()
-    assert json.loads(json.dumps(draft.finish({"a": 1}))) == read_manifest(tmp_path / "draft") == {"a": 1, "files": {}}
-    assert write_manifest(tmp_path / "draft", {}, {"manifest.json": "0" * 64})["files"] == {"manifest.json": "0" * 64}
+    assert (
+        json.loads(json.dumps(draft.finish({"a": 1})))
+        == read_manifest(tmp_path / "draft")
+        == {"a": 1, "files": {}, "crc32": {}}
+    )
+    assert write_manifest(tmp_path / "draft", {}, {"manifest.json": ("0" * 64, None)})["files"] == {
+        "manifest.json": "0" * 64
+    }

@@ -67,7 +67,7 @@ def test_a_step_is_dropped_or_comes_to_its_end(
     with monkeypatch.context() as patch, pytest.raises(Interrupted):
         patch.setattr(ConvE if method is ConvE.encode else Adagrad, method.__name__, stopping)
         train(random_dataset, RUNS["descent"], tmp_path / "model")
-    assert Bundle.load(tmp_path / "model").state["step"] == (1 if method is ConvE.encode else 2)
+    assert Bundle.load(tmp_path / "model", state=True).state["step"] == (1 if method is ConvE.encode else 2)
     resumed = resume(tmp_path / "model").scorer.state_dict()
     for key, value in whole.scorer.state_dict().items():
         assert torch.equal(resumed[key], value), key

@@ -200,7 +200,7 @@ def test_a_signal_saves_and_stops(
         send(patched, step, number)
         with pytest.raises(Interrupted):
             train(random_dataset, RUN, model)
-    stopped = Bundle.load(model)
+    stopped = Bundle.load(model, state=True)
     assert not stopped.metrics["finished"]
     assert (stopped.state["epoch"], stopped.state["step"]) == divmod(step, 16)
     resume(model)
@@ -222,7 +222,7 @@ def test_a_signal_ends_what_is_measured(
     with pytest.raises(Interrupted):
         train(random_dataset, RUN, model, progress=stopping)
     assert stopping.steps[-1][0] == what
-    stopped = Bundle.load(model)
+    stopped = Bundle.load(model, state=True)
     assert not stopped.metrics["finished"] and stopped.metrics["valid"] is None
     assert (stopped.state["epoch"], stopped.state["step"], len(stopped.metrics["history"])) == (epoch, 0, epoch)
     resume(model)
@@ -236,7 +236,7 @@ def test_a_training_is_saved_before_it_is_measured(random_dataset: Dataset, mode
     class Measuring(Noted):
         def at(self, what: str, done: int, total: int | None = None, figures: object = None) -> None:
             if what == "ranking":
-                begun.append(Bundle.load(model).state["epoch"])
+                begun.append(Bundle.load(model, state=True).state["epoch"])
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training._Training, "_due", lambda self: not self.trainer.step)
@@ -305,7 +305,7 @@ def test_a_last_epoch_that_no_validation_fell_on_may_be_the_best(
     monkeypatch.setattr(training._Training, "_valid_mrr", lambda self: found[self.trainer.epoch])
     trained = train(random_dataset, varied(RUN, epochs=3, valid_every=2), model)
     assert trained.metrics["best_epoch"] == 3
-    last = trained.state["scorer"]
+    last = Bundle.load(model, state=True).state["scorer"]
     assert all(torch.equal(value, last[name]) for name, value in trained.scorer.state_dict().items())
     found[3] = 0.05
     shutil.rmtree(model)
@@ -410,7 +410,7 @@ def test_killed_and_resumed_bitwise(
     wait_for_generation(model, generation, child)
     child.kill()
     assert child.wait() == -signal.SIGKILL
-    stopped = Bundle.load(model)
+    stopped = Bundle.load(model, state=True)
     assert not stopped.metrics["finished"]
     epochs = stopped.state["epoch"] + 2  # the rest of the epoch under way, and one more
     resumed = resume(model, epochs=epochs)

@@ -249,7 +249,7 @@ def outcome(model: Path) -> str:
 
 def use(model: Path) -> None:
     """Ask, rank, explain and complete; and read what a resume needs."""
-    read = Bundle.load(model)
+    read = Bundle.load(model, state=True)
     calibration_of(read)
     data, predictor = read.dataset, Predictor(read, Knowledge.of_model(read))
     head, tail = data.vocabulary.entities[0], data.vocabulary.entities[-1]

@@ -60,7 +60,7 @@ def _disagreement(path: Path, generation: Path) -> list[str]:
 
     try:
         if "config.json" in read_manifest(generation)["files"]:
-            Bundle.load(path)
+            Bundle.load(path, state=True)
             return []
         with Store(path) as store:
             store.check()

@@ -13,7 +13,6 @@ from typing import final
 
 import torch
 from jaxtyping import Bool, Float, Int
-from scipy.optimize import brentq
 from torch import Tensor
 
 from kg.graph.known import KnownAnswers
@@ -214,4 +213,6 @@ def _certain(count: int, most: int) -> float:
     """c for which the sum over k = 1 ... count of min(1, c / k) is about `most`: c (1 + log(count / c))."""
     if count <= most:
         return float(count)
+    from scipy.optimize import brentq  # which takes a second to import, and a question needs none of it
+
     return float(brentq(lambda c: c * (1 + math.log(count / c)) - most, 1e-9, most))

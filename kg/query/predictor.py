@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple, final
+from typing import TYPE_CHECKING, NamedTuple, final
 
 import numpy as np
 import torch
@@ -19,7 +19,6 @@ from kg.models.scorer import Queries
 from kg.namespaces import RDFS
 from kg.progress import SILENT, Progress
 from kg.query.candidates.candidate import Candidate, Candidates
-from kg.query.explain.evidence import Evidence, explain
 from kg.query.knowledge import Change, Knowledge
 from kg.query.pattern import Pattern
 from kg.query.plausibility import Plausibility
@@ -28,6 +27,9 @@ from kg.search.discovery import Checkpoint, Search, best_new_facts
 from kg.search.page import ORDERS, Order, first_page, pool
 from kg.search.type_constraints import Constraint
 from kg.store.store import Store
+
+if TYPE_CHECKING:
+    from kg.query.explain.evidence import Evidence
 
 
 class _Ranked(NamedTuple):
@@ -191,8 +193,10 @@ class Predictor:
 
     # Why, and how sure
 
-    def explain(self, subject: str, predicate: str, object: str, top: int = 5) -> Evidence:
+    def explain(self, subject: str, predicate: str, object: str, top: int = 5) -> "Evidence":
         """What speaks for a fact, known or not, and what against it: see kg.query.explain.evidence."""
+        from kg.query.explain.evidence import explain  # with it comes Numba, which no other question needs
+
         return explain(self.plausibility, subject, predicate, object, top)
 
     def uncertainty(self, pattern: Pattern, samples: int = 32, seed: int = 0, new_only: bool = False) -> Uncertainty:

@@ -68,7 +68,7 @@ def resume(
     CPU) is the same; a difference is noted. One that was stopped after its last epoch is measured; a finished one is
     only returned. UserError where the model's format is an older one.
     """
-    saved = Bundle.load(out)
+    saved = Bundle.load(out, state=True)
     if saved.manifest["format"] != bundle.FORMAT:
         raise UserError(
             f"{out} was trained by kg {saved.manifest.get('kg')}, in a format whose training this version cannot go on "
