@@ -24,6 +24,7 @@ from kg.progress import SILENT, Progress
 from kg.store.store import Loaded, Store
 from kg.training import train as training
 from kg.training.ensembles.combination import COMBINING, check_settings, combination
+from kg.training.estimate import check_minutes, planned
 from kg.training.recipes import default_run
 from kg.training.run import Run
 from kg.training.variation import varied
@@ -55,6 +56,7 @@ def train(
     parts: Sequence[str] = (),
     dim: int | None = None,
     epochs: int | None = None,
+    minutes: float | None = None,
     lr: float | None = None,
     batch_size: int | None = None,
     precision: Literal["fp32", "bf16"] | None = None,
@@ -69,17 +71,19 @@ def train(
     progress: Progress = SILENT,
 ) -> Bundle:
     """Trains a model on a store, or on a folder of train, valid and test files, with its default settings but for those
-    that are given; calibrates it, and saves it in the folder `out`.
+    that are given; calibrates it, and saves it in the folder `out`. minutes: at most so long; measuring and calibrating
+    come on top.
 
     relations, graphs, valid, test, restrictions, language: what of a store is learnt from, how much of it is held out,
     and in which language its words are shown, see open_dataset. parts: of a model that combines trained ones, their
     folders, or names of models to train first.
     """
     training.check_vacant(out)  # this and the names before a store is read and split
+    check_minutes(minutes)
     if bool(parts) != (model in COMBINING):
         raise UserError(f"parts are what {' and '.join(COMBINING)} combine, and no other model: got {model}", "parts")
     if parts:
-        check_settings(dim=dim, epochs=epochs, lr=lr, batch_size=batch_size, precision=precision)
+        check_settings(dim=dim, epochs=epochs, minutes=minutes, lr=lr, batch_size=batch_size, precision=precision)
         train_part = partial(trained, device=device, progress=progress)
         made = combination(parts, out, model, train=train_part, seed=seed, progress=progress)
     else:
@@ -96,17 +100,25 @@ def train(
         progress=progress,
     )
     run = varied(made(dataset), dim=dim, epochs=epochs, lr=lr, batch_size=batch_size, precision=precision, seed=seed)
-    return trained(dataset, run, Path(out), device=device, progress=progress)
+    if minutes is not None and epochs is None:
+        run = planned(run, dataset, minutes, device)
+    return trained(dataset, run, Path(out), minutes=minutes, device=device, progress=progress)
 
 
 def trained(
-    dataset: Dataset, run: Run, folder: Path, *, device: torch.device | str = "cpu", progress: Progress = SILENT
+    dataset: Dataset,
+    run: Run,
+    folder: Path,
+    *,
+    minutes: float | None = None,
+    device: torch.device | str = "cpu",
+    progress: Progress = SILENT,
 ) -> Bundle:
     """A new model in this folder, or the one that was begun there trained to its end; with its probabilities."""
     if bundles.exists(folder):
-        found = training.resume(folder, device=device, progress=progress)
+        found = training.resume(folder, minutes=minutes, device=device, progress=progress)
     else:
-        found = training.train(dataset, run, folder, device=device, progress=progress)
+        found = training.train(dataset, run, folder, minutes=minutes, device=device, progress=progress)
     return found if found.calibration else calibrate(found, progress=progress)
 
 

@@ -44,6 +44,23 @@ def memory_bytes(device: torch.device | str = "cpu") -> int:
     return min(limits)
 
 
+def peak_bytes(device: torch.device | str = "cpu") -> int:
+    """The most that this process has held so far: in main memory, or of tensors on a GPU."""
+    if torch.device(device).type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def in_units(num_bytes: float) -> str:
+    """5.6 TB."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if num_bytes < 1000:
+            return f"{num_bytes:.3g} {unit}"
+        num_bytes /= 1000
+    return f"{num_bytes:,.1f} TB"
+
+
 @contextmanager
 def threads_for(num_scores: int) -> Iterator[None]:
     """One thread while the scores of a step are few, else as many as there were; afterwards what was before.

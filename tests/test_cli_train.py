@@ -69,6 +69,24 @@ def test_a_preset_that_is_none(country_store: Path, preset: Path, tmp_path: Path
     assert not (tmp_path / "m").exists()
 
 
+def test_train_for_some_time(country_store: Path, tmp_path: Path) -> None:
+    """A hundredth of a second is over in the first epochs of a thousand."""
+    arguments = ("--dim", 4, "--epochs", 1000, "--minutes", 0.01 / 60)
+    trained = run("train", country_store, tmp_path / "m", *arguments)
+    assert trained.code == 0 and re.search(
+        r"m: complex, \d+ epochs( and \d+ of \d+ steps)?, best at \d+", trained.stdout
+    )
+    before = json.loads((tmp_path / "m" / "CURRENT").read_text())
+    metrics = json.loads((tmp_path / "m" / str(before) / "metrics.json").read_text())
+    assert metrics["finished"] and metrics["epochs"] < 1000 and metrics["cut_short"]["minutes"] == 0.01 / 60
+    assert (tmp_path / "m" / str(before) / "calibration.json").exists()
+    assert "--minutes must be above 0" in refused("train", country_store, tmp_path / "n", "--minutes", 0)
+    once = run("train", country_store, tmp_path / "n", "--minutes", 1, "--model", "frequency").stderr.splitlines()[-1]
+    assert "Counting passes over the facts once" in once and "--minutes cannot be chosen" in once
+    parts = ("--model", "combine", "--parts", "frequency", "--minutes", 1)
+    assert "--minutes: a combination has no such setting" in refused("train", country_store, tmp_path / "n", *parts)
+
+
 def test_a_model_without_valid_facts_tells_no_probabilities(country_store: Path, tmp_path: Path) -> None:
     plain = tmp_path / "plain"
     done("train", country_store, plain, "--valid", 0, "--test", 0, "--dim", 4, "--epochs", 1)

@@ -1,12 +1,13 @@
 """train() and resume(): a folder that survives what happens to the process."""
 
 import json
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from itertools import count, pairwise
@@ -27,10 +28,14 @@ from kg.graph.dataset import Dataset
 from kg.interruption import Interrupted
 from kg.models.complex import ComplEx
 from kg.models.distmult import DistMult
+from kg.models.frequency import Frequency
 from kg.models.gated import Gated
 from kg.models.neighbourhood import NeighbourhoodTransformer
 from kg.models.scorer import Scorer
+from kg.training import estimate
 from kg.training import train as training
+from kg.training.algorithms.counting import Counting
+from kg.training.estimate import planned
 from kg.training.gradient_descent import Descent, GradientDescent, Plateau, WarmUp
 from kg.training.objectives import NegativeSampling, OneVsAll
 from kg.training.run import Run
@@ -362,6 +367,157 @@ def test_a_fit_in_another_thread_leaves_signals_alone(random_dataset: Dataset, m
     thread.start()
     thread.join()
     assert Bundle.load(model).metrics["finished"]
+
+
+# A limit of time
+
+
+TRAINING = training._Training
+
+
+class Steps(Noted):
+    """A clock that moves by a second a step, and by nothing else."""
+
+    now = 0.0
+
+    def at(self, what: str, done: int, total: int | None = None, figures: Callable[[], str] | None = None) -> None:
+        super().at(what, done, total, figures)
+        Steps.now += what == "training"
+
+
+@pytest.fixture
+def steps(monkeypatch: pytest.MonkeyPatch) -> Steps:
+    monkeypatch.setattr(Steps, "now", 0.0)
+    monkeypatch.setattr(training, "_Training", partial(TRAINING, clock=lambda: Steps.now))
+    return Steps()
+
+
+def timed(random_dataset: Dataset, run: Run, model: Path, seconds: float) -> Bundle:
+    return train(random_dataset, run, model, minutes=seconds / 60, progress=Steps())
+
+
+@pytest.mark.usefixtures("steps")
+@pytest.mark.parametrize("seconds", [3, 16, 24, 32, 95], ids=["first", "epoch", "middle", "measured", "last but one"])
+def test_the_clock_ends_a_training_that_goes_on_as_if_it_had_not(
+    random_dataset: Dataset, model: Path, whole: Path, seconds: int
+) -> None:
+    epoch, step = divmod(seconds, 16)
+    cut = timed(random_dataset, RUN, model, seconds)
+    assert (cut.state["epoch"], cut.state["step"]) == (epoch, step)
+    assert cut.metrics["finished"] and cut.metrics["epochs"] == epoch
+    assert cut.metrics["cut_short"] == {"minutes": seconds / 60, "step": step, "steps": 16}
+    resume(model)
+    assert_same_model(model, whole)
+
+
+@pytest.mark.usefixtures("steps")
+def test_the_weights_of_the_last_moment_are_measured_and_the_best_are_kept(
+    random_dataset: Dataset, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After 40 seconds two epochs have been measured, and half of a third is over."""
+    found = {(2, 0): 0.2, (2, 8): 0.3}
+    monkeypatch.setattr(TRAINING, "_valid_mrr", lambda self: found[self.trainer.epoch, self.trainer.step])
+    cut = timed(random_dataset, RUN, model, 40)
+    assert cut.metrics["best_epoch"] == 3 and cut.metrics["valid"]["mrr"] > 0
+    assert all(torch.equal(value, cut.state["scorer"][name]) for name, value in cut.scorer.state_dict().items())
+    shutil.rmtree(model)
+    monkeypatch.setattr(Steps, "now", 0.0)
+    found[2, 8] = 0.1
+    cut = timed(random_dataset, RUN, model, 40)
+    assert cut.metrics["best_epoch"] == 2
+    best = cut.state["best_weights"]
+    assert all(torch.equal(value, best[name]) for name, value in cut.scorer.state_dict().items())
+
+
+@pytest.mark.usefixtures("steps")
+def test_resume_goes_on_for_so_many_more_minutes(random_dataset: Dataset, model: Path) -> None:
+    timed(random_dataset, RUN, model, 40)
+    more = resume(model, minutes=24 / 60, progress=Steps())
+    assert (more.state["epoch"], more.state["step"]) == (4, 0) and Steps.now == 64
+    progress = Steps()
+    beyond = resume(model, minutes=80 / 60, progress=progress)  # past the six epochs it was to have
+    assert (beyond.state["epoch"], beyond.state["step"]) == (9, 0) and "cut_short" in beyond.metrics
+    what, done, total = progress.steps[40]  # what is left is what fits
+    assert what == "training" and total is not None and abs(total - 16 * 9) <= 1 and done < total
+
+
+@pytest.mark.usefixtures("steps")
+def test_enough_time_changes_nothing(random_dataset: Dataset, model: Path, whole: Path) -> None:
+    assert "cut_short" not in timed(random_dataset, RUN, model, 1000).metrics
+    assert_same_model(model, whole)
+
+
+@pytest.mark.usefixtures("no_step")
+def test_minutes_that_cannot_be_given(random_dataset: Dataset, model: Path) -> None:
+    for minutes in (0, -1, float("nan"), float("inf")):
+        with pytest.raises(UserError, match="minutes must be above 0 and finite"):
+            train(random_dataset, RUN, model, minutes=minutes)
+    with pytest.raises(UserError, match=r"Counting passes over the facts once, .*: minutes cannot be chosen"):
+        train(random_dataset, Run(partial(Frequency), Counting()), model, minutes=1)
+    assert not model.exists()
+
+
+PLANNED = varied(RUN, schedule=WarmUp(0.1))
+
+
+@pytest.mark.usefixtures("steps")
+def test_a_planned_rate_is_planned_for_the_epochs_that_fit(
+    random_dataset: Dataset, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A step takes a second: 16 of them are an epoch."""
+    taking = Descent._take_step
+
+    def second(fit: Descent, order: torch.Tensor) -> None:
+        Steps.now += 1
+        taking(fit, order)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Descent, "_take_step", second)
+        for seconds, epochs in ((50, 3), (15, 1), (1000, 6)):
+            fitting = planned(PLANNED, random_dataset, seconds / 60, clock=lambda: Steps.now)
+            assert fitting == varied(PLANNED, epochs=epochs)
+        assert planned(RUN, random_dataset, 1) is RUN
+        fitting = planned(PLANNED, random_dataset, 50 / 60, clock=lambda: Steps.now)
+    train(random_dataset, varied(PLANNED, epochs=fitting.algorithm.epochs), model)
+    with pytest.raises(UserError, match=r"planned for .* epochs: epochs cannot change"):
+        resume(model, minutes=1)
+
+
+# What it will take, in one line
+
+
+def test_a_long_training_is_told_of(random_dataset: Dataset, model: Path, whole: Path, steps: Steps) -> None:
+    train(random_dataset, RUN, model, progress=steps)
+    (line,) = steps.notes
+    assert line.startswith("1 s a step, 0:16 an epoch (16 steps), 0 s a measurement on valid every 2 epochs: 6 epochs ")
+    assert re.search(r"take at most 1:34\. Memory: [\d.]+ [MG]B of [\d.]+ GB, [\d.]+ kB of them the weights$", line)
+    assert_same_model(model, whole)
+    steps.notes.clear()
+    shutil.rmtree(model)
+    train(random_dataset, RUN, model, minutes=0.5, progress=steps)
+    assert "about 1.9 of 6 epochs fit into 0:28" in steps.notes[0]
+
+
+def test_a_measurement_is_part_of_what_an_epoch_takes(
+    random_dataset: Dataset, model: Path, steps: Steps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """32 of 40 facts are ranked in 4 seconds: all in 5, every second epoch."""
+
+    def slow(*arguments: Any, **options: Any) -> None:
+        Steps.now += 4
+
+    monkeypatch.setattr(estimate, "evaluate", slow)
+    train(random_dataset, RUN, model, progress=steps)
+    assert "5 s a measurement on valid every 2 epochs: 6 epochs take at most 1:49" in steps.notes[0]  # 5.875 * 18.5
+
+
+def test_a_short_one_is_not(random_dataset: Dataset, model: Path, steps: Steps) -> None:
+    train(random_dataset, varied(RUN, batch_size=400), model, progress=steps)  # twelve steps, two of them timed
+    assert len(steps.notes) == 1
+    steps.notes.clear()
+    shutil.rmtree(model)
+    train(random_dataset, varied(RUN, batch_size=400, epochs=5), model, progress=steps)
+    assert steps.notes == []
 
 
 # Killed

@@ -46,6 +46,10 @@ TYPES = "Who may stand where: as the ontology says, as (or like what) has been s
 
 Seed = Annotated[int, option(HOW, "N", "Decides every random choice (0).")]
 Epochs = Annotated[int | None, option(HOW, "N", "Train for at most so many epochs.")]
+Minutes = Annotated[
+    float | None,
+    option(HOW, "N", "Train for at most so many minutes (with --resume so many more); the best weights answer."),
+]
 Device = Annotated[str, option(HOW, "NAME", "cpu (the default), cuda, cuda:1 ...")]
 
 Json = Annotated[bool, option(OUTPUT, None, "Print JSON and nothing else on stdout.", "--json")]

@@ -10,7 +10,7 @@ from rich.progress import Progress as Bar
 
 from kg.cli import console
 from kg.errors import visible
-from kg.progress import Progress
+from kg.progress import Progress, duration
 
 _SECONDS_BETWEEN = 0.1  # of a bar ...
 _SECONDS_BETWEEN_LINES = 30.0  # ... and of lines, where stderr is a file or a pipe
@@ -121,16 +121,3 @@ def counts(done: int, total: int | None, a_second: float, figures: str = "") -> 
     if not 0 < done < total or not a_second:
         return figures
     return f"{figures}, {duration((total - done) / a_second)} left"
-
-
-def duration(seconds: float) -> str:
-    """'1:05', '23:59:59', '2 d 4 h', '3 y 2 d' (a year has 365 days)."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    days, hours = divmod(hours, 24)
-    years, days = divmod(days, 365)
-    if years:
-        return f"{years:,} y {days} d"
-    if days:
-        return f"{days} d {hours} h"
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

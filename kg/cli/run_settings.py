@@ -24,6 +24,7 @@ class RunSettings:
     parts: str | None
     dim: int | None
     epochs: int | None
+    minutes: float | None
     batch_size: int | None
     lr: float | None
     seed: int | None
@@ -51,9 +52,8 @@ class RunSettings:
         if self.parts is None or self.model not in COMBINING:
             each = " or ".join(f"--model {name}" for name in COMBINING)
             raise UserError(f"{each} and --parts go together: the parts are what it combines")
-        check_settings(
-            dim=self.dim, epochs=self.epochs, batch_size=self.batch_size, lr=self.lr, precision=self.precision
-        )
+        names = ("dim", "epochs", "minutes", "batch_size", "lr", "precision")
+        check_settings(**{name: getattr(self, name) for name in names})
         train = partial(trained, device=device, progress=progress)
         return combination(
             self.parts.split(","), model_out, self.model, train=train, seed=self.seed or 0, progress=progress

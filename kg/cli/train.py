@@ -16,6 +16,7 @@ from kg.cli.options import (
     Graphs,
     Json,
     Language,
+    Minutes,
     Relations,
     Source,
     argument,
@@ -30,6 +31,7 @@ from kg.cli.run_settings import RunSettings
     START,
     "kg train world.kg model",
     "kg train world.kg model --model rescal --dim 64 --epochs 50",
+    "kg train world.kg model --minutes 30",
     "kg train world.kg model --relation memberOf --relation borders",
     "kg train world.kg both --model combine --parts model,rules",
     "kg train folder model --preset experiments/presets/umls.py:complex --seed 1",
@@ -58,6 +60,7 @@ def train(
         str | None, option(MODEL, "FILE:NAME", "Instead of --model: a function in FILE that gives a Run.")
     ] = None,
     epochs: Epochs = None,
+    minutes: Minutes = None,
     lr: Annotated[float | None, option(HOW, "NUMBER", "Learning rate.")] = None,
     batch_size: Annotated[int | None, option(HOW, "N", "Questions a step.")] = None,
     precision: Annotated[
@@ -74,16 +77,19 @@ def train(
     """Learn from facts which of all possible ones are likely.
 
     Facts are held out to choose the best epoch by and to measure by; a folder with train.tsv, valid.tsv and test.tsv
-    (or .txt, .gz) is taken as it is. Ctrl-C saves and exits 130; --resume continues as if nothing had happened.
+    (or .txt, .gz) is taken as it is. Ctrl-C saves and exits 130; --resume continues as if nothing had happened, after
+    --minutes, too.
     """
     from kg.graph.sources import open_dataset
     from kg.training import train as training
+    from kg.training.estimate import check_minutes, planned
 
-    asked = RunSettings(model, preset, parts, dim, epochs, batch_size, lr, seed, precision)
+    asked = RunSettings(model, preset, parts, dim, epochs, minutes, batch_size, lr, seed, precision)
     device = device_named(device)
+    check_minutes(minutes)
     with saving(f"kg train {source} {model_out} --resume goes on", model_out), ConsoleProgress() as progress:
         if resume:
-            bundle = training.resume(model_out, epochs=epochs, device=device, progress=progress)
+            bundle = training.resume(model_out, epochs=epochs, minutes=minutes, device=device, progress=progress)
             asked.say_unused(bundle.run)
         else:
             training.check_vacant(model_out)  # this and the names before a store is read and split
@@ -101,7 +107,9 @@ def train(
             )
             run = asked.varied(settings(dataset))
             note(f"{source}: {dataset.describe()}")
-            bundle = training.train(dataset, run, model_out, device=device, progress=progress)
+            if minutes is not None and epochs is None:
+                run = planned(run, dataset, minutes, device)
+            bundle = training.train(dataset, run, model_out, minutes=minutes, device=device, progress=progress)
         if not bundle.calibration:
             from kg.probability.fitting import calibrate  # what follows the training does not delay its beginning
 
@@ -113,7 +121,9 @@ def train(
         return
     measured = f"valid MRR {figures['mrr']:.4f}" if figures else "no valid facts to measure it on"
     measured += " (each half by weights of the other)" if bundle.metrics.get("cross_fitted") else ""
+    cut = bundle.metrics.get("cut_short")
+    cut = f" and {cut['step']:,} of {cut['steps']:,} steps" if cut and cut["step"] else ""
     say(
-        f"{model_out}: {bundle.run['scorer']['name']}, {bundle.metrics['epochs']} epochs, "
+        f"{model_out}: {bundle.run['scorer']['name']}, {bundle.metrics['epochs']} epochs{cut}, "
         f"best at {bundle.metrics['best_epoch']}, {measured}"
     )

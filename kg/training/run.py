@@ -14,7 +14,7 @@ from kg.models.arguments import check_values
 from kg.models.declaration import declared
 from kg.models.scorer import Scorer
 from kg.progress import SILENT, Progress
-from kg.resources import memory_bytes
+from kg.resources import in_units, memory_bytes
 from kg.training.algorithm import Trainer, TrainingAlgorithm, check_arguments, from_named, named
 
 ALGORITHMS: dict[str, str] = {
@@ -79,7 +79,7 @@ class Run:
         there = memory_bytes(device)
         if needed > there:
             with_what = ", with its gradients and what the optimizer keeps," if numbers > 1 else ""
-            raise UserError(f"{what} would take{with_what} {_size(needed)}: there are {_size(there)}", setting)
+            raise UserError(f"{what} would take{with_what} {in_units(needed)}: there are {in_units(there)}", setting)
 
     def to_json(self) -> dict[str, Any]:
         """Names and arguments. UserError where a part has no name: it stands neither in SCORERS, ATTENTIONS or
@@ -96,12 +96,3 @@ class Run:
             return cls(from_description(scorer), from_named(algorithm, ALGORITHMS), stored["seed"])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise UserError(f"the stored run cannot be read by this version: {one_line(str(error))}") from error
-
-
-def _size(num_bytes: float) -> str:
-    """5.6 TB."""
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if num_bytes < 1000:
-            return f"{num_bytes:.3g} {unit}"
-        num_bytes /= 1000
-    return f"{num_bytes:,.1f} TB"

@@ -1,5 +1,6 @@
 """train(): iterate a Trainer, measure it on valid, save it, stop when asked."""
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from kg.interruption import Interrupted, finishing, interruptible
 from kg.progress import SILENT, Progress
 from kg.resources import keep_freed_memory, threads_for
 from kg.training.algorithm import Epoch, Trainer
+from kg.training.estimate import Stopwatch, check_minutes, told
 from kg.training.run import Run
 
 _SECONDS_BETWEEN_SAVES = 60.0  # at least ...
@@ -31,21 +33,26 @@ def train(
     run: Run,
     out: Path | str,
     *,
+    minutes: float | None = None,
     device: torch.device | str = "cpu",
     progress: Progress = SILENT,
 ) -> Bundle:
     """Train a new model into the folder `out` and return it as saved: the weights with the best MRR on valid.
 
+    minutes: training ends when so much time is used, in the middle of an epoch, too, where the weights of that moment
+    are measured apart; resume then goes on from there as if nothing had happened. What is measured after the end comes
+    on top. See kg.training.estimate.planned for a learning rate that is planned over all epochs.
     A checkpoint is written once a minute, less often where writing it takes long, and on SIGINT or SIGTERM, which then
     raise Interrupted. The model gives no probabilities yet: kg.probability.fitting.calibrate adds them. UserError if
-    `out` holds a model already.
+    `out` holds a model already, and for minutes where the algorithm passes over the facts once.
     """
     check_vacant(out)
+    check_minutes(minutes, run)
     run.to_json()  # what cannot be stored is an error before the first batch
     keep_freed_memory()
     with threads_for(dataset.num_entities * run.algorithm.batch_size):
         trainer = run.trainer(dataset, device, progress)
-        return _Training(run, trainer, dataset, Path(out), []).finish(progress)
+        return _Training(run, trainer, dataset, Path(out), [], minutes).finish(progress)
 
 
 def check_vacant(out: Path | str) -> None:
@@ -59,14 +66,17 @@ def resume(
     out: Path | str,
     *,
     epochs: int | None = None,
+    minutes: float | None = None,
     device: torch.device | str = "cpu",
     progress: Progress = SILENT,
 ) -> Bundle:
-    """Go on with the model in `out`, on the split it was trained on; with `epochs`, up to so many instead.
+    """Go on with the model in `out`, on the split it was trained on; with `epochs`, up to so many instead; with
+    `minutes`, for so much more time, with as many more epochs as that takes where `epochs` does not limit them.
 
     Takes bitwise the steps an uninterrupted training would have taken, where the environment (threads, PyTorch, kind of
     CPU) is the same; a difference is noted. One that was stopped after its last epoch is measured; a finished one is
-    only returned. UserError where the model's format is an older one.
+    only returned. UserError where the model's format is an older one, and where epochs or minutes are asked for after
+    the end of a learning rate that was planned.
     """
     saved = Bundle.load(out, state=True)
     if saved.manifest["format"] != bundle.FORMAT:
@@ -75,6 +85,9 @@ def resume(
             "with: use that version, or train anew (all else works)"
         )
     run = _with_epochs(run_of(saved), epochs)
+    check_minutes(minutes, run)
+    if minutes is not None and epochs is None:
+        run = _with_more_epochs(run, saved, minutes)
     keep_freed_memory()
     with threads_for(saved.dataset.num_entities * run.algorithm.batch_size):
         trainer = trainer_of(saved, run, device)
@@ -85,8 +98,10 @@ def resume(
         if changed:
             progress.note(f"The continuation will differ in its last bits: {', '.join(changed)}")
         if trainer.finished and saved.metrics["finished"]:
+            if minutes is not None:
+                progress.note(f"{out} is finished: its MRR on valid no longer rises")
             return Bundle.load(out, device)  # saved.scorer holds the last weights by now, not the best
-        return _Training(run, trainer, saved.dataset, Path(out), saved.metrics["history"]).finish(progress)
+        return _Training(run, trainer, saved.dataset, Path(out), saved.metrics["history"], minutes).finish(progress)
 
 
 def run_of(saved: Bundle) -> Run:
@@ -124,9 +139,21 @@ def _with_epochs(run: Run, epochs: int | None) -> Run:
     return replace(run, algorithm=run.algorithm.with_epochs(epochs))
 
 
+def _with_more_epochs(run: Run, saved: Bundle, minutes: float) -> Run:
+    """With as many epochs as so much time cannot be too long for, by what those before took."""
+    history = saved.metrics["history"]
+    if run.algorithm.has_planned_steps or not history:
+        if saved.state["epoch"] >= run.algorithm.epochs:
+            _with_epochs(run, run.algorithm.epochs + 1)  # which says why it cannot
+        return run
+    pace = max(history[-1]["seconds"] / history[-1]["epoch"], 1e-3)
+    return _with_epochs(run, max(run.algorithm.epochs, saved.state["epoch"] + math.ceil(120 * minutes / pace)))
+
+
 @dataclass
 class _Training:
     """A trainer on its way into one folder. history: a row an epoch, with valid_mrr where it was measured.
+    minutes: how long from now on; None: to its last epoch.
 
     A signal ends the step under way, saves and raises Interrupted; a validation it ends at once, which the resumed
     training repeats: nothing depends on it yet.
@@ -137,12 +164,13 @@ class _Training:
     dataset: Dataset
     out: Path
     history: list[dict[str, Any]]
+    minutes: float | None = None
     clock: Callable[[], float] = time.perf_counter
     _unsaved: bool = field(default=False, init=False)
     _save_took: float = field(default=0.0, init=False)
 
     def finish(self, progress: Progress) -> Bundle:
-        self._progress, self.trainer.progress = progress, _Pausing(progress, self)
+        self._progress, self.trainer.progress = progress, _Watching(progress, self)
         self._spent = self.history[-1]["seconds"] if self.history else 0.0
         self._began = self._saved = self.clock()
         try:
@@ -158,7 +186,7 @@ class _Training:
     def _epochs(self) -> Iterator[Epoch]:
         """The trainer's, each on disk where a checkpoint is due, and all when the last one is over."""
         epochs, epoch = iter(self.trainer), None
-        while True:
+        while not self.time_is_up():
             with finishing(self.trainer.pause):
                 self._unsaved = self._unsaved or not self.trainer.finished
                 epoch = next(epochs, None)
@@ -191,6 +219,14 @@ class _Training:
     def _seconds(self) -> float:
         return self._spent + self.clock() - self._began
 
+    def seconds_left(self) -> float | None:
+        """Of those that were given; None: there is no limit."""
+        return None if self.minutes is None else self._began + 60 * self.minutes - self.clock()
+
+    def time_is_up(self) -> bool:
+        left = self.seconds_left()
+        return left is not None and left <= 0
+
     def _due(self) -> bool:
         return self.clock() - self._saved > max(_SECONDS_BETWEEN_SAVES, _TIMES_AS_LONG * self._save_took)
 
@@ -198,11 +234,12 @@ class _Training:
         """Choose the weights to answer with, measure them, save them; what a resume goes on from stays as it is."""
         trainer, progress = self.trainer, self._progress
         last = {name: value.clone() for name, value in trainer.scorer.state_dict().items()}
-        weights, epoch = trainer.best_weights(), trainer.best_epoch or trainer.epoch
+        now = trainer.epoch + bool(trainer.step)  # the epoch under way is the last one, where the time was up in it
+        weights, epoch = trainer.best_weights(), trainer.best_epoch or now
         # The last epoch, where no validation fell on it: measured apart, so that more epochs would take the same steps.
-        passed_by = len(self.dataset.valid) and trainer.epoch % self.run.algorithm.valid_every
+        passed_by = len(self.dataset.valid) and (trainer.step or trainer.epoch % self.run.algorithm.valid_every)
         if passed_by and self._valid_mrr() > (trainer.best_mrr or 0):
-            weights, epoch = last, trainer.epoch
+            weights, epoch = last, now
         trainer.scorer.load_state_dict(weights)
         temperature = self._temperature() or fit_temperature(trainer.scorer, self.dataset, progress=progress)
         valid = None
@@ -238,6 +275,7 @@ class _Training:
             "epochs": self.trainer.epoch,
             "best_epoch": best_epoch,
             "history": self.history,
+            **({} if self.trainer.finished or not finished else {"cut_short": self._cut_short()}),
             **({"cross_fitted": True} if self.trainer.is_cross_fitted else {}),
         }
         began = self.clock()
@@ -253,18 +291,42 @@ class _Training:
         self._saved, self._unsaved = self.clock(), False
         self._save_took = self._saved - began
 
+    def _cut_short(self) -> dict[str, Any]:
+        """Where the clock ended it."""
+        return {"minutes": self.minutes, "step": self.trainer.step, "steps": self.trainer.num_steps}
+
 
 @final
-class _Pausing(Progress):
-    """Passes on what a trainer tells; and pauses it when a checkpoint is due."""
+class _Watching(Progress):
+    """Passes on what a trainer tells, and how long all will take; pauses it when a checkpoint is due or time is up."""
 
     def __init__(self, told: Progress, training: _Training) -> None:
         self._told, self._training = told, training
+        self._watch: Stopwatch | None = Stopwatch(training.clock) if training.run.algorithm.is_iterative else None
+        self._first: tuple[float, int] | None = None  # when a step was told of, and its number
 
     def at(self, what: str, done: int, total: int | None = None, figures: Callable[[], str] | None = None) -> None:
-        self._told.at(what, done, total, figures)
-        if self._training._due():
+        self._told.at(what, done, self._within_time(done, total), figures)
+        if self._watch and self._watch.step_taken():
+            self._estimate(self._watch)
+            self._watch = None
+        if self._training._due() or self._training.time_is_up():
             self._training.trainer.pause()
 
     def note(self, text: str) -> None:
         self._told.note(text)
+
+    def _within_time(self, done: int, total: int | None) -> int | None:
+        """How many steps there will be: no more than are taken, at the present pace, before the time is up."""
+        left, now = self._training.seconds_left(), self._training.clock()
+        began, first = self._first = self._first or (now, done)
+        if left is None or total is None or now <= began:
+            return total
+        return min(total, done + max(0, math.ceil(left * (done - first) / (now - began))))
+
+    def _estimate(self, watch: Stopwatch) -> None:
+        training = self._training
+        took = watch.seconds_a_step or 0.0
+        line = told(training.trainer, training.dataset, took, training.seconds_left(), training.clock)
+        if line:
+            self._told.note(line)

@@ -48,6 +48,10 @@ class Additive(TrainingAlgorithm):
         return self.descent.patience
 
     @property
+    def is_iterative(self) -> bool:
+        return True
+
+    @property
     def has_planned_steps(self) -> bool:
         return self.descent.has_planned_steps
 
