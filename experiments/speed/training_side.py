@@ -82,7 +82,7 @@ def train_for(fit: Trainer, epochs: Iterator[Epoch], seconds: float) -> float:
 
 
 def queries_so_far(fit: Trainer) -> int:
-    return fit.epoch * fit.num_queries + fit.step * fit.run.batch_size
+    return fit.epoch * fit.num_queries + fit.step * fit.algorithm.batch_size
 
 
 def fit_steps(fit: Trainer) -> Callable[[], int]:
