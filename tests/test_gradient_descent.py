@@ -21,10 +21,12 @@ from kg.graph.dataset import Dataset
 from kg.graph.graph import with_inverses
 from kg.models import SCORERS, scorer_class
 from kg.models.complex import ComplEx
+from kg.models.conve import ConvE
 from kg.models.path_network import PathNetwork
 from kg.models.rescal import RESCAL
 from kg.models.scorer import Scorer
 from kg.models.transe import TransE
+from kg.training import gradient_descent
 from kg.training.algorithm import Epoch
 from kg.training.gradient_descent import Descent, GradientDescent, Plateau, WarmUp
 from kg.training.objectives import (
@@ -71,6 +73,14 @@ RUNS = {
     "paths, each question's own facts hidden": Run(
         partial(PathNetwork, dim=4, num_layers=2, max_nodes=5, attention_dim=2, prior_dim=2, hidden_dropout=0.2),
         GradientDescent(partial(Adam, lr=0.05), OneVsUnknown(max_answers=2), schedule=WarmUp(), hide="pair"),
+    ),
+    "so many questions an epoch, averaged weights": Run(
+        partial(ComplEx, dim=4, entity_dropout=0.2),
+        GradientDescent(partial(Adam, lr=0.1), questions=301, averaging=0.9),
+    ),
+    "averaged, with the statistics of batches": Run(
+        partial(ConvE, dim=8, channels=2),
+        GradientDescent(partial(Adam, lr=0.1), averaging=0.5),
     ),
 }
 RUNS = {name: varied(run, batch_size=100, epochs=6, patience=100) for name, run in RUNS.items()}
@@ -157,6 +167,22 @@ def test_answers_share_a_row_up_to_the_limit(random_dataset: Dataset, objective:
         assert sorted(pair for head, relation in asked for pair in zip(head, relation, strict=True)) == expected
         assert all(int(torch.bincount(b.row).max()) <= most for b in batches)
         assert all(torch.equal(b.row.unique(), torch.arange(len(b.queries))) for b in batches)
+
+
+def test_an_epoch_of_so_many_questions_draws_them_afresh(random_dataset: Dataset) -> None:
+    run = varied(PLAIN, questions=320, objective=OneVsAll(max_answers=2), epochs=3)
+    known = {tuple(fact) for fact in with_inverses(random_dataset.train, 3).tolist()}
+    seen = []
+    for batches in Shown().of(random_dataset, run):
+        assert [len(batch.queries) for batch in batches] == [150, 150, 20]
+        asked = [tuple(fact) for fact in facts(batches)]
+        assert len(set(asked)) == len(asked) and set(asked) < known
+        seen.append(asked)
+    assert seen[0] != seen[1] != seen[2]
+    again = [facts(batches) for batches in Shown().of(random_dataset, run)]
+    assert [[tuple(fact) for fact in asked] for asked in again] == seen
+    everything = Shown().of(random_dataset, varied(PLAIN, questions=10**9))
+    assert next(everything)[0].tail.tolist() == next(Shown().of(random_dataset, PLAIN))[0].tail.tolist()
 
 
 def test_only_training_facts_are_shown(random_dataset: Dataset) -> None:
@@ -416,6 +442,18 @@ def test_a_pause_at_the_last_step_of_an_epoch(random_dataset: Dataset) -> None:
     epochs = list(fit)
     assert [(epoch.number, epoch.complete) for epoch in epochs if epoch.queries] == [(i, True) for i in (1, 2, 3, 4)]
     assert same(fit.scorer.state_dict(), ended(random_dataset, PLAIN).scorer.state_dict())
+
+
+# Measured
+
+
+def test_valid_is_a_sample_where_an_epoch_is_short(random_dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gradient_descent, "_LEAST_VALID", 3)
+    fit = new_fit(random_dataset, varied(PLAIN, questions=100, valid_every=2))
+    assert fit.num_measured(random_dataset) == 30  # of which each is two questions, at a third of the cost
+    assert len(fit.valid_ranking(random_dataset, None).rank) == 60
+    assert new_fit(random_dataset, varied(PLAIN, questions=1, batch_size=1)).num_measured(random_dataset) == 3
+    assert new_fit(random_dataset, PLAIN).num_measured(random_dataset) == len(random_dataset.valid)
 
 
 def ended(dataset: Dataset, run: Run) -> Descent:

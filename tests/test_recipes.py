@@ -88,5 +88,6 @@ def test_paths_of_few_and_of_many(random_dataset: Dataset, large: Dataset) -> No
     few, many = (default_run("paths")(data) for data in (random_dataset, large))
     assert few.scorer.keywords["num_layers"] == 3 and many.scorer.keywords["num_layers"] == 6
     assert few.algorithm.hide == many.algorithm.hide == "exact"
-    assert {each.algorithm.objective for each in (few, many)} == {OneVsUnknown()}
+    assert few.algorithm.objective == OneVsUnknown() and many.algorithm.objective == OneVsUnknown(max_answers=8)
+    assert few.algorithm.questions == many.algorithm.questions == 10_000 and few.algorithm.averaging
     assert paths.RECIPES["paths"].space.objective.keys() == {"one_vs_unknown"}

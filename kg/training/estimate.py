@@ -13,7 +13,7 @@ from kg.evaluation.ranking import evaluate
 from kg.graph.dataset import Dataset
 from kg.progress import Progress, duration
 from kg.resources import in_units, keep_freed_memory, memory_bytes, peak_bytes, threads_for
-from kg.training.algorithm import Trainer, num_measured
+from kg.training.algorithm import Trainer
 from kg.training.run import Run
 
 _TIMED_SECONDS = 1.0  # of steps after the first one, which makes buffers and compiles: so many are timed
@@ -47,12 +47,12 @@ class Stopwatch:
 
 def seconds_a_measurement(trainer: Trainer, dataset: Dataset, clock: Callable[[], float] = time.perf_counter) -> float:
     """How long a measurement on valid takes, by the time of a few of its facts; 0 where there are none."""
-    measured = num_measured(dataset)
+    measured = trainer.num_measured(dataset)
     if not measured:
         return 0.0
     dataset.known("train", "valid"), dataset.graph()  # sorted once a dataset: no part of a measurement
     began, some = clock(), min(_SOME, measured)
-    evaluate(trainer.scorer, dataset, "valid", temperature=None, sample=some)
+    evaluate(trainer.answering, dataset, "valid", temperature=None, sample=some)
     return (clock() - began) * measured / some
 
 

@@ -1,6 +1,6 @@
 """Gradient descent: its settings, and the training loop as something to iterate over."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,12 +15,12 @@ from kg.bundle import Bundle
 from kg.errors import UserError, check_at_least_one, check_choice
 from kg.graph.dataset import Dataset
 from kg.graph.graph import Graph, spans
-from kg.graph.known import KnownAnswers
 from kg.interruption import Interrupted, at_once
 from kg.models.batch_norm import BatchNorm
 from kg.models.scorer import Queries, Scorer, Unseen
 from kg.progress import SILENT, Progress
 from kg.training.algorithm import Epoch, Iterative, Trainer, check_arguments, check_kind
+from kg.training.averaging import Averaged
 from kg.training.objectives import (
     AUXILIARIES,
     OBJECTIVES,
@@ -30,19 +30,14 @@ from kg.training.objectives import (
     OneVsAll,
     RelationPrediction,
 )
+from kg.training.optimizers import KEPT_A_WEIGHT, OPTIMIZERS, load_optimizer
 from kg.training.regularizers import REGULARIZERS, Regularizer
+from kg.training.rows import Rows
 from kg.training.touched_rows import TouchedRows, touched_tables
 
-OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
-    "adam": torch.optim.Adam,
-    "adamw": torch.optim.AdamW,
-    "adagrad": torch.optim.Adagrad,
-}
-_KEPT_A_WEIGHT: dict[Any, int] = {
-    torch.optim.Adam: 2,
-    torch.optim.AdamW: 2,
-    torch.optim.Adagrad: 1,
-}  # numbers, by each optimizer
+_VALID_SHARE = 0.1  # of the time of training, where an epoch is of so many questions
+_BACKWARD = 3.0  # times what it costs to answer a question it costs to be trained on it
+_LEAST_VALID = 500  # facts
 _CHECK_EVERY = 50  # steps between looks at the loss on a GPU, where each look waits for the device
 
 
@@ -87,6 +82,9 @@ class GradientDescent(Iterative):
     edge between the 'pair'. None shows all, which only scorers that never look may be given.
     precision: 'bf16' multiplies matrices in bfloat16 (autocast); weights, sums and ranks stay float32.
     base: the folder of a trained model of the same facts, whose weights the scorer's own `base` starts with (Gated).
+    questions: rows of an epoch at most: of more so many are drawn, afresh each epoch, and valid is measured on a sample
+    that costs about a tenth of the training between; None: all. averaging: what is measured and saved are weights
+    averaged over about the last 1 / (1 - averaging) steps (see Averaged); 0: those of the last step.
     """
 
     optimizer: "partial[Any]"
@@ -99,7 +97,10 @@ class GradientDescent(Iterative):
     hide: Literal["exact", "pair"] | None = None
     precision: Literal["fp32", "bf16"] = "fp32"
     base: str | None = None
+    questions: int | None = None
+    averaging: float = 0.0
 
+    added: ClassVar[frozenset[str]] = frozenset({"questions", "averaging"})
     tables: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "optimizer": OPTIMIZERS,
         "objective": OBJECTIVES,
@@ -111,6 +112,10 @@ class GradientDescent(Iterative):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_at_least_one(batch_size=self.batch_size, pieces=self.pieces)
+        if self.questions is not None:
+            check_at_least_one(questions=self.questions)
+        if not 0 <= self.averaging < 1:
+            raise UserError(f"averaging must be at least 0 and below 1: got {self.averaging:g}", "averaging")
         check_choice("hide", self.hide, (None, "exact", "pair"))
         check_choice("precision", self.precision, ("fp32", "bf16"))
         check_arguments(self.optimizer, "params")
@@ -121,7 +126,7 @@ class GradientDescent(Iterative):
 
     @property
     def numbers_a_weight(self) -> int:
-        return 2 + _KEPT_A_WEIGHT.get(self.optimizer.func, 0)  # its gradient
+        return 2 + bool(self.averaging) + KEPT_A_WEIGHT.get(self.optimizer.func, 0)  # its gradient
 
     @property
     def is_calibrated(self) -> bool:
@@ -199,13 +204,25 @@ class Descent(Trainer):
             )
         self._graph = dataset.graph().to(self.device)
         self._known = dataset.known("train").to(self.device)
-        self._rows = _rows(self._known, algorithm.objective.max_answers)
-        self.num_queries = len(self._rows.start)
+        self._rows = Rows.of(self._known, algorithm.objective.max_answers)
+        self.num_queries = min(len(self._rows), algorithm.questions or len(self._rows))
         self.num_steps = -(-self.num_queries // algorithm.batch_size)
         self._losses = torch.zeros(self.num_steps, device=self.device)
         asks_for_all = isinstance(algorithm.auxiliary, MaskedEntity)
         most_rows = None if asks_for_all else algorithm.objective.most_rows(algorithm.batch_size)
         self._touched_tables = touched_tables(self.scorer, most_rows)
+        self._averaged = Averaged(self.scorer, algorithm.averaging) if algorithm.averaging else None
+
+    @property
+    def answering(self) -> Scorer:
+        return self._averaged.scorer if self._averaged else self.scorer
+
+    def num_measured(self, dataset: Dataset) -> int:
+        most = super().num_measured(dataset)
+        if self.algorithm.questions is None:
+            return most
+        asked = self.num_queries * self.algorithm.valid_every
+        return min(most, max(_LEAST_VALID, int(asked * _VALID_SHARE * _BACKWARD / 2)))
 
     def report(self, valid_mrr: float) -> None:
         super().report(valid_mrr)
@@ -236,8 +253,7 @@ class Descent(Trainer):
             yield Epoch(self.epoch, self.loss(), self.num_queries, complete=True)
 
     def _order(self) -> Int[Tensor, " Q"]:
-        generator = self._generator(self.epoch, -1)
-        return torch.randperm(self.num_queries, generator=generator, device=self.device)
+        return self._rows.drawn(self.num_queries, self._generator(self.epoch, -1))
 
     def _generator(self, epoch: int, step: int) -> torch.Generator:
         mixed = np.random.SeedSequence((self.seed, epoch, step + 1)).generate_state(1, np.uint64)[0]
@@ -266,6 +282,8 @@ class Descent(Trainer):
                     total += loss.detach()
         self.optimizer.step()
         touched.step(self.optimizer, settings.new_optimizer)
+        if self._averaged:
+            self._averaged.follow(self.epoch * self.num_steps + self.step + 1)
         self._losses[self.step] = total
         self._step_taken()
         if self.device.type == "cpu" or self.step % _CHECK_EVERY == 0:
@@ -346,51 +364,18 @@ class Descent(Trainer):
             "optimizer": self.optimizer.state_dict(),
             "schedule": self._schedule and self._schedule.state_dict(),
             "losses": self._losses,
+            "averaged": self._averaged and self._averaged.scorer.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state)
         check_kind("losses", state["losses"], self._losses.cpu())
         check_kind("schedule", state["schedule"], self._schedule and self._schedule.state_dict())
-        self._load_optimizer(state["optimizer"])
+        load_optimizer(self.optimizer, state["optimizer"], self.algorithm.new_optimizer, self.device)
         if self._schedule:
             self._schedule.load_state_dict(state["schedule"])
         self._losses.copy_(state["losses"])
-
-    def _load_optimizer(self, state: dict[str, Any]) -> None:
-        """ValueError where its settings, or what it knows of a weight, are of another kind: PyTorch does not look."""
-        groups = []
-        own = self.optimizer.state_dict()["param_groups"]
-        for group, stored in zip(own, state["param_groups"], strict=True):
-            group["lr"] = float(group["lr"])
-            kept = {name: stored[name] for name in group if name in stored}  # versions of PyTorch add some
-            check_kind("optimizer", kept, {name: group[name] for name in kept})
-            groups.append(group | kept)
-        self.optimizer.load_state_dict({"state": state["state"], "param_groups": groups})
-        one = nn.Parameter(torch.zeros(1, device=self.device))
-        one.grad = torch.zeros_like(one)
-        tried = self.algorithm.new_optimizer([one])
-        tried.step()
-        for parameter, known in self.optimizer.state.items():
-            like = {
-                name: torch.empty_like(parameter, dtype=value.dtype) if value.ndim else value
-                for name, value in tried.state[one].items()
-            }
-            check_kind("optimizer", known, like)
-
-
-@dataclass(frozen=True, eq=False)
-class _Rows:
-    """Q rows of scores an epoch: the question each asks, and the stretch of `KnownAnswers.tails` it is trained on."""
-
-    question: Int[Tensor, " Q"]
-    start: Int[Tensor, " Q"]
-    count: Int[Tensor, " Q"]
-
-
-def _rows(known: KnownAnswers, max_answers: int | None) -> _Rows:
-    """Each question as often as it takes to serve all its answers, at most so many a row."""
-    counts = known.offsets.diff()
-    most = max_answers or int(counts.max())
-    question, part = spans(torch.zeros_like(counts), (counts + most - 1) // most)
-    return _Rows(question, known.offsets[question] + part * most, (counts[question] - part * most).clamp(max=most))
+        if self._averaged:
+            self._averaged.scorer.check_fit(state["averaged"])
+            self._averaged.scorer.load_state_dict(state["averaged"])
+            self._averaged.scorer.check()

@@ -233,20 +233,20 @@ class _Training:
     def _finished(self) -> Bundle:
         """Choose the weights to answer with, measure them, save them; what a resume goes on from stays as it is."""
         trainer, progress = self.trainer, self._progress
-        last = {name: value.clone() for name, value in trainer.scorer.state_dict().items()}
+        last = {name: value.clone() for name, value in trainer.answering.state_dict().items()}
         now = trainer.epoch + bool(trainer.step)  # the epoch under way is the last one, where the time was up in it
         weights, epoch = trainer.best_weights(), trainer.best_epoch or now
         # The last epoch, where no validation fell on it: measured apart, so that more epochs would take the same steps.
         passed_by = len(self.dataset.valid) and (trainer.step or trainer.epoch % self.run.algorithm.valid_every)
         if passed_by and self._valid_mrr() > (trainer.best_mrr or 0):
             weights, epoch = last, now
-        trainer.scorer.load_state_dict(weights)
-        temperature = self._temperature() or fit_temperature(trainer.scorer, self.dataset, progress=progress)
+        trainer.answering.load_state_dict(weights)
+        temperature = self._temperature() or fit_temperature(trainer.answering, self.dataset, progress=progress)
         valid = None
         if len(self.dataset.valid):
             ranking = trainer.valid_ranking(self.dataset, temperature, progress)
             valid = ranking.metrics(self.dataset.vocabulary.relations).to_json()
-        trainer.scorer.load_state_dict(last)
+        trainer.answering.load_state_dict(last)
         with finishing():
             self._write(weights, epoch, temperature, valid, finished=True)
         return Bundle.load(self.out, trainer.device)

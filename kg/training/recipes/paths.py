@@ -20,11 +20,13 @@ def _default(dataset: Dataset) -> Run:
     made = partial(scorer_class("paths"), num_layers=6 if is_thin else 3 if few else 4)
     descent = GradientDescent(
         partial(Adam, lr=0.006),
-        OneVsUnknown(),
+        OneVsUnknown(max_answers=1 if few else 8),
         schedule=WarmUp(),
         batch_size=16,
         hide="exact",
-        epochs=8 if few else 4 if is_small(dataset) else 1,  # so many passes are what costs
+        questions=10_000,  # passes are what costs
+        averaging=0.995,
+        epochs=8 if few else 6 if is_small(dataset) else 12,
         valid_every=1,
         patience=3,
     )
