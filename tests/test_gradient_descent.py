@@ -372,7 +372,7 @@ def stored_and_read(fit: Descent, run: Run, dataset: Dataset, path: Path) -> Des
         state=fit.state_dict(),
         metrics=metrics,
     )
-    saved = Bundle.load(path)
+    saved = Bundle.load(path, state=True)
     read = Run.from_json(saved.run)
     again = read.algorithm.trainer(saved.scorer.train(), saved.dataset, read.seed)
     again.load_state_dict(saved.state)
