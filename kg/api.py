@@ -26,6 +26,7 @@ from kg.training import train as training
 from kg.training.ensembles.combination import COMBINING, check_settings, combination
 from kg.training.estimate import check_minutes, planned
 from kg.training.recipes import default_run
+from kg.training.recipes.scale import choice
 from kg.training.run import Run
 from kg.training.variation import varied
 
@@ -59,6 +60,7 @@ def train(
     minutes: float | None = None,
     lr: float | None = None,
     batch_size: int | None = None,
+    negatives: int | None = None,
     precision: Literal["fp32", "bf16"] | None = None,
     seed: int = 0,
     relations: Collection[str] | None = None,
@@ -71,9 +73,10 @@ def train(
     progress: Progress = SILENT,
 ) -> Bundle:
     """Trains a model on a store, or on a folder of train, valid and test files, with its default settings but for those
-    that are given; calibrates it, and saves it in the folder `out`. minutes: at most so long; measuring and calibrating
-    come on top.
+    that are given; calibrates it, and saves it in the folder `out`.
 
+    negatives: how many entities an answer is told from, 0 for all. minutes: at most so long; measuring and calibrating
+    come on top.
     relations, graphs, valid, test, restrictions, language: what of a store is learnt from, how much of it is held out,
     and in which language its words are shown, see open_dataset. parts: of a model that combines trained ones, their
     folders, or names of models to train first.
@@ -83,7 +86,8 @@ def train(
     if bool(parts) != (model in COMBINING):
         raise UserError(f"parts are what {' and '.join(COMBINING)} combine, and no other model: got {model}", "parts")
     if parts:
-        check_settings(dim=dim, epochs=epochs, minutes=minutes, lr=lr, batch_size=batch_size, precision=precision)
+        given = {"dim": dim, "epochs": epochs, "minutes": minutes, "lr": lr, "batch_size": batch_size}
+        check_settings(**given, negatives=negatives, precision=precision)
         train_part = partial(trained, device=device, progress=progress)
         made = combination(parts, out, model, train=train_part, seed=seed, progress=progress)
     else:
@@ -99,7 +103,19 @@ def train(
         language=language,
         progress=progress,
     )
-    run = varied(made(dataset), dim=dim, epochs=epochs, lr=lr, batch_size=batch_size, precision=precision, seed=seed)
+    run = made(dataset)
+    if negatives is None and (chosen := choice(run, dataset)):
+        progress.note(chosen)
+    run = varied(
+        run,
+        dim=dim,
+        epochs=epochs,
+        lr=lr,
+        batch_size=batch_size,
+        negatives=negatives,
+        precision=precision,
+        seed=seed,
+    )
     if minutes is not None and epochs is None:
         run = planned(run, dataset, minutes, device)
     return trained(dataset, run, Path(out), minutes=minutes, device=device, progress=progress)

@@ -87,6 +87,14 @@ def test_train_for_some_time(country_store: Path, tmp_path: Path) -> None:
     assert "--minutes: a combination has no such setting" in refused("train", country_store, tmp_path / "n", *parts)
 
 
+def test_train_against_some_entities(country_store: Path, tmp_path: Path) -> None:
+    done("train", country_store, tmp_path / "m", "--dim", 4, "--epochs", 1, "--negatives", 3, "--batch-size", 16)
+    settings = json.loads((tmp_path / "m" / "2" / "config.json").read_text())["run"]["algorithm"]["arguments"]
+    assert settings["objective"]["arguments"]["num_negatives"] == 3 and settings["batch_size"] == 16
+    resumed = run("train", country_store, tmp_path / "m", "--resume", "--negatives", 5)
+    assert resumed.stderr.splitlines()[-1] == "--negatives 5 was not used: the model goes on with 3"
+
+
 def test_a_model_without_valid_facts_tells_no_probabilities(country_store: Path, tmp_path: Path) -> None:
     plain = tmp_path / "plain"
     done("train", country_store, plain, "--valid", 0, "--test", 0, "--dim", 4, "--epochs", 1)

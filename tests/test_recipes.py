@@ -13,9 +13,11 @@ from kg.errors import UserError
 from kg.graph.dataset import Dataset
 from kg.graph.vocabulary import Vocabulary
 from kg.models import SCORERS
-from kg.training.gradient_descent import WarmUp
-from kg.training.objectives import KvsAll, OneVsAll, OneVsUnknown
+from kg.models.tables import EntityTable
+from kg.training.gradient_descent import Descent, WarmUp
+from kg.training.objectives import KvsAll, NegativeSampling, OneVsAll, OneVsUnknown
 from kg.training.recipes import FAMILIES, default_run, paths
+from kg.training.recipes.scale import against, choice
 from kg.training.regularizers import N3
 from kg.training.run import Run
 
@@ -54,6 +56,49 @@ def test_a_newcomer_imports_one_family() -> None:
     program = "import sys; from kg.training.recipes import recipe; recipe('complex'); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert set(FAMILIES.values()) & set(done.stdout.split()) == {"kg.training.recipes.bilinear"}
+
+
+# The size that decides between all entities and some
+
+SCALED = [name for name, home in FAMILIES.items() if home.rpartition(".")[2] in ("bilinear", "dropout")]
+
+
+def repeated(large: Dataset, times: int) -> Dataset:
+    return replace(large, train=large.train.expand(times, 3))
+
+
+@pytest.mark.parametrize("model", SCALED)
+def test_where_all_entities_take_too_long_some_are_drawn(model: str, large: Dataset) -> None:
+    """6 (2 T) N D operations at 2e11 a second are 600 seconds where T = 2e11 * 600 / (12 N D)."""
+    tables = [part for part in default_run(model)(large).new_scorer(1, 1).modules() if isinstance(part, EntityTable)]
+    numbers = sum(table.weight.shape[1] for table in tables)
+    limit = int(2e11 * 600 / (12 * 50_000 * numbers))
+    below, above = (default_run(model)(repeated(large, limit + more)) for more in (0, 1))
+    assert isinstance(below.algorithm.objective, OneVsAll)
+    assert above.algorithm.objective == NegativeSampling(512, loss="corrected_softmax", candidates="by_degree")
+    same = replace(above.algorithm, objective=below.algorithm.objective, batch_size=below.algorithm.batch_size)
+    assert same.to_json() == below.algorithm.to_json() and below.algorithm.batch_size == 512
+    assert above.algorithm.batch_size == min(8192, max(1024, limit // 500))
+
+
+@pytest.mark.parametrize("model", SCALED)
+def test_a_model_learns_from_negatives_that_touch_its_rows(model: str, random_dataset: Dataset) -> None:
+    run = against(default_run(model)(random_dataset), 4)
+    run = replace(run, algorithm=replace(run.algorithm, batch_size=8, epochs=3))
+    fit = run.trainer(replace(random_dataset, train=random_dataset.train[:60]))
+    assert isinstance(fit, Descent) and len(fit._touched_tables) > 0
+    losses = [epoch.loss for epoch in fit]
+    assert losses[-1] < losses[0]
+
+
+def test_what_was_chosen_is_said(large: Dataset) -> None:
+    run = default_run("complex")(repeated(large, 10**6))
+    assert choice(run, repeated(large, 10**6)) == (
+        "Against all 50,000 entities an epoch would take up to 12:48 on two cores: "
+        "each 2,000 answers are told from 512 negatives (negatives 0: from all)"
+    )
+    assert choice(default_run("complex")(large), large) is None
+    assert choice(default_run("frequency")(large), large) is None
 
 
 def test_a_model_without_defaults(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,6 +26,7 @@ class RunSettings:
     epochs: int | None
     minutes: float | None
     batch_size: int | None
+    negatives: int | None
     lr: float | None
     seed: int | None
     precision: Literal["fp32", "bf16"] | None
@@ -52,7 +53,7 @@ class RunSettings:
         if self.parts is None or self.model not in COMBINING:
             each = " or ".join(f"--model {name}" for name in COMBINING)
             raise UserError(f"{each} and --parts go together: the parts are what it combines")
-        names = ("dim", "epochs", "minutes", "batch_size", "lr", "precision")
+        names = ("dim", "epochs", "minutes", "batch_size", "negatives", "lr", "precision")
         check_settings(**{name: getattr(self, name) for name in names})
         train = partial(trained, device=device, progress=progress)
         return combination(
@@ -61,7 +62,10 @@ class RunSettings:
 
     def varied(self, run: "Run") -> "Run":
         """The run with what the user named in its place. UserError for what it has no use for."""
-        given = {name: getattr(self, name) for name in ("dim", "epochs", "lr", "batch_size", "precision", "seed")}
+        given = {
+            name: getattr(self, name)
+            for name in ("dim", "epochs", "lr", "batch_size", "negatives", "precision", "seed")
+        }
         given = {name: value for name, value in given.items() if value is not None}
         if not given:
             return run
@@ -69,13 +73,22 @@ class RunSettings:
 
         return varied(run, **given)
 
+    def say_choice(self, run: "Run", dataset: "Dataset") -> None:
+        """What a recipe chose because of the graph's size, where the user did not."""
+        from kg.training.recipes.scale import choice
+
+        chosen = choice(run, dataset) if self.preset is None and self.negatives is None else None
+        if chosen:
+            note(chosen)
+
     def say_unused(self, run: dict[str, Any]) -> None:
         """A resumed model keeps its own settings: say where the command line asks for others."""
         algorithm = run["algorithm"]["arguments"]
         optimizer = algorithm.get("optimizer", {"arguments": {}})
         own = run["scorer"]["arguments"] | optimizer["arguments"] | algorithm
         own |= {"model": run["scorer"]["name"], "seed": run["seed"]}
-        for name in ("model", "preset", "parts", "dim", "batch_size", "lr", "seed", "precision"):
+        own["negatives"] = algorithm.get("objective", {"arguments": {}})["arguments"].get("num_negatives", 0)
+        for name in ("model", "preset", "parts", "dim", "batch_size", "negatives", "lr", "seed", "precision"):
             value = getattr(self, name)
             if value is not None and value != own.get(name):
                 flag = name.replace("_", "-")

@@ -63,6 +63,10 @@ def train(
     minutes: Minutes = None,
     lr: Annotated[float | None, option(HOW, "NUMBER", "Learning rate.")] = None,
     batch_size: Annotated[int | None, option(HOW, "N", "Questions a step.")] = None,
+    negatives: Annotated[
+        int | None,
+        option(HOW, "N", "Tell answers from so many (0: from all entities, the default up to ten minutes an epoch)."),
+    ] = None,
     precision: Annotated[
         Literal["fp32", "bf16"] | None, option(HOW, None, "bf16: matrix products in bfloat16, faster.")
     ] = None,
@@ -84,7 +88,7 @@ def train(
     from kg.training import train as training
     from kg.training.estimate import check_minutes, planned
 
-    asked = RunSettings(model, preset, parts, dim, epochs, minutes, batch_size, lr, seed, precision)
+    asked = RunSettings(model, preset, parts, dim, epochs, minutes, batch_size, negatives, lr, seed, precision)
     device = device_named(device)
     check_minutes(minutes)
     with saving(f"kg train {source} {model_out} --resume goes on", model_out), ConsoleProgress() as progress:
@@ -105,8 +109,10 @@ def train(
                 language=language,
                 progress=progress,
             )
-            run = asked.varied(settings(dataset))
+            made = settings(dataset)
+            run = asked.varied(made)
             note(f"{source}: {dataset.describe()}")
+            asked.say_choice(run, dataset)
             if minutes is not None and epochs is None:
                 run = planned(run, dataset, minutes, device)
             bundle = training.train(dataset, run, model_out, minutes=minutes, device=device, progress=progress)

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from kg.errors import UserError, check_at_least_one
 from kg.training.gradient_descent import GradientDescent
+from kg.training.recipes.scale import against
 from kg.training.run import Run
 
 
@@ -17,13 +18,14 @@ def varied(
     epochs: int | None = None,
     lr: float | None = None,
     batch_size: int | None = None,
+    negatives: int | None = None,
     precision: Literal["fp32", "bf16"] | None = None,
     seed: int | None = None,
 ) -> Run:
     """The run with what is not None in its place. UserError where its scorer or its algorithm has no such setting.
 
-    dim: of the scorer. lr, batch_size, precision: of gradient descent. epochs: of what passes over the facts more than
-    once.
+    dim: of the scorer. negatives: see kg.training.recipes.scale.against. lr, batch_size, precision: of gradient
+    descent. epochs: of what passes over the facts more than once.
     """
     if seed is not None:
         run = replace(run, seed=seed)
@@ -34,6 +36,8 @@ def varied(
         run = replace(run, scorer=partial(run.scorer, dim=dim))
     if epochs is not None:
         run = replace(run, algorithm=run.algorithm.with_epochs(epochs))
+    if negatives is not None:
+        run = against(run, negatives)
     settings: dict[str, Any] = {"lr": lr, "batch_size": batch_size, "precision": precision}
     settings = {name: value for name, value in settings.items() if value is not None}
     if not settings:

@@ -8,6 +8,7 @@ from kg.graph.dataset import Dataset
 from kg.models import scorer_class
 from kg.training.gradient_descent import GradientDescent
 from kg.training.recipes import Recipe, has_few_entities, is_small, nuclear_weight, one_vs_all
+from kg.training.recipes.scale import scaled
 from kg.training.recipes.space import AGAINST_ALL, BATCH, COMMON, NUCLEAR, Space
 from kg.training.regularizers import N3
 from kg.training.run import Run
@@ -22,7 +23,7 @@ def _default(model: str, dataset: Dataset) -> Run:
         epochs=100 if is_small(dataset) else 50,
         patience=5,
     )
-    return Run(partial(scorer_class(model), dim=128, init=0.001), descent)
+    return scaled(Run(partial(scorer_class(model), dim=128, init=0.001), descent), dataset)
 
 
 _SPACE = Space(COMMON, objective=AGAINST_ALL, regularizer=NUCLEAR, batch_size=BATCH)

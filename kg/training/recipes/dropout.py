@@ -9,6 +9,7 @@ from kg.graph.dataset import Dataset
 from kg.models import scorer_class
 from kg.training.gradient_descent import GradientDescent, Plateau
 from kg.training.recipes import Recipe, has_few_entities, is_small, one_vs_all
+from kg.training.recipes.scale import scaled
 from kg.training.recipes.space import AGAINST_ALL, BATCH, COMMON, DROPOUT, INIT, NUCLEAR, SAMPLED, Choice, Space
 from kg.training.run import Run
 
@@ -27,7 +28,8 @@ def _recipe(
             epochs=100,
             patience=5,
         )
-        return Run(partial(scorer_class(model), dim=small if is_small(dataset) else large, **arguments), descent)
+        made = partial(scorer_class(model), dim=small if is_small(dataset) else large, **arguments)
+        return scaled(Run(made, descent), dataset)
 
     return Recipe(space, default)
 
