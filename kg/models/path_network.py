@@ -19,6 +19,8 @@ from kg.models.scorer import Queries, Scorer, Tails, Unseen
 from kg.models.tables import RelationWeights
 from kg.walks.edges import check_questions, check_relations
 from kg.walks.frontier import Frontier, Hidden, Hop, adjacency_of, beginning, hop, sources
+from kg.walks.node_update import Update, gain, updated
+from kg.walks.profiles import profiles_of, relation_sums
 from kg.walks.propagation import Message, propagated, propagated_plainly
 
 _MOST_EDGES = 1 << 22  # of all questions in one hop, 50 MB of integers: with more the questions are taken in halves
@@ -36,6 +38,15 @@ class PathState(NamedTuple):
     asked: Float[Tensor, "B P"]
     profile: Float[Tensor, "N P"]
     corrected: list[tuple[Tensor, Tensor, Tensor]]  # (row, entity, what to add) for edges that questions do not see
+
+
+class Gone(NamedTuple):
+    """Edges that questions do not see, each in both directions, in order of rows."""
+
+    row: Int[Tensor, " H"]
+    head: Int[Tensor, " H"]
+    relation: Int[Tensor, " H"]
+    tail: Int[Tensor, " H"]
 
 
 class Step(NamedTuple):
@@ -100,10 +111,11 @@ class PathNetwork(Scorer):
         graph = queries.graph
         check_relations(graph, self.num_relations)
         check_questions(graph, *(x.cpu().numpy() for x in (queries.head, queries.relation)))
-        parts = self._halves(queries)
+        gone = _unseen(queries)
+        parts = self._halves(queries, gone)
         row, entity, score = (torch.cat(each) for each in zip(*parts, strict=True))
         asked, profile = self.sought.rows(queries.relation), self._profiles(graph)
-        return PathState(row, entity, score, asked, profile, self._corrected(queries, asked, profile))
+        return PathState(row, entity, score, asked, profile, self._corrected(queries, gone, asked, profile))
 
     def compare(self, state: PathState, tails: Tails = None) -> Float[Tensor, "B K"]:
         scores = (state.asked @ state.profile.T).to(state.score.dtype)
@@ -126,7 +138,7 @@ class PathNetwork(Scorer):
         assert len(queries) == 1 and queries.unseen is None
         trail: list[Step] = []
         with torch.enable_grad():
-            made = self._reached(queries, trail)
+            made = self._reached(queries, _unseen(queries), trail)
             assert made is not None  # one question is never too many
             reached, score = made
             at = np.flatnonzero(reached.entity == tail)
@@ -158,32 +170,36 @@ class PathNetwork(Scorer):
 
     # Paths
 
-    def _halves(self, queries: Queries, first: int = 0) -> list[tuple[Tensor, Tensor, Tensor]]:
+    def _halves(self, queries: Queries, gone: Gone, first: int = 0) -> list[tuple[Tensor, Tensor, Tensor]]:
         """(row, entity, score) of what is reached, by parts of the questions that keep to the budget of edges."""
-        found = self._reached(queries)
+        found = self._reached(queries, gone)
         if found is None:
             middle = len(queries) // 2
+            cut = int(torch.searchsorted(gone.row, middle))
+            left, right = (Gone(*(x[part] for x in gone)) for part in (slice(cut), slice(cut, None)))
             return [
-                *self._halves(queries[:middle], first),
-                *self._halves(queries[middle:], first + middle),
+                *self._halves(queries[:middle], left, first),
+                *self._halves(queries[middle:], right._replace(row=right.row - middle), first + middle),
             ]
         reached, score = found
         row, entity = (torch.from_numpy(x).to(score.device).long() for x in (reached.row, reached.entity))
         return [(row + first, entity, score)]
 
     def _reached(
-        self, queries: Queries, trail: list[Step] | None = None
+        self, queries: Queries, gone: Gone, trail: list[Step] | None = None
     ) -> tuple[Frontier, Float[Tensor, " M"]] | None:
         """The nodes and their scores; None where a hop of several questions would take more edges than the budget.
 
         trail: is given the hops, each with a factor of 1 an edge, whose gradient says what the edge is worth.
         """
-        edges, hidden = adjacency_of(queries.graph), _hidden(queries)
+        edges, hidden = adjacency_of(queries.graph), _hidden(gone, len(queries))
         shift = _shift(queries)
         reached = beginning(queries.head.cpu().numpy())
         asked = self.asked.rows(queries.relation)
         state, total = asked, asked.new_zeros(len(queries))
         worth = total
+        is_random = self.hidden_dropout > 0 and queries.generator is not None
+        dropped = partial(dropout, share=self.hidden_dropout, generator=queries.generator) if is_random else None
         for layer in self.layers:
             best = worth.detach().float().cpu().numpy()
             chosen = sources(edges, reached, best, self.max_nodes, _MOST_OF_A_NODE)
@@ -195,14 +211,11 @@ class PathNetwork(Scorer):
                 share = torch.ones(len(along.relation), device=asked.device, requires_grad=True)
                 trail.append(Step(along, share))
             row = torch.from_numpy(reached.row).to(asked.device).long()
-            state, worth = layer(state, worth, asked, row, along, partial(self._dropped, queries.generator), share)
+            state, worth = layer(state, worth, asked, row, along, dropped, share)
             total = nn.functional.pad(total, (0, len(worth) - len(total))) + worth
         row = torch.from_numpy(reached.row).to(asked.device).long()
         hidden_state = (self.inner(state) + self.asking(asked).index_select(0, row)).relu()
         return reached, (total + self.outer(hidden_state)[:, 0]).to(asked.dtype)
-
-    def _dropped(self, generator: torch.Generator | None, x: Float[Tensor, "M D"]) -> Float[Tensor, "M D"]:
-        return dropout(x, self.hidden_dropout, generator)
 
     # The prior
 
@@ -216,26 +229,24 @@ class PathNetwork(Scorer):
 
     def _of_graph(self, graph: Graph) -> Float[Tensor, "N P"]:
         """The sum over the edges of each entity, over the root of their number plus 1."""
-        sums = nn.functional.embedding_bag(
-            graph.relation, self.profile.every(), graph.offsets, mode="sum", include_last_offset=True
-        )
+        sums = relation_sums(profiles_of(graph), self.profile.every())
         return sums * _shrinking(graph.degree().to(sums.dtype))
 
     def _corrected(
-        self, queries: Queries, asked: Float[Tensor, "B P"], profile: Float[Tensor, "N P"]
+        self, queries: Queries, gone: Gone, asked: Float[Tensor, "B P"], profile: Float[Tensor, "N P"]
     ) -> list[tuple[Tensor, Tensor, Tensor]]:
         """What is to be added to the priors of entities with edges that a question does not see."""
         if queries.unseen is None:
             return []
-        row, head, relation, _ = _unseen(queries)
+        row, head, relation, _ = gone
         key, place, count = torch.unique(
             row * queries.graph.num_entities + head, return_inverse=True, return_counts=True
         )
         row, entity = key // queries.graph.num_entities, key % queries.graph.num_entities
-        gone = profile.new_zeros(len(key), profile.shape[1]).index_add(0, place, self.profile.rows(relation))
+        less = profile.new_zeros(len(key), profile.shape[1]).index_add(0, place, self.profile.rows(relation))
         degree = queries.graph.degree()[entity].to(profile.dtype)
         before = profile[entity]
-        after = (before / _shrinking(degree) - gone) * _shrinking(degree - count)
+        after = (before / _shrinking(degree) - less) * _shrinking(degree - count)
         return [(row, entity, (asked[row] * (after - before)).sum(1))]
 
 
@@ -265,7 +276,7 @@ class _Layer(nn.Module):
         asked: Float[Tensor, "B D"],
         row: Int[Tensor, " K"],
         along: Hop,
-        dropped: Callable[[Tensor], Tensor],
+        dropped: Callable[[Tensor], Tensor] | None,
         share: Float[Tensor, " E"] | None,
     ) -> tuple[Float[Tensor, "K D"], Float[Tensor, " K"]]:
         """States and worths of the nodes after the hop; row: the question of each. share: a factor for each edge."""
@@ -278,10 +289,14 @@ class _Layer(nn.Module):
             arrived = propagated_plainly(message, asked, along, self.times, share)
         if self.mean:
             arrived = arrived * _shrinking(torch.from_numpy(along.arriving).to(arrived))
-        pre = self.arrived(arrived) + self.asked(asked).index_select(0, row)
-        pre = torch.cat([pre[:num_old] + self.kept(state), pre[num_old:]])
-        new = dropped(self.norm(pre).relu())
-        state = torch.cat([new[:num_old] + state, new[num_old:]])
+        own = self.asked(asked) + self.arrived.bias
+        matrices = (self.arrived.weight, self.kept.weight, self.norm.weight, self.norm.bias)
+        update = Update(arrived, state, own, *matrices)
+        if dropped is None:
+            state = updated(update, row)
+        else:
+            new = dropped(gain(update, row))
+            state = torch.cat([new[:num_old] + state, new[num_old:]])
         return state, self.worth(state)[:, 0]
 
 
@@ -290,11 +305,10 @@ def _shrinking(count: Float[Tensor, " K"]) -> Float[Tensor, "K 1"]:
     return (1 + count).rsqrt()[:, None]
 
 
-def _unseen(queries: Queries) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """(row, head, relation, tail) of the edges that are hidden, each in both directions, in order of rows."""
+def _unseen(queries: Queries) -> Gone:
     nothing = queries.head[:0]
     if queries.unseen is None:
-        return nothing, nothing, nothing, nothing
+        return Gone(nothing, nothing, nothing, nothing)
     row, head, relation, tail, pairs = queries.unseen
     found = queries.graph.neighbours(head)
     fact = torch.repeat_interleave(torch.arange(len(head), device=head.device), found.offsets.diff())
@@ -305,13 +319,12 @@ def _unseen(queries: Queries) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     once = torch.stack([row[fact], head[fact], via, tail[fact]], 1)
     turned = torch.stack([row[fact], tail[fact], (via + back) % (2 * back), head[fact]], 1)
     edges = torch.unique(torch.cat([once, turned]), dim=0)  # a loop is its own inverse's other end
-    row, head, via, tail = edges.unbind(1)
-    return row, head, via, tail
+    return Gone(*edges.T.contiguous())
 
 
-def _hidden(queries: Queries) -> Hidden:
-    row, *edges = (x.cpu() for x in _unseen(queries))
-    offsets = torch.searchsorted(row.contiguous(), torch.arange(len(queries) + 1))
+def _hidden(gone: Gone, num_rows: int) -> Hidden:
+    row, *edges = (x.cpu() for x in gone)
+    offsets = torch.searchsorted(row, torch.arange(num_rows + 1))
     return Hidden(offsets.numpy(), *(x.to(torch.int32).numpy() for x in edges))
 
 
