@@ -14,6 +14,7 @@ import torch
 
 from kg import bundle as bundles
 from kg.bundle import Bundle
+from kg.decisions.folding import fold_at
 from kg.errors import UserError
 from kg.graph.dataset import Dataset
 from kg.graph.sources import open_dataset
@@ -43,8 +44,9 @@ def load(
     progress: Progress = SILENT,
 ) -> Loaded:
     """Adds the facts of files to the store at this path, all of them or none; it is made if there is none. See
-    Store.load.
+    Store.load. What people decided of candidates meanwhile goes into its graphs first (kg.decisions.folding).
     """
+    fold_at(store, progress)
     with Store(store, create=True) as opened:
         return opened.load(files, graph, base, syntax=syntax, header=header, quarantine=quarantine, progress=progress)
 
@@ -92,6 +94,7 @@ def train(
         made = combination(parts, out, model, train=train_part, seed=seed, progress=progress)
     else:
         made = default_run(model)
+    fold_at(source, progress)
     dataset = open_dataset(
         source,
         relations=relations,

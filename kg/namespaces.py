@@ -26,7 +26,11 @@ OBO_IN_OWL = "http://www.geneontology.org/formats/oboInOwl#"
 BASE = "urn:kg:"  # what plain names are put after, unless another base is given
 KG = f"{BASE}vocabulary#"  # kg: in queries and files: what is said of predictions, and the functions of a model
 RUN = f"{BASE}run#"  # of searches for candidates, and of the candidates they found
-PREDICTIONS = f"{BASE}predictions"  # the graph of what models hold for true: nobody learns from it, or counts it
+DECISION = f"{BASE}decision#"  # of what people said of candidates
+PREDICTIONS = f"{BASE}predictions"  # the graph of what models hold for true
+DECISIONS = f"{BASE}decisions"  # the graph of what people said of candidates, line by line
+ACCEPTED = f"{BASE}accepted"  # the graph of candidates that people accepted: facts like any other
+APART = (PREDICTIONS, DECISIONS)  # graphs that are about facts: nobody learns from them, or counts them
 
 _ABSOLUTE = re.compile(r"https?://|urn:", re.IGNORECASE)
 _IN_BRACKETS = re.compile(r"<([A-Za-z][A-Za-z0-9+.-]*:.*)>", re.DOTALL)

@@ -104,7 +104,7 @@ def test_refreshed_as_if_read_from_nothing(
                 store.add(some)
                 store.remove(some)
             elif step == "replace":
-                store.replace(EX + "one", some, {"ex": EX})
+                store.replace({EX + "one": some}, {"ex": EX})
             else:
                 known.entity_names  # noqa: B018 (grouped before, so that they are changed)
                 before = known

@@ -13,7 +13,7 @@ from kg import namespaces
 from kg.namespaces import BASE, iri_of, local_name, name_of
 
 KG = Path(namespaces.__file__).parent
-IRIS = {name: iri for name, iri in vars(namespaces).items() if name.isupper() and not name.startswith("_")}
+IRIS = {name: iri for name, iri in vars(namespaces).items() if name.isupper() and isinstance(iri, str)}
 
 
 def texts(source: str) -> Iterator[str]:

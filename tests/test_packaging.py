@@ -16,7 +16,7 @@ from kg.files import shipped
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 HOMES = packages_distributions()
-EXTRAS = {"tune", "plot", "rdflib", "shacl"}
+EXTRAS = {"tune", "plot", "rdflib", "shacl", "serve"}
 
 
 def distribution(requirement: str) -> str:

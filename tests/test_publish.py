@@ -145,7 +145,9 @@ def test_no_training_reads_it(store: Store) -> None:
 
     plain, own = learnt(), learnt(graphs=["", EX + "own"])
     publish(FOUND, ORIGIN, store)
-    with pytest.raises(UserError, match=rf"^{PREDICTIONS} holds what models predicted: nothing is trained on it$"):
+    with pytest.raises(
+        UserError, match=rf"^{PREDICTIONS} holds what was predicted, or said of that: nothing is trained on it$"
+    ):
         learnt(graphs=["", PREDICTIONS])
     for found, before in ((learnt(), plain), (learnt(graphs=["", EX + "own"]), own)):
         assert found[:3] == before[:3]
@@ -180,7 +182,7 @@ def test_no_network_is_made_of_it(store: Store) -> None:
 
 
 def test_a_graph_of_nothing_but_literals(store: Store) -> None:
-    store.replace(PREDICTIONS, [next(iter(store.match("ex:a", "rdfs:label")))])
+    store.replace({PREDICTIONS: [next(iter(store.match("ex:a", "rdfs:label")))]})
     assert len(store.facts()) == 6 and store.counts()["facts"] == 7 and store.counts()["literals"] == 1
 
 

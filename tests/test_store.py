@@ -292,7 +292,7 @@ def test_it_behaves_like_a_set(
         for what, quads in steps:
             if what == "replace":
                 before = {quad for quad in model if quad.graph_name == ex("g")}
-                assert store.replace(EX + "g", quads) == len(before)
+                assert store.replace({EX + "g": quads}) == len(before)
                 model = (model - before) | {Quad(s, p, o, ex("g")) for s, p, o, _ in quads}
             else:
                 after = model | set(quads) if what == "add" else model - set(quads)

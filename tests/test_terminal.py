@@ -57,10 +57,10 @@ def test_every_command(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = {name: shown(monkeypatch, name, *arguments) for name, arguments in lines.items()}
     for name, arguments in lines.items():
         check(seen[name])
-        assert ("error:" in seen[name]) == (name == "demo"), seen[name]
+        assert ("error:" in seen[name]) == (name in ("demo", "serve")), seen[name]
         if name not in ("load", "demo"):  # which would make it
             check(shown(monkeypatch, name, f"nothing {HOSTILE}".replace("\0", ""), *arguments[1:]))
-        if name not in ("sparql", "load", "train", "tune", "bench", "demo"):
+        if name not in ("sparql", "load", "train", "tune", "bench", "demo", "review", "serve"):
             found = shown(monkeypatch, name, *arguments, "--json")
             check(found)
             assert "\\u202e" in found or name == "info"

@@ -15,8 +15,9 @@ from kg.errors import UserError
 START = "Start here"
 STORE = "The facts"
 ANSWERS = "Answers"
+DECISIONS = "Decisions"
 MODELS = "Models"
-PANELS = (START, STORE, ANSWERS, MODELS)  # in the order of `kg --help`
+PANELS = (START, STORE, ANSWERS, DECISIONS, MODELS)  # in the order of `kg --help`
 
 Function = TypeVar("Function", bound=Callable[..., None])
 

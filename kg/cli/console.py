@@ -63,9 +63,9 @@ def error(text: str) -> None:
     err.print(Text.assemble(("error:", "red"), " ", data(_line(text))), soft_wrap=True)
 
 
-def ask(question: str) -> str:
-    """What a person at the terminal answers, asked on stderr."""
-    answer: str = typer.prompt(visible(question), err=True)
+def ask(question: str, otherwise: str | None = None) -> str:
+    """What a person at the terminal answers, asked on stderr; `otherwise` for nothing, None: asked again."""
+    answer: str = typer.prompt(visible(question), default=otherwise, show_default=False, err=True)
     return answer
 
 

@@ -47,8 +47,11 @@ def load(
     All of them, or on an error none. The store is made if there is none. Of a bad line the file, the line and the
     column are given.
     """
+    from kg.decisions.folding import fold_at
     from kg.store.store import Store
 
+    with ConsoleProgress() as progress:
+        fold_at(store, progress)
     with Store(store, create=True) as opened:
         with ConsoleProgress() as progress:
             loaded = opened.load(

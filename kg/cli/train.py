@@ -84,6 +84,7 @@ def train(
     (or .txt, .gz) is taken as it is. Ctrl-C saves and exits 130; --resume continues as if nothing had happened, after
     --minutes, too.
     """
+    from kg.decisions.folding import fold_at
     from kg.graph.sources import open_dataset
     from kg.training import train as training
     from kg.training.estimate import check_minutes, planned
@@ -98,6 +99,7 @@ def train(
         else:
             training.check_vacant(model_out)  # this and the names before a store is read and split
             settings, split_seed = asked.from_dataset(model_out, device, progress)
+            fold_at(source, progress)
             dataset = open_dataset(
                 source,
                 relations=relations,

@@ -11,7 +11,7 @@ from pyoxigraph import DefaultGraph
 from kg.graph.from_store import both_ways, of_type
 from kg.graph.limits import IN_LIMITS, Limits, has_numbers
 from kg.graph.schema import Schema
-from kg.namespaces import OWL, PREDICTIONS, RDF, RDFS
+from kg.namespaces import APART, OWL, RDF, RDFS
 from kg.store.facts import DEFAULT_GRAPH, Difference
 from kg.store.labels import labels
 from kg.store.store import Store
@@ -46,7 +46,7 @@ def changed_facts(
 
 def _counts(graph: str, graphs: Collection[str] | None) -> bool:
     """Whether what a graph holds is a fact to learn from."""
-    return graph != PREDICTIONS if graphs is None else graph in graphs
+    return graph not in APART if graphs is None else graph in graphs
 
 
 def _holding(store: Store, fact: list[str], graphs: Collection[str] | None) -> int:

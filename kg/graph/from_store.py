@@ -19,7 +19,7 @@ from kg.graph.plumbing import is_annotation
 from kg.graph.schema import Schema
 from kg.graph.splitting import hold_out, twins
 from kg.graph.vocabulary import Vocabulary
-from kg.namespaces import OWL, PREDICTIONS, RDF, RDFS
+from kg.namespaces import APART, OWL, RDF, RDFS
 from kg.progress import SILENT, Progress
 from kg.store.labels import labels
 from kg.store.store import Store
@@ -137,8 +137,9 @@ def entity_facts(
     learnt from. restrictions: class expressions give way to the facts that they stand for (see ClassAxioms). UserError
     where a graph is not in the store, or is that of predictions.
     """
-    if graphs is not None and PREDICTIONS in graphs:
-        raise UserError(f"{PREDICTIONS} holds what models predicted: nothing is trained on it")
+    for name in APART:
+        if graphs is not None and name in graphs:
+            raise UserError(f"{name} holds what was predicted, or said of that: nothing is trained on it")
     terms, table = store.terms(), store.facts()
     if graphs is not None:
         table = table[np.isin(table[:, 3], _store_ids(terms, graphs, "graph"))]
@@ -216,7 +217,7 @@ def _tell_of_few(facts: int, held: tuple[int, int], shares: tuple[float, float],
 
 
 def _graph_terms(store: Store, graphs: Collection[str], schema: Schema) -> tuple[str, ...]:
-    there = {term_text(name) for name in store.database.named_graphs()} | {PREDICTIONS}  # which is then refused
+    there = {term_text(name) for name in store.database.named_graphs()} | set(APART)  # which are then refused
     names = Names(sorted(there), schema, "graph")
     return tuple(names.term(graph) if graph else "" for graph in graphs)
 

@@ -1,4 +1,4 @@
-"""Knowledge: the facts of one moment, in terms and as integers."""
+"""Knowledge: the facts of one moment, and what people decided, in terms and as integers."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
@@ -12,6 +12,8 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from kg.bundle import Bundle
+from kg.decisions.journal import Fact, Journal
+from kg.decisions.verdicts import Verdicts
 from kg.errors import UserError
 from kg.graph.changes import changed_facts, changed_schema
 from kg.graph.from_store import entity_facts, schema_from_store
@@ -32,7 +34,8 @@ _MOST = 0.1  # of the facts: where more of them changed, all are read anew, whic
 class Change:
     """What a refresh found: how many facts and entities came and went, among those that the model can make use of.
 
-    schema: whether what the graph says of its words may be different. read_anew: whether all was read: the store could
+    decisions: how many lines the journal of decisions has more. schema: whether what the graph says of its words may be
+    different. read_anew: whether all was read: the store could
     not tell what changed (see Store.since), much did, or the model learnt from owl:someValuesFrom restrictions.
     """
 
@@ -41,6 +44,7 @@ class Change:
     facts_removed: int = 0
     entities_added: int = 0
     entities_removed: int = 0
+    decisions: int = 0
     schema: bool = False
     read_anew: bool = False
 
@@ -60,12 +64,26 @@ class _Reading:
 
 @final
 @dataclass(frozen=True, eq=False)
+class Decided:
+    """What people decided, up to the line `number` of a journal. rejected: facts between known entities, and
+    what says the same of them. stated: what was known without it."""
+
+    journal: Journal
+    number: int
+    verdicts: Verdicts
+    rejected: KnownAnswers
+    stated: "Knowledge"
+
+
+@final
+@dataclass(frozen=True, eq=False)
 class Knowledge:
     """What a model may take for known, and what its terms are called. It does not change.
 
     vocabulary: the model's own; entities that only the store has come after them. graph, known: the same facts, as
     edges and as answers. facts_from: where they were read, in words. data: the name of that store or folder, and
-    generation the store's. facts_left_out: how many were of relations that the model was not trained with.
+    generation the store's. facts_left_out: how many were of relations that the model was not trained with. decided:
+    what people said of candidates, of a store; facts that they accepted are among the known ones.
     """
 
     vocabulary: Vocabulary
@@ -76,6 +94,7 @@ class Knowledge:
     data: str = ""
     generation: int | None = None
     facts_left_out: int = 0
+    decided: Decided | None = None
     _reading: _Reading | None = None
 
     @classmethod
@@ -133,9 +152,53 @@ class Knowledge:
             store.generation,
             len(rows) - len(chosen),
         )
-        return replace(known, _reading=_Reading(bundle, store.path, store.mark, terms, others))
+        read = replace(known, _reading=_Reading(bundle, store.path, store.mark, terms, others))
+        return read._with(Journal(store.path))
+
+    def _with(self, journal: Journal) -> "Knowledge":
+        """With what people decided on."""
+        number = journal.number  # first: what is written meanwhile is read twice rather than never
+        verdicts = Verdicts.of(journal.decisions())
+        accepted = self._placed(verdicts.of_standing("accepted"))
+        rejected = self._placed(said for fact in verdicts.of_standing("rejected") for said in self._said_as(fact))
+        fresh = accepted[~self.known.contains(*accepted.T.contiguous())]
+        graph = self.graph.changed(fresh, fresh[:0]) if len(fresh) else self.graph
+        known = KnownAnswers.from_graph(graph) if len(fresh) else self.known
+        refused = KnownAnswers.from_triples(rejected, self.num_relations)
+        read = self.facts_from
+        if verdicts.by_fact:
+            read += f", and {len(verdicts.by_fact):,} facts that people decided on"
+        decided = Decided(journal, number, verdicts, refused, self)
+        return replace(self, graph=graph, known=known, facts_from=read, decided=decided)
+
+    def _said_as(self, fact: Fact) -> Iterable[Fact]:
+        """The fact, and what says the same of it by the schema: turned round, where its predicate is symmetric, or by
+        an inverse of it."""
+        subject, predicate, object_ = fact
+        mirrors = [predicate] if predicate in self.schema.symmetric else []
+        return [fact, *((object_, other, subject) for other in (*mirrors, *self.schema.inverse.get(predicate, ())))]
+
+    def _placed(self, facts: Iterable[Fact]) -> Int[Tensor, "F 3"]:
+        """As integers: those whose terms are all known."""
+        entities, relations = self.vocabulary.entity_ids, self.vocabulary.relation_ids
+        rows = [(entities.get(s, -1), relations.get(p, -1), entities.get(o, -1)) for s, p, o in facts]
+        hrt = torch.tensor(rows, dtype=torch.long, device=self.device).reshape(-1, 3)
+        return hrt[(hrt >= 0).all(1)]
 
     def refresh(self) -> tuple["Knowledge", Change]:
+        """What the store that this was read from holds now, what people decided since, and what changed; the same where
+        nothing did, or this is the model's own copy. See `_refreshed`."""
+        if self.decided is None:
+            return self._refreshed()
+        before = self.decided
+        stated, change = before.stated._refreshed()
+        if stated is before.stated and before.journal.number == before.number:
+            return self, change
+        now = stated._with(before.journal)
+        assert now.decided is not None
+        return now, replace(change, decisions=now.decided.number - before.number)
+
+    def _refreshed(self) -> tuple["Knowledge", Change]:
         """What the store that this was read from holds now, and what changed; the same where nothing did, or this is
         the model's own copy.
 
@@ -160,7 +223,8 @@ class Knowledge:
             return self._changed(store, since, self._reading)
 
     def _read_anew(self, store: Store, reading: _Reading) -> tuple["Knowledge", Change]:
-        known = Knowledge.of_store(reading.bundle, store, self.schema.language)
+        read = Knowledge.of_store(reading.bundle, store, self.schema.language)
+        known = read.decided.stated if read.decided else read
         ids = [known.vocabulary.entity_ids.get(term, -1) for term in self.vocabulary.entities]
         now = torch.tensor(ids, device=self.device)
         hrt = torch.stack([now[self.facts[:, 0]], self.facts[:, 1], now[self.facts[:, 2]]], 1)
@@ -204,6 +268,7 @@ class Knowledge:
             self.data,
             store.generation,
             left_out,
+            None,
             _Reading(reading.bundle, reading.path, store.mark, terms, others),
         )
         before, now = reading.others, others
@@ -244,6 +309,8 @@ class Knowledge:
 
     @cached_property
     def entity_names(self) -> Names:
+        if self.decided:  # which adds no names
+            return self.decided.stated.entity_names
         return Names(self.vocabulary.entities, self.schema, "entity")
 
     @cached_property
@@ -264,6 +331,22 @@ class Knowledge:
     def terms(self, head: int, relation: int, tail: int) -> tuple[str, str, str]:
         """Subject, predicate and object of a fact."""
         return self.vocabulary.entities[head], self.vocabulary.relations[relation], self.vocabulary.entities[tail]
+
+    @property
+    def rejected(self) -> KnownAnswers | None:
+        """The facts that people rejected; None where there are none."""
+        return self.decided.rejected if self.decided and len(self.decided.rejected.tails) else None
+
+    def said(self, head: int, relation: int, tail: int) -> str | None:
+        """What people decided of a fact: `accepted by Ann and Ben`. None where nobody did, or they do not agree."""
+        verdicts = self.decided and self.decided.verdicts
+        fact = self.terms(head, relation, tail)
+        standing = verdicts.standing(fact) if verdicts else None
+        if not verdicts or standing not in ("accepted", "rejected"):
+            return None
+        wanted = "accept" if standing == "accepted" else "reject"
+        people = [person for person, said in verdicts.by_fact[fact].items() if said.verdict == wanted]
+        return f"{standing} by {' and '.join(people)}"
 
     def restated(self, head: int, relation: int, tail: int) -> tuple[str, str, str] | None:
         """A known fact between the same two that says what this one does: by a predicate, or its inverse, that holds

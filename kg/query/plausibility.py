@@ -130,7 +130,7 @@ class Plausibility:
     def of_answers(self, head: Int[Tensor, " B"], relation: Int[Tensor, " B"]) -> Float[Tensor, "B N"]:
         """The probability of every entity as the answer of (head, relation, ?), relation r + R asking for heads; known
         answers have theirs like any other, and so have relations that are `withheld`. An entity that the model cannot
-        be asked about has 0.
+        be asked about has 0, and so has a fact that was rejected.
 
         The first question of a relation asks about every entity in the other direction, later ones do not.
         """
@@ -145,6 +145,8 @@ class Plausibility:
             forward, backward = (asked, others) if directed < num else (others, asked)
             logits = self.calibration.logits(directed % num, forward, backward)
             found[chosen, : len(every)] = self.calibration.probabilities(logits if directed < num else logits.T)
+        if self.knowledge.rejected is not None:
+            found[self.knowledge.rejected.lookup(head, relation)] = 0
         return found
 
     def _ends_of(self, relation: int) -> ScoreBlock:
@@ -181,5 +183,6 @@ class Plausibility:
     @cached_property
     def eligible(self) -> Eligibility:
         facts, data = self.knowledge, self.bundle.dataset
-        policy = Policy.of(facts.vocabulary, facts.schema, facts.known, data.named, data.restrictions)
+        known, words = facts.known, (facts.vocabulary, facts.schema)
+        policy = Policy.of(*words, known, data.named, data.restrictions, facts.rejected)
         return Eligibility(facts.known, facts.num_entities, self.answerable, facts.consistency.types, data, policy)

@@ -265,11 +265,13 @@ class Predictor:
         scores = (there[:num] + back[num:]) / 2
         hrt = torch.stack([torch.full_like(relation, head), relation, torch.full_like(relation, tail)], 1)
         is_known = known.known.contains(*hrt.unbind(1))
-        eligible = is_known | self.plausibility.eligible.policy.relations
+        policy = self.plausibility.eligible.policy
+        rejected = torch.zeros_like(is_known) if policy.rejected is None else policy.rejected.contains(*hrt.unbind(1))
+        eligible = is_known | (policy.relations & ~rejected)
         if head == tail:
             eligible &= is_known | known.known.reflexive
         if new_only:
-            eligible &= ~is_known & ~self.plausibility.eligible.policy.entails(hrt)
+            eligible &= ~is_known & ~policy.excludes(hrt)
         best = scores.masked_fill(~eligible, -torch.inf).topk(min(top, int(eligible.sum()))).indices
         return self._candidates(hrt[best], scores[best], is_known[best], self.plausibility.of_facts_if_any(hrt[best]))
 
@@ -321,7 +323,7 @@ class Predictor:
         found = []
         rows = zip(hrt.tolist(), scores.tolist(), known.tolist(), probabilities, strict=False)
         for rank, (fact, score, is_known, probability) in enumerate(rows, 1):
-            note = None if is_known else "; ".join(self._notes(*fact)) or None
+            note = self.knowledge.said(*fact) if is_known else "; ".join(self._notes(*fact)) or None
             terms = self.knowledge.terms(*fact)
             subject, predicate, object_ = (" ".join(self.label(term).split()) or None for term in terms)  # on one line
             found.append(Candidate(*terms, rank, score, is_known, probability, note, subject, predicate, object_))

@@ -16,9 +16,9 @@ from kg.search.type_constraints import Constraint, DeclaredTypes, ObservedTypes,
 
 @final
 class Eligibility:
-    """A candidate is a fact that is not known and does not follow from what is, between entities that the model can be
-    asked about and that policy and types allow there. (h, r, h) is one only where the relation is known to have such
-    facts.
+    """A candidate is a fact that is not known, does not follow from what is and was not rejected, between entities that
+    the model can be asked about and that policy and types allow there. (h, r, h) is one only where the relation is
+    known to have such facts.
 
     answerable: the entities that can stand in a question, of all N. learned_from: the data that says where the line
     between fitting and not fitting lies for observed types.
@@ -62,15 +62,18 @@ class Eligibility:
         self, head: Int[Tensor, " B"], relation: Int[Tensor, " B"], new_only: bool, types: Constraint
     ) -> tuple[Bool[Tensor, "B N"], Bool[Tensor, "B N"]]:
         """Which entities are known answers to (head, relation, ?), and which may be shown as answers: unless
-        `new_only`, known ones and those that follow from what is known, too."""
+        `new_only`, known ones and those that follow from what is known, too; what was rejected in no case."""
         num = self.known.num_relations
         known = torch.zeros(len(head), self._num_entities, dtype=torch.bool, device=head.device)
         known[self.known.lookup(head, relation)] = True
         eligible = known | self.policy.entities
+        if self.policy.rejected is not None:
+            place = self.policy.rejected.lookup(head, relation)
+            eligible[place] = known[place]
         if new_only:
             eligible &= ~known
-            if self.policy.entailed is not None:
-                eligible[self.policy.entailed.lookup(head, relation)] = False
+            for each in self.policy.excluded:
+                eligible[each.lookup(head, relation)] = False
         if types != "off":
             fitting = {each: self.allowed((each + num) % (2 * num), types) for each in relation.tolist()}
             eligible &= torch.stack([fitting[each] for each in relation.tolist()])
@@ -90,7 +93,7 @@ class Eligibility:
     def are_candidates(self, hrt: Int[Tensor, "F 3"]) -> Bool[Tensor, " F"]:
         """Of facts, those that are candidates of observed types."""
         head, relation, tail = hrt.unbind(1)
-        is_new = ~self.known.contains(head, relation, tail) & ~self.policy.entails(hrt)
+        is_new = ~self.known.contains(head, relation, tail) & ~self.policy.excludes(hrt)
         found: Tensor = is_new & self.policy.entities[hrt[:, [0, 2]]].all(1)
         fit, line = self.observed
         found &= (fit.of_facts(hrt.cpu()) >= line).to(hrt.device)
@@ -99,14 +102,14 @@ class Eligibility:
     def no_candidates(
         self, relation: int, heads: Int[Tensor, " H"], tails: Int[Tensor, " T"]
     ) -> tuple[Int[Tensor, " K"], Int[Tensor, " K"]]:
-        """(row, column) of the pairs of heads and tails that are no candidates: known, entailed by what is, or an
-        entity with itself."""
+        """(row, column) of the pairs of heads and tails that are no candidates: known, entailed by what is, rejected,
+        or an entity with itself."""
         column_of = tails.new_full((self._num_entities,), -1)
         column_of[tails] = torch.arange(len(tails), device=tails.device)
-        row, tail = self.known.lookup(heads, torch.full_like(heads, relation))
-        if self.policy.entailed is not None:
-            entailed = self.policy.entailed.lookup(heads, torch.full_like(heads, relation))
-            row, tail = torch.cat([row, entailed[0]]), torch.cat([tail, entailed[1]])
+        asked = heads, torch.full_like(heads, relation)
+        row, tail = map(
+            torch.cat, zip(*(each.lookup(*asked) for each in (self.known, *self.policy.excluded)), strict=True)
+        )
         if not self.known.reflexive[relation]:
             row = torch.cat([row, torch.arange(len(heads), device=row.device)])
             tail = torch.cat([tail, heads])

@@ -20,6 +20,7 @@ from kg.graph.vocabulary import Vocabulary
 class Policy:
     """entities: those that may stand in a candidate. relations: those that are offered where none is named.
     entailed: facts that follow from what is known and are not known themselves, which are no candidates; None: none do.
+    rejected: facts that people rejected, which are none either; None: there are none.
     cut: the relations of which too many follow for all of them to be found (see Entailment.facts).
     """
 
@@ -27,6 +28,7 @@ class Policy:
     relations: Bool[Tensor, " R"]
     entailed: KnownAnswers | None = None
     cut: tuple[int, ...] = ()
+    rejected: KnownAnswers | None = None
 
     @classmethod
     def of(
@@ -36,6 +38,7 @@ class Policy:
         known: KnownAnswers,
         named: Collection[str] = (),
         restrictions: bool = False,
+        rejected: KnownAnswers | None = None,
     ) -> "Policy":
         """By kg.graph.plumbing: entities that the graph is about, and predicates that neither annotate nor build
         axioms, or were named. A graph that has annotations alone is about these: then they are offered.
@@ -51,7 +54,19 @@ class Policy:
         relations = offered if bool(offered.any()) else ~built
         device = known.tails.device
         found, cut = Entailment(vocabulary, schema, restrictions).facts(known)
-        return cls(entities.to(device), relations.to(device), found, cut)
+        return cls(entities.to(device), relations.to(device), found, cut, rejected)
+
+    @property
+    def excluded(self) -> tuple[KnownAnswers, ...]:
+        """Facts that are no candidates, though they are not known."""
+        return tuple(each for each in (self.entailed, self.rejected) if each is not None)
+
+    def excludes(self, hrt: Int[Tensor, "F 3"]) -> Bool[Tensor, " F"]:
+        """Which of these facts are among them."""
+        found = torch.zeros(len(hrt), dtype=torch.bool, device=hrt.device)
+        for each in self.excluded:
+            found |= each.contains(*hrt.T.contiguous())
+        return found
 
     def entails(self, hrt: Int[Tensor, "F 3"]) -> Bool[Tensor, " F"]:
         """Which of these facts follow from what is known."""

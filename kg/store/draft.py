@@ -7,7 +7,7 @@ manifest.json   counts, prefixes, the store's identity, and the sha256 of every 
 """
 
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from itertools import chain, islice
@@ -19,7 +19,7 @@ from pyoxigraph import DefaultGraph, NamedNode, Quad, QuerySolutions, Store
 from kg.errors import UserError
 from kg.manifest import Draft
 from kg.manifest import read_manifest as read_any_manifest
-from kg.namespaces import PREDICTIONS
+from kg.namespaces import APART
 from kg.progress import Progress
 from kg.store.facts import Facts, FactsDraft, counts
 from kg.store.quarantine import Quarantine
@@ -32,7 +32,7 @@ EMPTY: dict[str, Any] = {  # the manifest of a store that was never written
     "format": FORMAT,
     "facts": 0,
     "literals": 0,  # facts whose object is a literal, or a triple term
-    "entities": 0,  # distinct subjects and objects of the other facts, the predictions graph's aside
+    "entities": 0,  # distinct subjects and objects of the other facts, the graphs APART aside
     "relations": 0,  # and their distinct predicates
     "triple_terms": False,  # whether there ever were any
     "prefixes": {},
@@ -101,24 +101,27 @@ class StoreDraft:
         self._change -= count
         return count
 
-    def clear(self, graph: NamedNode) -> int:
-        """Takes a graph away, before anything else changes: how many facts it held."""
+    def clear(self, graphs: Collection[NamedNode]) -> int:
+        """Takes graphs away, before anything else changes: how many facts they held."""
         with self._damage_first():
-            count = self._clear(graph)
-        self._facts.clear(graph.value)
+            count = self._clear(graphs)
+        for graph in graphs:
+            self._facts.clear(graph.value)
         self._change -= count
         return count
 
-    def _clear(self, graph: NamedNode) -> int:
-        database, previous, count = self._database, self._draft.previous, held(self._database, graph)
+    def _clear(self, graphs: Collection[NamedNode]) -> int:
+        database, previous = self._database, self._draft.previous
+        count = sum(held(database, graph) for graph in graphs)
         if previous and 2 * count > int(self._before["facts"]):  # each that goes costs what one that stays does
             before = Store.read_only(str(previous / "rdf"))
-            others = [DefaultGraph(), *(name for name in before.named_graphs() if name != graph)]
+            others = [DefaultGraph(), *(name for name in before.named_graphs() if name not in graphs)]
             database.clear()
             database.bulk_extend(quad for name in others for quad in before.quads_for_pattern(None, None, None, name))
         else:
-            database.update(f"DELETE WHERE {{ GRAPH {graph} {{ ?s ?p ?o }} }}")
-            database.remove_graph(graph)
+            for graph in graphs:
+                database.update(f"DELETE WHERE {{ GRAPH {graph} {{ ?s ?p ?o }} }}")
+                database.remove_graph(graph)
         return count
 
     def finish(self, prefixes: Mapping[str, str], *, removing: bool = False) -> dict[str, Any]:
@@ -135,7 +138,7 @@ class StoreDraft:
             "format": FORMAT,
             "facts": facts,
             "literals": facts - len(rows),
-            **counts(self._facts.outside(rows, PREDICTIONS)),
+            **counts(self._facts.outside(rows, APART)),
             "triple_terms": self._before["triple_terms"] or self._facts.triple_terms,
             "prefixes": merged_prefixes(self._before["prefixes"], prefixes),
             "id": self._before.get("id") or secrets.token_hex(16),

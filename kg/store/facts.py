@@ -27,7 +27,7 @@ from pyoxigraph import BlankNode, DefaultGraph, NamedNode, Quad, Triple
 from kg.errors import UserError
 from kg.files import failing_as
 from kg.manifest import Draft
-from kg.namespaces import PREDICTIONS
+from kg.namespaces import APART
 from kg.store.labels import PREDICATES
 
 DEFAULT_GRAPH = -1  # in a row's fourth column, where other graphs have the id of their name
@@ -44,7 +44,7 @@ _HEADER = re.compile(  # of NumPy's format 1.0, as numpy.save writes it for what
     rb"\x93NUMPY\x01\x00(..)\{'descr': '<i8', 'fortran_order': False, 'shape': \(([0-9]{1,18}), 4\), \} *\n", re.DOTALL
 )
 _LABELLING = frozenset(PREDICATES)
-_PREDICTIONS = NamedNode(PREDICTIONS)  # whose labels are nobody's
+_APART = tuple(map(NamedNode, APART))  # whose labels are nobody's
 
 
 @dataclass(frozen=True)
@@ -210,7 +210,7 @@ class FactsDraft:
                     rows.append(ids.setdefault(name, len(ids)))
             elif kind is Triple:
                 self.triple_terms = True
-            elif predicate.value in _LABELLING and graph != _PREDICTIONS and self._labelled is not None:
+            elif predicate.value in _LABELLING and graph not in _APART and self._labelled is not None:
                 self._labelled[subject.value if type(subject) is NamedNode else f"_:{subject.value}"] = None
                 if len(self._labelled) > MOST_LABELS:
                     self._labelled = None
@@ -218,14 +218,14 @@ class FactsDraft:
 
     def clear(self, graph: str) -> None:
         """All that this graph holds is taken away before anything that was noted is added."""
-        if graph != PREDICTIONS:
+        if graph not in APART:
             self._labelled = None  # it may hold any
         if graph in self._ids:
             self._cleared.append(self._ids[graph])
 
-    def outside(self, rows: Rows, graph: str) -> Rows:
-        """Those of the rows that are not in this graph."""
-        kept: Rows = rows[rows[:, 3] != self._ids[graph]] if graph in self._ids else rows
+    def outside(self, rows: Rows, graphs: Iterable[str]) -> Rows:
+        """Those of the rows that are in none of these graphs."""
+        kept: Rows = rows[~np.isin(rows[:, 3], [self._ids[graph] for graph in graphs if graph in self._ids])]
         return kept
 
     def write(self, draft: Draft, *, remove: bool = False) -> Rows:

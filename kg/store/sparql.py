@@ -23,7 +23,7 @@ from pyoxigraph import (
 )
 
 from kg.errors import UserError
-from kg.namespaces import KG, PREDICTIONS
+from kg.namespaces import APART, KG, PREDICTIONS
 from kg.progress import Progress
 from kg.store import guard
 
@@ -92,10 +92,11 @@ def _default_graph(database: str, query: str, with_predictions: bool) -> dict[st
     """The graphs that a pattern outside GRAPH matches: all, without or with the predictions, or those after FROM."""
     if guard.names_graphs(query):
         return {}
-    if with_predictions or not _opened(database).contains_named_graph(NamedNode(PREDICTIONS)):
+    apart = {NamedNode(name) for name in APART if not (with_predictions and name == PREDICTIONS)}
+    if not any(_opened(database).contains_named_graph(name) for name in apart):
         return {"use_default_graph_as_union": True}
     # each of the graphs is looked into for each pattern: of thousands, a join takes a second where the union takes none
-    return {"default_graph": _without_predictions(database)}
+    return {"default_graph": _without(database, frozenset(apart))}
 
 
 @contextmanager
@@ -113,9 +114,9 @@ def _opened(database: str) -> Store:
     return Store.read_only(database)
 
 
-@lru_cache(maxsize=1)
-def _without_predictions(database: str) -> list[NamedNode | BlankNode | DefaultGraph]:
-    return [DefaultGraph(), *(name for name in _opened(database).named_graphs() if name != NamedNode(PREDICTIONS))]
+@lru_cache(maxsize=2)
+def _without(database: str, graphs: frozenset[NamedNode]) -> list[NamedNode | BlankNode | DefaultGraph]:
+    return [DefaultGraph(), *(name for name in _opened(database).named_graphs() if name not in graphs)]
 
 
 def _brief(message: str) -> str:

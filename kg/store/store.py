@@ -7,12 +7,13 @@ from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING, Any, final
 
+import numpy as np
 import pyoxigraph as ox
 
 from kg import generations
 from kg.errors import UserError
 from kg.manifest import first_damage, manifest_sha256, verify
-from kg.namespaces import KG, PREDICTIONS, RDF
+from kg.namespaces import APART, KG, PREDICTIONS, RDF
 from kg.progress import SILENT, Progress
 from kg.store import draft, guard, interop, sandbox, sparql
 from kg.store.draft import StoreDraft
@@ -33,6 +34,7 @@ GraphName = str | ox.NamedNode | ox.BlankNode | ox.DefaultGraph | None
 
 QUERY_SECONDS = 30.0
 _PREDICTIONS = ox.NamedNode(PREDICTIONS)
+_APART = tuple(map(ox.NamedNode, APART))
 _REIFIES = ox.NamedNode(RDF + "reifies")
 
 
@@ -51,8 +53,8 @@ class Loaded:
 class Store:
     """The published generation of the store at `path`: it stays the same until this object writes.
 
-    The graph PREDICTIONS holds what models said (kg.query.candidates.publish). match() and dump() read it as any other;
-    what is learnt from does not: facts(), entity_pairs() and texts().
+    The graphs APART hold what models said (kg.query.candidates.publish) and people (kg.decisions.folding). match() and
+    dump() read them as any other; what is learnt from does not: facts(), entity_pairs() and texts().
 
     `create`: a path where nothing is yet is an empty store, made by the first write. Without it, and for a path that
     holds something else, UserError. `generation`: this one, as long as another reader or its age keeps it there, and
@@ -198,17 +200,18 @@ class Store:
         return self._changed(lambda writing: writing.remove(map(_quad, quads)), removing=True)
 
     def replace(
-        self, graph: str, quads: Iterable[ox.Quad | ox.Triple], prefixes: Mapping[str, str] | None = None
+        self, graphs: Mapping[str, Iterable[ox.Quad | ox.Triple]], prefixes: Mapping[str, str] | None = None
     ) -> int:
-        """The named graph holds these facts and no others, in one new generation: how many it held before.
+        """Each of the named graphs holds these facts and no others, in one new generation: how many they held before.
 
         No facts: it is gone. Whatever graph the facts came from, they go into this one. `prefixes` join the store's.
         """
-        name = ox.NamedNode(graph)
         with generations.write(self.path) as new:
             writing = StoreDraft(new)
-            count = writing.clear(name)
-            writing.insert(ox.Quad(fact.subject, fact.predicate, fact.object, name) for fact in quads)
+            count = writing.clear([ox.NamedNode(graph) for graph in graphs])
+            for graph, quads in graphs.items():
+                name = ox.NamedNode(graph)
+                writing.insert(ox.Quad(fact.subject, fact.predicate, fact.object, name) for fact in quads)
             writing.finish(prefixes or {})
         self._open()
         return count
@@ -254,22 +257,20 @@ class Store:
         return bool(self.database.contains_named_graph(ox.NamedNode(graph)))
 
     def counts(self) -> dict[str, int]:
-        """facts, entities, relations and literals (facts with one, or with a triple term) outside of the predictions
-        graph; predictions: how many are annotated there.
+        """facts, entities, relations and literals (facts with one, or with a triple term) outside of the graphs APART;
+        predictions: how many are annotated there.
         """
         counts: dict[str, int] = {key: self.manifest[key] for key in ("facts", "entities", "relations", "literals")}
-        counts["predictions"] = 0
-        if self.database.contains_named_graph(_PREDICTIONS):
-            inside = draft.held(self.database, _PREDICTIONS)
+        inside = sum(draft.held(self.database, name) for name in _APART)
+        if inside:
             between = len(self._rows()) - len(self.facts())
             counts["facts"] -= inside
             counts["literals"] -= inside - between
-            counts["predictions"] = draft.held(self.database, _PREDICTIONS, _REIFIES)
-        return counts
+        return counts | {"predictions": draft.held(self.database, _PREDICTIONS, _REIFIES)}
 
     def entity_pairs(self, predicate: Pattern, subject: Pattern = None) -> Iterator[tuple[str, str]]:
         """(subject, object) as terms() writes them, of the facts between entities with this predicate, in any graph but
-        that of predictions.
+        those APART.
         """
         for quad in self._stated(predicate, subject):
             if isinstance(quad.object, (ox.NamedNode, ox.BlankNode)):
@@ -277,14 +278,14 @@ class Store:
 
     def texts(self, predicate: Pattern, subject: Pattern = None) -> Iterator[tuple[str, str, str | None]]:
         """(subject as terms() writes it, text, language or None) of the facts with this predicate and a literal, in any
-        graph but that of predictions.
+        graph but those APART.
         """
         for quad in self._stated(predicate, subject):
             if isinstance(quad.object, ox.Literal):
                 yield term_text(quad.subject), quad.object.value, quad.object.language
 
     def _stated(self, predicate: Pattern, subject: Pattern) -> Iterator[ox.Quad]:
-        return (quad for quad in self.match(subject, predicate) if quad.graph_name != _PREDICTIONS)
+        return (quad for quad in self.match(subject, predicate) if quad.graph_name not in _APART)
 
     def term(self, text: str) -> ox.NamedNode | ox.BlankNode:
         """The term a person wrote, with the prefixes of this store: see kg.store.terms.term_of."""
@@ -342,16 +343,15 @@ class Store:
     def facts(self) -> Rows:
         """(F, 4) int64: subject, predicate, object, graph of every fact between entities; the default graph is -1.
 
-        Those of the predictions graph are left out: a model that learnt from them would learn from its own errors.
+        Those of the graphs APART are left out: a model that learnt from them would learn from its own errors.
         """
         self._verify("facts/", "terms/")
-        rows = self._rows()
-        if not self.database.contains_named_graph(_PREDICTIONS):
+        rows, there = self._rows(), [name for name in _APART if self.database.contains_named_graph(name)]
+        if not there:
             return rows
         terms = self.terms()
-        if PREDICTIONS not in terms:  # all that is there has a literal
-            return rows
-        stated: Rows = rows[rows[:, 3] != terms.index(PREDICTIONS)]
+        apart = [terms.index(name.value) for name in there if name.value in terms]  # else all there has a literal
+        stated: Rows = rows[~np.isin(rows[:, 3], apart)]
         return stated
 
     def _rows(self) -> Rows:

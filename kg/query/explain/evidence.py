@@ -371,6 +371,9 @@ class _Case:
     # Against it
 
     def _against(self) -> Iterator[str]:
+        said = self.knowledge.said(self.head, self.relation, self.tail)
+        if said is not None and not self.known:
+            yield said
         for entity in (self.head, self.tail):
             if entity >= self.scorer.num_entities:
                 yield f"{self._label(self.names.entities[entity])} is new to the model: it was not trained with it"

@@ -1,0 +1,267 @@
+"""What the pages and the API answer from: models, a store, its journal, and one lock around them."""
+
+import threading
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import final
+
+from kg import generations
+from kg.decisions.journal import Decision, Fact, Journal, Undo
+from kg.errors import UserError
+from kg.graph.graph import Graph
+from kg.progress import SILENT, Progress
+from kg.query.candidates.candidate import Candidate, Candidates
+from kg.query.explain.evidence import Evidence
+from kg.query.pattern import Pattern
+from kg.query.predictor import Predictor
+from kg.query.review import Precision, Review, Wanted, fact_of
+
+_EVIDENCE = 2048  # facts of which it is kept
+_EDGES = 50  # known facts of an entity that are shown, each way
+_NAMES = 20  # that a search gives
+
+
+@final
+@dataclass(frozen=True)
+class Item:
+    """A candidate to decide on. place: its number in the queue, from 0; left: how long that is. group: what stands
+    there of the same predicate and subject, itself first."""
+
+    candidate: Candidate
+    evidence: Evidence
+    place: int
+    left: int
+    group: tuple[Candidate, ...]
+    others: tuple[Decision, ...]
+    precision: Precision
+
+
+@final
+class Service:
+    """One model over one store. Every method may be called from any thread; they take turns.
+
+    What people decide, what is loaded into the store and another generation of the model show at the next call.
+    """
+
+    def __init__(
+        self, model: Path, store: Path, top: int, language: str | None = None, progress: Progress = SILENT
+    ) -> None:
+        self.model, self.store = model, store
+        self.journal = Journal(store)
+        self._top, self._language = top, language
+        self._lock = threading.RLock()
+        self._loaded = generations.current(model, noun="model")
+        self._predictor = Predictor.load(model, store, language=language)
+        self._review = Review(self._predictor, top, progress)
+        self._named: tuple[object, list[tuple[str, str]]] = (None, [])
+        self._explained = lru_cache(_EVIDENCE)(self._explain)
+        self._ahead = threading.Event()
+
+    # Freshness
+
+    def _fresh(self) -> None:
+        """Under the lock: up to what model and store hold now."""
+        now = generations.current(self.model, noun="model")
+        if now != self._loaded:
+            self._predictor = Predictor.load(self.model, self.store, language=self._language)
+            self._loaded = now
+            self._review = Review(self._predictor, self._top)
+            self._explained.cache_clear()
+            return
+        change = self._predictor.refresh()
+        if change.facts_added or change.facts_removed or change.schema or change.read_anew:
+            self._explained.cache_clear()
+
+    @property
+    def fresh(self) -> Predictor:
+        """The predictor, up to now."""
+        with self._lock:
+            self._fresh()
+            return self._predictor
+
+    # The queue
+
+    def item(self, person: str, wanted: Wanted, place: int = 0, fact: Fact | None = None) -> Item | None:
+        """What stands at this place of the queue, or this fact wherever it stands; None where nothing is left."""
+        with self._lock:
+            self._fresh()
+            queue = self._review.queue(person, wanted)
+            if fact is not None:
+                shown: Candidate | None = self._shown(fact)
+                place = next((i for i, each in enumerate(queue) if fact_of(each) == fact), 0)
+            else:
+                place = max(0, min(place, len(queue) - 1))
+                shown = queue[place] if queue else None
+            if shown is None:
+                return None
+            said = self._review.verdicts.by_fact.get(fact_of(shown), {})
+            found = Item(
+                shown,
+                self._explained(*fact_of(shown)),
+                place,
+                len(queue),
+                tuple(_group(queue, shown)),
+                tuple(each for name, each in said.items() if name != person),
+                self._review.precision(shown.predicate),
+            )
+        self._look_ahead(queue[place + 1 : place + 3])
+        return found
+
+    def _shown(self, fact: Fact) -> Candidate:
+        """As the queue shows it, or as it would."""
+        found = next((each for each in self._review.candidates if fact_of(each) == fact), None)
+        if found is not None:
+            return found
+        why = self._explained(*fact)
+        return Candidate(*why.fact, 1, self._predictor.score(*fact), why.known, why.probability, because=why.because)
+
+    def decide(self, decisions: Sequence[Decision]) -> int:
+        """Write them; how many are new. On disk when this returns."""
+        return self.journal.append(decisions)
+
+    def undo(self, undo: Undo) -> list[Decision]:
+        return self.journal.undo(undo)
+
+    def last_of(self, person: str) -> Decision | None:
+        """What this person said last, and did not take back."""
+        with self._lock:
+            return next((each for each in reversed(self.journal.decisions()) if each.person == person), None)
+
+    def decision(self, fact: Fact, verdict: str, person: str, id: str, batch: str = "", note: str = "") -> Decision:
+        """As this person makes it, with what the queue shows of the fact. UserError: `verdict` is none."""
+        if verdict not in ("accept", "reject", "unsure"):
+            raise UserError(f"verdict must be one of accept, reject, unsure: got {verdict[:40]!r}", "verdict")
+        with self._lock:
+            made = self._review.decision(self._shown(fact), verdict, person, id, batch)  # type: ignore[arg-type]
+        return made if not note else Decision(**{**vars(made), "note": note})
+
+    @property
+    def relations(self) -> list[tuple[str, str]]:
+        """The predicates of the queue: term and label."""
+        terms = dict.fromkeys(each.predicate for each in self._review.candidates)
+        return [(term, self._predictor.label(term)) for term in terms]
+
+    @property
+    def types(self) -> list[tuple[str, str]]:
+        """The classes of its subjects, the same way."""
+        known = self._predictor.knowledge
+        terms = dict.fromkeys(
+            each for one in self._review.candidates for each in known.schema.types.get(one.subject, ())
+        )
+        return sorted(((term, known.label(term)) for term in terms), key=lambda pair: pair[1].casefold())
+
+    def count_of(self, decision: Decision) -> int:
+        """How many decisions were made at once with it."""
+        with self._lock:
+            said = decision.batch, decision.person
+            return sum((each.batch, each.person) == said for each in self.journal.decisions())
+
+    def terms(self, names: Fact) -> Fact:
+        """The terms of what a person wrote: labels, prefix:name or IRIs."""
+        known = self.fresh.knowledge
+        fact = known.entity(names[0]), known.relation(names[1]), known.entity(names[2])
+        return known.terms(*fact)
+
+    def precision(self, relation: str | None = None) -> Precision:
+        with self._lock:
+            return self._review.precision(relation)
+
+    def progress(self, person: str) -> tuple[int, int]:
+        """How many candidates of the queue this person or all have settled, and how many there are."""
+        with self._lock:
+            every = len(self._review.candidates)
+            return every - len(self._review.queue(person)), every
+
+    def renew(self) -> None:
+        """Look for candidates again, by what is known now."""
+        with self._lock:
+            self._fresh()
+            self._review = self._review.renewed()
+
+    # Answers
+
+    def ask(self, pattern: Pattern, top: int, new_only: bool) -> Candidates:
+        """As Predictor.ask. UserError unless one of the three places is open."""
+        if [pattern.subject, pattern.predicate, pattern.object].count(None) != 1:
+            raise UserError("two of subject, predicate and object are given, and the third is asked for")
+        with self._lock:
+            self._fresh()
+            return self._predictor.ask(pattern, top, new_only)
+
+    def explain(self, fact: Fact) -> Evidence:
+        with self._lock:
+            self._fresh()
+            return self._explained(*fact)
+
+    def of_entity(self, term: str) -> tuple[list[Fact], list[Fact], Candidates]:
+        """What is known of an entity, as subject and as object, at most 50 of each; and what is predicted."""
+        with self._lock:
+            self._fresh()
+            known = self._predictor.knowledge
+            entity = known.entity(term)
+            out, into = _edges(known.graph, entity)
+            facts = [known.terms(*each) for each in out], [known.terms(*each) for each in into]
+            predicted: Candidates = Candidates(())
+            if entity < self._predictor.bundle.scorer.num_entities:
+                predicted = self._predictor.complete(20, entity=term, order="page")
+            return *facts, predicted
+
+    def of_relation(self, name: str, most: int) -> tuple[str, int, list[Fact]]:
+        """A predicate's term, how many facts it has, and the first of them."""
+        with self._lock:
+            self._fresh()
+            known = self._predictor.knowledge
+            relation = known.relation(name)
+            rows = known.facts[known.facts[:, 1] == relation]
+            facts = [known.terms(*each) for each in rows[:most].tolist()]
+            return known.vocabulary.relations[relation], len(rows), facts
+
+    def search(self, beginning: str) -> list[tuple[str, str]]:
+        """Entities whose label begins so, whatever the case: term and label."""
+        with self._lock:
+            self._fresh()
+            known = self._predictor.knowledge
+            if self._named[0] is not known.vocabulary:
+                names = sorted((known.label(term).casefold(), term) for term in known.vocabulary.entities)
+                self._named = known.vocabulary, names
+            names, wanted = self._named[1], beginning.strip().casefold()
+            at = bisect_left(names, (wanted, ""))
+            found = [term for name, term in names[at : at + _NAMES] if name.startswith(wanted)]
+            return [(term, known.label(term)) for term in found] if wanted else []
+
+    def _explain(self, subject: str, predicate: str, object: str) -> Evidence:
+        return self._predictor.explain(subject, predicate, object)
+
+    def _look_ahead(self, coming: Sequence[Candidate]) -> None:
+        """Evidence for what a person will see next is looked for while they read."""
+        if self._ahead.is_set():
+            return
+        self._ahead.set()
+
+        def look() -> None:
+            try:
+                for each in coming:
+                    with self._lock:
+                        self._explained(*fact_of(each))
+            finally:
+                self._ahead.clear()
+
+        threading.Thread(target=look, daemon=True).start()
+
+
+def _group(queue: Sequence[Candidate], shown: Candidate) -> list[Candidate]:
+    rest = [each for each in queue if (each.predicate, each.subject) == (shown.predicate, shown.subject)]
+    return [shown, *(each for each in rest if each is not shown)]
+
+
+def _edges(graph: Graph, entity: int) -> tuple[list[tuple[int, int, int]], list[tuple[int, int, int]]]:
+    """The facts of an entity, as subject and as object: the first so many."""
+    start, stop = graph.offsets[entity : entity + 2].tolist()
+    relation, tail, num = graph.relation[start:stop], graph.tail[start:stop], graph.num_relations
+    upright = relation < num
+    out = zip(relation[upright][:_EDGES].tolist(), tail[upright][:_EDGES].tolist(), strict=True)
+    into = zip(relation[~upright][:_EDGES].tolist(), tail[~upright][:_EDGES].tolist(), strict=True)
+    return [(entity, r, t) for r, t in out], [(h, r - num, entity) for r, h in into]
