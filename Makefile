@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo test test-gpu clean
+.PHONY: install demo test test-gpu browser test-browser clean
 
 install: .venv/installed
 
@@ -23,6 +23,15 @@ test: install
 # Where there is a GPU whose PyTorch is the machine's own, without `make`: experiments/gpu/run.py.
 test-gpu: install
 	$(BIN)/pytest -m gpu
+
+# A real browser for the pages of `kg serve`, from the system's packages, and axe-core, which tells who could not use them.
+browser: install
+	command -v chromium >/dev/null || apt-get install --yes --quiet chromium
+	cd .venv && npm pack --silent axe-core@4.14.1 >/dev/null && tar xzf axe-core-4.14.1.tgz package/axe.min.js
+	mv .venv/package/axe.min.js .venv/axe.min.js && rm -r .venv/package .venv/axe-core-4.14.1.tgz
+
+test-browser: install
+	$(BIN)/pytest -m browser
 
 clean:
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache build *.egg-info

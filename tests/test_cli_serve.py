@@ -25,12 +25,16 @@ def test_the_command_refuses_what_would_let_others_in(country_store: Path, count
 def test_from_the_command_to_the_first_page(country_store: Path, country_model: Path) -> None:
     """At a port that was free, until Ctrl-C."""
     line = [sys.executable, "-m", "kg", "serve", country_store, "--model", country_model, "--port", "0", "--top", "20"]
-    with subprocess.Popen(line, stdout=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}) as ran:
-        assert ran.stdout
-        address = ran.stdout.readline().strip()
-        with urllib.request.urlopen(f"{address}api/v1/health", timeout=60) as answer:
-            assert json.load(answer)["status"] == "ok"
-        with urllib.request.urlopen(f"{address}review", timeout=60) as answer:
-            assert b"Accept" in answer.read()
-        os.kill(ran.pid, signal.SIGINT)
-        assert ran.wait(60) in (0, 130)
+    ran = subprocess.Popen(line, stdout=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    assert ran.stdout
+    with ran.stdout:
+        try:
+            address = ran.stdout.readline().strip()
+            with urllib.request.urlopen(f"{address}api/v1/health", timeout=60) as answer:
+                assert json.load(answer)["status"] == "ok"
+            with urllib.request.urlopen(f"{address}review", timeout=60) as answer:
+                assert b"Accept" in answer.read()
+            os.kill(ran.pid, signal.SIGINT)
+            assert ran.wait(60) in (0, 130)
+        finally:
+            ran.kill()

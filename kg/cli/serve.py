@@ -72,6 +72,7 @@ def _listening(host: str, port: int) -> socket.socket:
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         made.bind((host, port))
+        made.listen(128)  # whoever asks from now on waits, and is not refused
     except (OSError, OverflowError) as error:
         made.close()
         what = getattr(error, "strerror", None) or str(error)
