@@ -15,12 +15,14 @@ import torch
 from kg import bundle as bundles
 from kg.bundle import Bundle
 from kg.decisions.folding import fold_at
+from kg.decisions.journal import Journal
+from kg.decisions.verdicts import Standing, Verdicts
 from kg.errors import UserError
 from kg.graph.dataset import Dataset
 from kg.graph.sources import open_dataset
 from kg.probability import assessment
 from kg.probability.assessment import Assessment
-from kg.probability.fitting import calibrate
+from kg.probability.fitting import Said, calibrate
 from kg.progress import SILENT, Progress
 from kg.store.store import Loaded, Store
 from kg.training import train as training
@@ -138,7 +140,27 @@ def trained(
         found = training.resume(folder, minutes=minutes, device=device, progress=progress)
     else:
         found = training.train(dataset, run, folder, minutes=minutes, device=device, progress=progress)
-    return found if found.calibration else calibrate(found, progress=progress)
+    return found if found.calibration else calibrate(found, said=said_of(found), progress=progress)
+
+
+def said_of(bundle: Bundle) -> Said:
+    """What people decided of facts between a model's entities, in the journal of the store that it was trained on, if
+    that is there; of those that it was not trained, chosen or measured by."""
+    try:
+        journal = Journal(bundle.store())
+    except UserError:  # there is none, or it is not there any more
+        return Said.nothing()
+    verdicts, data = Verdicts.of(journal.decisions()), bundle.dataset
+    entities, relations = data.vocabulary.entity_ids, data.vocabulary.relation_ids
+    found = []
+    wanted: tuple[Standing, ...] = ("accepted", "rejected")
+    for standing in wanted:
+        facts = verdicts.of_standing(standing)
+        rows = [(entities.get(s, -1), relations.get(p, -1), entities.get(o, -1)) for s, p, o in facts]
+        hrt = torch.tensor(rows, dtype=torch.long).reshape(-1, 3)
+        hrt = hrt[(hrt >= 0).all(1)]
+        found.append(hrt[~data.known("train", "valid", "test").contains(*hrt.T.contiguous())])
+    return Said(*found)
 
 
 def evaluate(

@@ -356,7 +356,7 @@ def test_the_best_of_the_search_are_a_stratum(monkeypatch: pytest.MonkeyPatch) -
     given = dataset(60, 60)
     scorer = informed(given)
     asked = QueryScores.of_training(scorer, given, 1.0)
-    fit = fitting._Fit(asked, given, Eligibility.of_training(given, "train"), 0, SILENT)
+    fit = fitting._Fit(asked, given, Eligibility.of_training(given, "train"), 0, fitting.Said.nothing(), SILENT)
     whole = fit.pooled
     found = fit._fitted(whole)
     shown = fit._shown(found)

@@ -16,15 +16,17 @@ if TYPE_CHECKING:
 def calibrate(model: ModelPath, device: Device = "cpu", json_: Json = False) -> None:
     """Fit a model's probabilities anew.
 
-    On its valid facts, as `kg train` does at its end.
+    On its valid facts and on what people decided, as `kg train` does at its end.
     """
+    from kg.api import said_of
     from kg.bundle import Bundle
     from kg.probability import fitting
     from kg.probability.calibration import calibration_of
 
     bundle = Bundle.load(model, device_named(device))
     with ConsoleProgress() as progress:
-        calibrated = fitting.calibrate(bundle, progress=progress)
+        said = said_of(bundle)
+        calibrated = fitting.calibrate(bundle, said=said, progress=progress)
     found = calibration_of(calibrated)
     if calibrated is bundle or found is None:
         raise UserError(f"{model} was trained without valid facts: there is nothing to calibrate it on")
@@ -33,7 +35,9 @@ def calibrate(model: ModelPath, device: Device = "cpu", json_: Json = False) -> 
         withheld = [bundle.dataset.vocabulary.relations[each] for each in found.withheld]
         print_json({"model": str(model), "valid_facts": facts, "reason": found.reason, "withheld": withheld})
     else:
-        say(f"{model}: calibrated on {facts:,} valid facts")
+        decided = len(said.accepted) + len(said.rejected)
+        also = f" and {decided:,} that people decided on" if decided else ""
+        say(f"{model}: calibrated on {facts:,} valid facts{also}")
         say_what_is_withheld(calibrated)
 
 

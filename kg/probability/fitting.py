@@ -2,7 +2,8 @@
 
 It is fitted to all candidates, sampled five times, and to the best 10,000 of the search whose answers people are
 shown: these are a stratum of their own, taken out of the samples. With another fit the search finds others, so it is
-asked again until what it finds and what the fit says of it agree.
+asked again until what it finds and what the fit says of it agree. What people decided on is a stratum of its own, too:
+what they accepted is true, what they rejected is not.
 
 Then it is tried. Fitted without the heads (or tails) of a fifth of the candidates, five times, it must say more of
 these than the base rate does; what it says of the last search must agree with what that found; and it must not hang on
@@ -15,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Any, final
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from kg import bundle as bundles
@@ -50,11 +51,25 @@ _DEVIATIONS = 2.0  # ... or so many times what chance does
 _MOST_PAIRS = 5e8  # scored one by one in a search
 
 
-def calibrate(bundle: Bundle, seed: int = 0, progress: Progress = SILENT) -> Bundle:
+@final
+@dataclass(frozen=True, eq=False)
+class Said:
+    """What people said of facts between a model's entities that it was not trained, chosen or measured by."""
+
+    accepted: Int[Tensor, "A 3"]
+    rejected: Int[Tensor, "J 3"]
+
+    @classmethod
+    def nothing(cls) -> "Said":
+        return cls(torch.zeros(0, 3, dtype=torch.long), torch.zeros(0, 3, dtype=torch.long))
+
+
+def calibrate(bundle: Bundle, seed: int = 0, said: Said | None = None, progress: Progress = SILENT) -> Bundle:
     """Fits the probabilities of a trained model and saves them as the next generation of its folder, in which all else
-    stays as it is; the bundle with them. The same bundle, and nothing saved, where it has no valid facts to fit on."""
+    stays as it is; the bundle with them. The same bundle, and nothing saved, where it has no valid facts to fit on.
+    said: of facts that are no valid ones."""
     with threads_for(bundle.dataset.num_entities * BATCH):
-        found = fit_calibration(bundle.scorer, bundle.dataset, bundle.temperature, seed, progress)
+        found = fit_calibration(bundle.scorer, bundle.dataset, bundle.temperature, seed, said, progress)
     if found is None:
         return bundle
     with finishing():
@@ -63,9 +78,14 @@ def calibrate(bundle: Bundle, seed: int = 0, progress: Progress = SILENT) -> Bun
 
 
 def fit_calibration(
-    scorer: Scorer, dataset: Dataset, temperature: float | None, seed: int = 0, progress: Progress = SILENT
+    scorer: Scorer,
+    dataset: Dataset,
+    temperature: float | None,
+    seed: int = 0,
+    said: Said | None = None,
+    progress: Progress = SILENT,
 ) -> Calibration | None:
-    """The calibration of a trained scorer, on valid; None without valid facts.
+    """The calibration of a trained scorer, on valid and on what people said; None without valid facts.
 
     A function of the seed. Of a scorer that looks at the graph for each question some 2,000 are asked (of many
     relations, some 30 of each), and no search; nor is there one where more than 5e8 pairs would be scored one by one.
@@ -74,7 +94,7 @@ def fit_calibration(
         return None
     scores = QueryScores.of_training(scorer, dataset, temperature)
     eligible = Eligibility.of_training(dataset, "train", device=scorer.device)
-    fit = _Fit(scores, dataset, eligible, seed, progress)
+    fit = _Fit(scores, dataset, eligible, seed, said or Said.nothing(), progress)
     if bool(fit.pooled.is_true.any()):
         return fit.calibration()
     reason = f"none of its {len(dataset.valid):,} valid facts is a candidate"
@@ -86,12 +106,15 @@ class _Fit:
     """pooled: all samples as one, and the candidates that searches have found."""
 
     def __init__(
-        self, scores: QueryScores, dataset: Dataset, eligible: Eligibility, seed: int, progress: Progress
+        self, scores: QueryScores, dataset: Dataset, eligible: Eligibility, seed: int, said: Said, progress: Progress
     ) -> None:
         self._scores, self._eligible, self._seed, self._progress = scores, eligible, seed, progress
         self._num_relations, self._num_entities = dataset.num_relations, dataset.num_entities
         self._hidden = len(dataset.test) / (len(dataset.valid) + len(dataset.test))
         self._valid = dataset.valid.to(scores.scorer.device)
+        accepted, rejected = (each.to(self._valid.device) for each in (said.accepted, said.rejected))
+        self._accepted = KnownAnswers.from_triples(accepted, self._num_relations)
+        self._true = KnownAnswers.from_triples(torch.cat([self._valid, accepted]), self._num_relations)
         count = 1 if not scores.scorer.reads_graph and eligible.num_candidates <= _ROWS else _SAMPLES
         self._samples = [
             sample_candidates(
@@ -101,7 +124,8 @@ class _Fit:
         ]
         self._strata = list(self._samples)
         self._listed = self._samples[0].of(torch.zeros_like(self._samples[0].is_true))
-        self.pooled = self._pool()
+        decided = torch.cat([accepted, rejected])
+        self._take(self._looked_at(decided[~eligible.known.contains(*decided.T.contiguous())]))
 
     def calibration(self) -> Calibration:
         found, shown = self._fitted(self.pooled), None
@@ -128,11 +152,19 @@ class _Fit:
         if is_dear and not logits.is_bilinear:
             return None
         hrt, _ = best_new_facts(search, logits, self._eligible, progress=self._progress)
-        true = KnownAnswers.from_triples(self._valid, self._num_relations)
-        return listed_candidates(self._scores, hrt.to(self._valid.device), true, self._progress)
+        return self._looked_at(hrt.to(self._valid.device))
+
+    def _looked_at(self, hrt: Int[Tensor, "L 3"]) -> CandidateSample:
+        """Of facts. One that was accepted is true for certain, where one that was held out is among valid with the
+        share that these have: it counts as much as that."""
+        found = listed_candidates(self._scores, hrt, self._true, self._progress)
+        accepted = self._accepted.contains(*hrt.T.contiguous()).cpu()
+        untold = replace(found, is_true=torch.zeros_like(found.is_true)).of(accepted, self._hidden)
+        told = replace(found, weight=torch.where(accepted, found.weight * (1 - self._hidden), found.weight))
+        return joined(told, untold)
 
     def _agrees(self, calibration: Calibration, shown: CandidateSample) -> bool:
-        expected, found = self._expected(calibration, shown), float(shown.is_true.sum())
+        expected, found = self._expected(calibration, shown), _found(shown)
         return abs(expected - found) <= max(0.1 * found, math.sqrt(found), 1)
 
     def _expected(self, calibration: Calibration, sample: CandidateSample) -> float:
@@ -185,7 +217,7 @@ class _Fit:
             )
             return replace(calibration, reason=reason)
         if shown is not None:
-            expected, true = self._expected(calibration, shown), float(shown.is_true.sum())
+            expected, true = self._expected(calibration, shown), _found(shown)
             if _is_away(expected, true):
                 reason = (
                     f"of the best {len(shown.weight):,} it expects {expected:,.0f} to be facts, where {true:,.0f} are"
@@ -246,6 +278,11 @@ class _Trial:
         wrong = _is_away(expected, found) & (error > found * (1 - found / of_all.clamp(min=1)))
         skill = 1 - error.sum() / (found.sum() * (1 - found.sum() / of_all.sum()))
         return cls(skill.item(), found, wrong)
+
+
+def _found(sample: CandidateSample) -> float:
+    """How many of it are facts of valid."""
+    return float(sample.weight.double() @ sample.is_true.double())
 
 
 def _as_known(sample: CandidateSample, num_relations: int) -> KnownAnswers:

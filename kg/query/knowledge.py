@@ -24,6 +24,7 @@ from kg.graph.schema import Schema
 from kg.graph.splitting import relation_classes
 from kg.graph.vocabulary import Vocabulary
 from kg.query.consistency import Consistency
+from kg.store.draft import is_at
 from kg.store.facts import Difference, Mark
 from kg.store.store import Store
 
@@ -65,12 +66,13 @@ class _Reading:
 @final
 @dataclass(frozen=True, eq=False)
 class Decided:
-    """What people decided, up to the line `number` of a journal. rejected: facts between known entities, and
-    what says the same of them. stated: what was known without it."""
+    """What people decided, up to the line `number` of a journal. accepted: facts that nothing else states. rejected:
+    facts between known entities, and what says the same of them. stated: what was known without it."""
 
     journal: Journal
     number: int
     verdicts: Verdicts
+    accepted: Int[Tensor, "A 3"]
     rejected: KnownAnswers
     stated: "Knowledge"
 
@@ -155,20 +157,25 @@ class Knowledge:
         read = replace(known, _reading=_Reading(bundle, store.path, store.mark, terms, others))
         return read._with(Journal(store.path))
 
-    def _with(self, journal: Journal) -> "Knowledge":
-        """With what people decided on."""
+    def _with(self, journal: Journal, before: "Knowledge | None" = None) -> "Knowledge":
+        """With what people decided on. before: the same facts with earlier decisions; where no other facts are accepted
+        now, its graph and its known answers are this one's."""
         number = journal.number  # first: what is written meanwhile is read twice rather than never
         verdicts = Verdicts.of(journal.decisions())
         accepted = self._placed(verdicts.of_standing("accepted"))
         rejected = self._placed(said for fact in verdicts.of_standing("rejected") for said in self._said_as(fact))
         fresh = accepted[~self.known.contains(*accepted.T.contiguous())]
-        graph = self.graph.changed(fresh, fresh[:0]) if len(fresh) else self.graph
-        known = KnownAnswers.from_graph(graph) if len(fresh) else self.known
+        graph, known = self.graph, self.known
+        if before and before.decided and before.decided.stated is self and before.decided.accepted.equal(fresh):
+            graph, known = before.graph, before.known
+        elif len(fresh):
+            graph = self.graph.changed(fresh, fresh[:0])
+            known = KnownAnswers.from_graph(graph)
         refused = KnownAnswers.from_triples(rejected, self.num_relations)
         read = self.facts_from
         if verdicts.by_fact:
             read += f", and {len(verdicts.by_fact):,} facts that people decided on"
-        decided = Decided(journal, number, verdicts, refused, self)
+        decided = Decided(journal, number, verdicts, fresh, refused, self)
         return replace(self, graph=graph, known=known, facts_from=read, decided=decided)
 
     def _said_as(self, fact: Fact) -> Iterable[Fact]:
@@ -194,7 +201,7 @@ class Knowledge:
         stated, change = before.stated._refreshed()
         if stated is before.stated and before.journal.number == before.number:
             return self, change
-        now = stated._with(before.journal)
+        now = stated._with(before.journal, self)
         assert now.decided is not None
         return now, replace(change, decisions=now.decided.number - before.number)
 
@@ -209,9 +216,9 @@ class Knowledge:
         """
         if self._reading is None:
             return self, Change(self.generation)
+        if is_at(self._reading.path, self._reading.mark):
+            return self, Change(self.generation)
         with Store(self._reading.path) as store:
-            if store.mark.sha256 == self._reading.mark.sha256:
-                return self, Change(self.generation)
             since = store.since(self._reading.mark)
             changed = 0 if since is None else len(since.added) + len(since.removed)
             if (

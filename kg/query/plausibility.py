@@ -34,6 +34,15 @@ class Plausibility:
         self._calibration = calibration_of(bundle)
         self._ends: dict[int, ScoreBlock] = {}
 
+    def refreshed(self, knowledge: Knowledge) -> "Plausibility":
+        """Of other knowledge. What is kept of earlier questions stays, where no other facts are known."""
+        made = Plausibility(self.bundle, knowledge)
+        if knowledge.known is self.knowledge.known:
+            made.query_scores, made._ends = self.query_scores, self._ends
+            if "eligible" in self.__dict__:
+                made.__dict__["eligible"] = self.eligible.without(knowledge.rejected)
+        return made
+
     # Scores
 
     @torch.no_grad()

@@ -85,7 +85,7 @@ class Predictor:
         """Answer from now on with what the store holds now: see Knowledge.refresh. What changed."""
         knowledge, change = self.knowledge.refresh()
         if knowledge is not self.knowledge:
-            self.plausibility = Plausibility(self.bundle, knowledge)
+            self.plausibility = self.plausibility.refreshed(knowledge)
         return change
 
     def label(self, term: str) -> str:

@@ -1,5 +1,7 @@
 """Which facts are candidates at all: the one answer to that for questions, for searches and for samples."""
 
+from copy import copy
+from dataclasses import replace
 from functools import cached_property
 from typing import final
 
@@ -39,6 +41,12 @@ class Eligibility:
         self._declared = declared
         self._learned_from = learned_from
         self.policy = policy
+
+    def without(self, rejected: KnownAnswers | None) -> "Eligibility":
+        """The same, where these facts were rejected and no others."""
+        made = copy(self)
+        made.policy = replace(self.policy, rejected=rejected)
+        return made
 
     def allowed(self, relation: int, types: Constraint) -> Bool[Tensor, " N"]:
         """The entities that may be heads of a directed relation."""

@@ -71,8 +71,9 @@ class Service:
             self._review = Review(self._predictor, self._top)
             self._explained.cache_clear()
             return
+        before = self._predictor.knowledge
         change = self._predictor.refresh()
-        if change.facts_added or change.facts_removed or change.schema or change.read_anew:
+        if self._predictor.knowledge.known is not before.known or change.schema:
             self._explained.cache_clear()
 
     @property

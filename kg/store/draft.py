@@ -17,11 +17,12 @@ from typing import Any, final
 from pyoxigraph import DefaultGraph, NamedNode, Quad, QuerySolutions, Store
 
 from kg.errors import UserError
-from kg.manifest import Draft
+from kg.generations import current
+from kg.manifest import Draft, manifest_sha256
 from kg.manifest import read_manifest as read_any_manifest
 from kg.namespaces import APART
 from kg.progress import Progress
-from kg.store.facts import Facts, FactsDraft, counts
+from kg.store.facts import Facts, FactsDraft, Mark, counts
 from kg.store.quarantine import Quarantine
 from kg.store.reading import read
 
@@ -221,6 +222,11 @@ def checked(manifest: dict[str, Any], generation: Path) -> dict[str, Any]:
     if not (counted and named and known):
         raise UserError(f"{generation}/manifest.json is not that of a store: expected counts, prefixes, an identity")
     return manifest
+
+
+def is_at(store: Path, mark: Mark) -> bool:
+    """Whether what is published there is what the mark was taken of: its database need not be opened for that."""
+    return manifest_sha256(read_any_manifest(current(store))) == mark.sha256
 
 
 def merged_prefixes(old: Mapping[str, str], new: Mapping[str, str]) -> dict[str, str]:

@@ -1,0 +1,79 @@
+"""Calibration on what people decided: kg.probability.fitting and kg.api.said_of."""
+
+from pathlib import Path
+
+import torch
+from commands import done
+
+from kg.api import said_of
+from kg.bundle import Bundle
+from kg.decisions.journal import Decision, Journal
+from kg.graph.dataset import Dataset
+from kg.graph.vocabulary import Vocabulary
+from kg.models.distmult import DistMult
+from kg.probability.fitting import Said, fit_calibration
+from kg.query.predictor import Predictor
+from kg.query.review import fact_of
+from kg.store.store import Store
+
+
+def world() -> tuple[DistMult, Dataset]:
+    """Forty entities of one relation, and a scorer whose scores say something of held-out facts."""
+    generator = torch.Generator().manual_seed(1)
+    vectors = torch.randn(40, 4, generator=generator)
+    truth = (vectors @ vectors.T + torch.randn(40, 40, generator=generator)).triu(1)
+    facts = truth.flatten().topk(240).indices
+    rows = torch.stack([facts // 40, torch.zeros_like(facts), facts % 40], 1)
+    rows = rows[torch.randperm(len(rows), generator=generator)]
+    names = Vocabulary([f"e{i}" for i in range(40)], ["likes"])
+    scorer = DistMult(40, 1, dim=4).eval()
+    with torch.no_grad():
+        for parameter in scorer.parameters():
+            parameter.copy_(vectors if parameter.shape[0] == 40 else torch.ones_like(parameter))
+    return scorer, Dataset(rows[:140], rows[140:190], rows[190:], names)
+
+
+def mean_probability(scorer: DistMult, data: Dataset, hrt: torch.Tensor, said: Said | None) -> float:
+    from kg.probability.fact_logits import FactLogits
+    from kg.probability.query_scores import QueryScores
+
+    found = fit_calibration(scorer, data, 1.0, said=said)
+    assert found is not None
+    scores = QueryScores.of_training(scorer, data, 1.0)
+    return float(found.probabilities(FactLogits(scores, found).of_facts(hrt)).mean())
+
+
+def test_what_people_say_moves_the_probabilities() -> None:
+    """The most plausible new facts, all rejected: less is said of such; all accepted: more."""
+    scorer, data = world()
+    known = data.known("train", "valid", "test")
+    every = torch.cartesian_prod(torch.arange(40), torch.tensor([0]), torch.arange(40))
+    new = every[~known.contains(*every.T.contiguous()) & (every[:, 0] != every[:, 2])]
+    vectors = scorer.entities(data.graph()).detach()
+    best = new[(vectors[new[:, 0]] * vectors[new[:, 2]]).sum(1).topk(60).indices]
+    none = torch.zeros(0, 3, dtype=torch.long)
+    before = mean_probability(scorer, data, best, None)
+    assert before == mean_probability(scorer, data, best, Said.nothing())
+    rejected = mean_probability(scorer, data, best, Said(none, best[::2]))
+    accepted = mean_probability(scorer, data, best, Said(best[::2], none))
+    assert rejected == before < accepted  # all candidates are looked at: what was rejected counted as false before
+
+
+def test_a_model_is_calibrated_on_the_decisions_in_its_store(
+    country_store: Path, country_model: Path, tmp_path: Path
+) -> None:
+    with Store(country_store) as opened, Store(tmp_path / "graph.kg", create=True) as made:
+        made.add(opened.match())
+    done("train", tmp_path / "graph.kg", tmp_path / "model", "--dim", 8, "--epochs", 3)
+    bundle = Bundle.load(tmp_path / "model")
+    assert not len(said_of(bundle).accepted)
+    first, second, third = list(Predictor.load(tmp_path / "model").complete(3, order="probability"))
+    (known,) = Bundle.load(tmp_path / "model").dataset.valid[:1].tolist()
+    names = bundle.dataset.vocabulary
+    stated = names.entities[known[0]], names.relations[known[1]], names.entities[known[2]]
+    journal = Journal(tmp_path / "graph.kg")
+    journal.append([Decision(str(i), *fact, "accept", "Ann") for i, fact in enumerate((fact_of(first), stated))])
+    journal.append([Decision(f"x{i}", *fact_of(each), "reject", "Ann") for i, each in enumerate((second, third))])
+    said = said_of(bundle)
+    assert len(said.accepted) == 1 and len(said.rejected) == 2  # a fact that was held out is no news
+    assert "and 3 that people decided on" in done("calibrate", tmp_path / "model")
