@@ -30,6 +30,7 @@ def shown(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> str:
     with monkeypatch.context() as patch:
         patch.setattr(sys, "stdout", terminal)
         patch.setattr(sys, "stderr", terminal)
+        patch.setattr(sys, "stdin", io.StringIO())  # nobody answers
         patch.setenv("TERM", "xterm-256color")
         with pytest.raises(SystemExit):
             app([str(argument) for argument in arguments], prog_name="kg")

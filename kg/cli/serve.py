@@ -9,15 +9,15 @@ from kg.cli.command import DECISIONS, command
 from kg.cli.console import note, say
 from kg.cli.options import ANSWERS, HOW, Language, StorePath, option
 from kg.cli.progress_bar import ConsoleProgress
-from kg.errors import UserError, extra
+from kg.errors import UserError, check_at_least_one, extra
 
 _HERE = ("127.0.0.1", "localhost", "::1")
 
 
 @command(
     DECISIONS,
-    "kg serve world.kg --model models/world",
-    "kg serve world.kg --model models/world --host 0.0.0.0 --name kg.example.org --tokens people.txt",
+    "kg serve world.kg --model model",
+    "kg serve world.kg --model model --host 0.0.0.0 --tokens people.txt",
 )
 def serve(
     store: StorePath,
@@ -49,20 +49,22 @@ def serve(
 
     if host not in _HERE and tokens is None:
         raise UserError(f"host {host} lets other machines in: --tokens FILE says who they are", "host")
+    check_at_least_one(top=top)
     if not 0 <= port < 1 << 16:
         raise UserError(f"port must be from 0 to 65535: got {port}", "port")
     people = {} if tokens is None else read_people(tokens.read_text(encoding="utf-8"))
-    listening = _listening(host, port)
-    port = listening.getsockname()[1]
-    served = frozenset(f"{_bracketed(name)}:{port}" for name in (*_HERE, host, *(names or ()))) | frozenset(names or ())
-    with ConsoleProgress() as progress:
-        service = Service(model, store, top, language, progress)
-    app = create_app(service, Safety(served, by or getpass.getuser(), people))
-    say(f"http://{_bracketed(host)}:{port}/")
-    if people:
-        note(f"{len(people)} people may come in, each with a token")
-    config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False, timeout_keep_alive=30)
-    uvicorn.Server(config).run(sockets=[listening])
+    with _listening(host, port) as listening:
+        port = listening.getsockname()[1]
+        known_as = (*_HERE, host, *(names or ()))
+        served = frozenset(f"{_bracketed(name)}:{port}" for name in known_as) | frozenset(names or ())
+        with ConsoleProgress() as progress:
+            service = Service(model, store, top, language, progress)
+        app = create_app(service, Safety(served, by or getpass.getuser(), people))
+        say(f"http://{_bracketed(host)}:{port}/")
+        if people:
+            note(f"{len(people)} people may come in, each with a token")
+        config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False, timeout_keep_alive=30)
+        uvicorn.Server(config).run(sockets=[listening])
 
 
 def _listening(host: str, port: int) -> socket.socket:
