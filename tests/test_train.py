@@ -322,7 +322,7 @@ def test_a_checkpoint_knows_its_temperature(random_dataset: Dataset, model: Path
         raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(training._Training, "_finished", stop)  # Ctrl-C after the last epoch
+        patch.setattr(training._Training, "_finish", stop)  # Ctrl-C after the last epoch
         train(random_dataset, varied(RUN, epochs=2, objective=OneVsAll()), model)
     saved = Bundle.load(model)
     assert saved.metrics["epochs"] == 2 and saved.temperature == 1.0
@@ -393,7 +393,8 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> Steps:
 
 
 def timed(random_dataset: Dataset, run: Run, model: Path, seconds: float) -> Bundle:
-    return train(random_dataset, run, model, minutes=seconds / 60, progress=Steps())
+    train(random_dataset, run, model, minutes=seconds / 60, progress=Steps())
+    return Bundle.load(model, state=True)
 
 
 @pytest.mark.usefixtures("steps")
@@ -429,13 +430,59 @@ def test_the_weights_of_the_last_moment_are_measured_and_the_best_are_kept(
     assert all(torch.equal(value, best[name]) for name, value in cut.scorer.state_dict().items())
 
 
+class StoppingSteps(Stopping):
+    def at(self, what: str, done: int, total: int | None = None, figures: Callable[[], str] | None = None) -> None:
+        Steps.now += what == "training"
+        super().at(what, done, total, figures)
+
+
+@pytest.mark.usefixtures("steps", "handlers")
+@pytest.mark.parametrize("turn", [1, 2, 3], ids=["an epoch", "its last weights", "the best"])
+def test_a_signal_in_what_follows_the_clock_loses_nothing(
+    random_dataset: Dataset, model: Path, whole: Path, turn: int
+) -> None:
+    """Two epochs and a half: one measurement, one of the last moment, one of the weights that answer."""
+    with pytest.raises(Interrupted):
+        train(random_dataset, RUN, model, minutes=40 / 60, progress=StoppingSteps("ranking", turn))
+    stopped = Bundle.load(model, state=True)
+    assert (stopped.state["epoch"], stopped.state["step"]) == ((2, 0) if turn == 1 else (2, 8))
+    assert not stopped.metrics["finished"]
+    resume(model)
+    assert_same_model(model, whole)
+
+
+def test_weights_change_places_and_come_back() -> None:
+    table, other = torch.arange(6.0).view(3, 2), torch.arange(6.0, 9.0)
+    own = {"table": table, "same": table, "other": other}
+    best = {"table": -table, "same": -table, "other": other}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "_AT_ONCE", 4)
+        with training._exchanged(own, best):
+            assert torch.equal(table, -torch.arange(6.0).view(3, 2)) and torch.equal(other, torch.arange(6.0, 9.0))
+    assert torch.equal(table, torch.arange(6.0).view(3, 2))
+    assert torch.equal(best["table"], -table) and torch.equal(best["same"], -table)
+
+
+def test_the_best_weights_are_kept_where_the_last_ones_were(random_dataset: Dataset) -> None:
+    fit = RUN.trainer(random_dataset)
+    places = set()
+    for epoch in fit:
+        fit.report(0.1 * epoch.number)
+        kept, now = fit.best_weights(), fit.scorer.state_dict()
+        assert all(torch.equal(kept[name], now[name]) and kept[name] is not now[name] for name in now)
+        places.add(tuple(value.data_ptr() for value in kept.values()))
+    assert len(places) == 1
+
+
 @pytest.mark.usefixtures("steps")
 def test_resume_goes_on_for_so_many_more_minutes(random_dataset: Dataset, model: Path) -> None:
     timed(random_dataset, RUN, model, 40)
-    more = resume(model, minutes=24 / 60, progress=Steps())
+    resume(model, minutes=24 / 60, progress=Steps())
+    more = Bundle.load(model, state=True)
     assert (more.state["epoch"], more.state["step"]) == (4, 0) and Steps.now == 64
     progress = Steps()
-    beyond = resume(model, minutes=80 / 60, progress=progress)  # past the six epochs it was to have
+    resume(model, minutes=80 / 60, progress=progress)  # past the six epochs it was to have
+    beyond = Bundle.load(model, state=True)
     assert (beyond.state["epoch"], beyond.state["step"]) == (9, 0) and "cut_short" in beyond.metrics
     what, done, total = progress.steps[40]  # what is left is what fits
     assert what == "training" and total is not None and abs(total - 16 * 9) <= 1 and done < total

@@ -217,7 +217,12 @@ class Trainer(ABC):
         """The MRR on valid after the last epoch."""
         if self.best_mrr is None or valid_mrr > self.best_mrr:
             self.best_mrr, self.best_epoch, self._without_gain = valid_mrr, self.epoch, 0
-            self._best_weights = {name: value.clone() for name, value in self.answering.state_dict().items()}
+            kept = self._best_weights
+            for name, value in self.answering.state_dict().items():
+                if name in kept and kept[name].shape == value.shape:
+                    kept[name].copy_(value)  # into what is there: a new one beside it would be a table more
+                else:
+                    kept[name] = value.clone()
         else:
             self._without_gain += 1
 

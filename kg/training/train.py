@@ -24,6 +24,7 @@ from kg.training.estimate import Stopwatch, check_minutes, told
 from kg.training.run import Run
 
 _SECONDS_BETWEEN_SAVES = 60.0  # at least ...
+_AT_ONCE = 1 << 22  # numbers that change places
 _TIMES_AS_LONG = 20  # ... and so many times as long as the last one took: saving takes at most 5 % of the time
 
 
@@ -51,8 +52,8 @@ def train(
     run.to_json()  # what cannot be stored is an error before the first batch
     keep_freed_memory()
     with threads_for(dataset.num_entities * run.algorithm.batch_size):
-        trainer = run.trainer(dataset, device, progress)
-        return _Training(run, trainer, dataset, Path(out), [], minutes).finish(progress)
+        _Training(run, run.trainer(dataset, device, progress), dataset, Path(out), [], minutes).finish(progress)
+        return Bundle.load(out, device)
 
 
 def check_vacant(out: Path | str) -> None:
@@ -101,7 +102,9 @@ def resume(
             if minutes is not None:
                 progress.note(f"{out} is finished: its MRR on valid no longer rises")
             return Bundle.load(out, device)  # saved.scorer holds the last weights by now, not the best
-        return _Training(run, trainer, saved.dataset, Path(out), saved.metrics["history"], minutes).finish(progress)
+        _Training(run, trainer, saved.dataset, Path(out), saved.metrics["history"], minutes).finish(progress)
+        del trainer, saved
+        return Bundle.load(out, device)
 
 
 def run_of(saved: Bundle) -> Run:
@@ -150,6 +153,27 @@ def _with_more_epochs(run: Run, saved: Bundle, minutes: float) -> Run:
     return _with_epochs(run, max(run.algorithm.epochs, saved.state["epoch"] + math.ceil(120 * minutes / pace)))
 
 
+@contextmanager
+def _exchanged(own: dict[str, Tensor], other: dict[str, Tensor]) -> Iterator[None]:
+    """Meanwhile each has the values of the other, without a copy of either. What is the same tensor stays as it is."""
+    pairs = [(value.view(-1), other[name].view(-1)) for name, value in own.items()]
+    pairs = [(here, there) for here, there in pairs if here.data_ptr() != there.data_ptr()]
+    _exchange(pairs)
+    try:
+        yield
+    finally:
+        _exchange(pairs[::-1])  # in this order, as two names may share their numbers
+
+
+def _exchange(pairs: list[tuple[Tensor, Tensor]]) -> None:
+    with finishing():
+        for own, other in pairs:
+            for here, there in zip(torch.split(own, _AT_ONCE), torch.split(other, _AT_ONCE), strict=True):
+                kept = here.clone()
+                here.copy_(there)
+                there.copy_(kept)
+
+
 @dataclass
 class _Training:
     """A trainer on its way into one folder. history: a row an epoch, with valid_mrr where it was measured.
@@ -169,7 +193,8 @@ class _Training:
     _unsaved: bool = field(default=False, init=False)
     _save_took: float = field(default=0.0, init=False)
 
-    def finish(self, progress: Progress) -> Bundle:
+    def finish(self, progress: Progress) -> None:
+        """Train to the end, and save. What the trainer holds can be freed then."""
         self._progress, self.trainer.progress = progress, _Watching(progress, self)
         self._spent = self.history[-1]["seconds"] if self.history else 0.0
         self._began = self._saved = self.clock()
@@ -181,15 +206,17 @@ class _Training:
         except Interrupted:
             self._save()
             raise
-        return self._finished()
+        self._finish()
+        self.trainer.progress = SILENT  # which held this
 
     def _epochs(self) -> Iterator[Epoch]:
         """The trainer's, each on disk where a checkpoint is due, and all when the last one is over."""
         epochs, epoch = iter(self.trainer), None
-        while not self.time_is_up():
+        while True:
+            is_over = self.trainer.finished or self.time_is_up()
             with finishing(self.trainer.pause):
-                self._unsaved = self._unsaved or not self.trainer.finished
-                epoch = next(epochs, None)
+                self._unsaved = self._unsaved or not is_over
+                epoch = None if is_over else next(epochs, None)
                 if epoch and epoch.complete:
                     row = {"epoch": epoch.number, "loss": epoch.loss}
                     self.history.append({**row, "seconds": self._seconds()})
@@ -230,26 +257,23 @@ class _Training:
     def _due(self) -> bool:
         return self.clock() - self._saved > max(_SECONDS_BETWEEN_SAVES, _TIMES_AS_LONG * self._save_took)
 
-    def _finished(self) -> Bundle:
+    def _finish(self) -> None:
         """Choose the weights to answer with, measure them, save them; what a resume goes on from stays as it is."""
         trainer, progress = self.trainer, self._progress
-        last = {name: value.clone() for name, value in trainer.answering.state_dict().items()}
         now = trainer.epoch + bool(trainer.step)  # the epoch under way is the last one, where the time was up in it
         weights, epoch = trainer.best_weights(), trainer.best_epoch or now
         # The last epoch, where no validation fell on it: measured apart, so that more epochs would take the same steps.
         passed_by = len(self.dataset.valid) and (trainer.step or trainer.epoch % self.run.algorithm.valid_every)
         if passed_by and self._valid_mrr() > (trainer.best_mrr or 0):
-            weights, epoch = last, now
-        trainer.answering.load_state_dict(weights)
-        temperature = self._temperature() or fit_temperature(trainer.answering, self.dataset, progress=progress)
-        valid = None
-        if len(self.dataset.valid):
-            ranking = trainer.valid_ranking(self.dataset, temperature, progress)
-            valid = ranking.metrics(self.dataset.vocabulary.relations).to_json()
-        trainer.answering.load_state_dict(last)
+            weights, epoch = trainer.answering.state_dict(), now
+        with _exchanged(trainer.answering.state_dict(), weights):
+            temperature = self._temperature() or fit_temperature(trainer.answering, self.dataset, progress=progress)
+            valid = None
+            if len(self.dataset.valid):
+                ranking = trainer.valid_ranking(self.dataset, temperature, progress)
+                valid = ranking.metrics(self.dataset.vocabulary.relations).to_json()
         with finishing():
             self._write(weights, epoch, temperature, valid, finished=True)
-        return Bundle.load(self.out, trainer.device)
 
     def _temperature(self) -> float | None:
         """1 where training alone makes softmax(scores) the probability, None where it has to be fitted."""
