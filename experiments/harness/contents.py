@@ -119,6 +119,14 @@ CLAIMS: dict[str, Callable[[dict[str, Any]], str]] = {
     "bench": _bench,
     "classification": _classification,
     "complex_queries": _complex_queries,
+    "decision_kills": lambda r: (
+        f"kg serve killed {r['kills']} times during {r['acknowledged']:,} decisions: {r['missing']} that were "
+        f"acknowledged are missing, {r['twice']} are there twice"
+    ),
+    "decisions_loop": lambda r: (
+        f"of 500 candidates after 500 decisions {r['trained']['hidden']} are hidden facts by a model trained on them, "
+        f"{r['without']['hidden']} without"
+    ),
     "defaults": _defaults,
     "discovery": lambda r: (
         "of the 1,000 most probable new facts, "
@@ -137,6 +145,9 @@ CLAIMS: dict[str, Callable[[dict[str, Any]], str]] = {
     "full_disk": lambda r: (
         f"of {len(r['runs'])} writes on a full disk of {r['megabytes']} MB, {len(r['runs']) - r['wrong']} leave "
         "the old state or the new one, whole, and say it in one line"
+    ),
+    "hostile_requests": lambda r: (
+        f"of {r['cases']} requests that nobody should send {len(r['wrong'])} are answered wrongly"
     ),
     "inductive": lambda r: (
         f"entities never seen in training ({r['dataset']}): MRR among {r['negatives']} negatives "
@@ -167,6 +178,10 @@ CLAIMS: dict[str, Callable[[dict[str, Any]], str]] = {
     "rescal_als": _rescal_als,
     "rule_mining": lambda r: (
         f"rules of up to {r['mining']['max_length']} atoms on {r['dataset']} in {r['seconds']:.0f} s"
+    ),
+    "serve_speed": lambda r: (
+        f"kg serve: a page takes {r['page_ms']['p95']:.0f} ms, a decision {r['decision_ms']['p95']:.0f}, "
+        f"a question {r['ask_ms']['p95']:.0f} (95 of 100)"
     ),
     "signals": lambda r: (
         f"Ctrl-C and SIGTERM are answered in {len(r['stages'])} stages of the commands, "

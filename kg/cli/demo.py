@@ -10,7 +10,7 @@ from rich.table import Table
 
 from kg.cli.command import MODELS, command
 from kg.cli.console import note, out, print_json, say
-from kg.cli.options import Json, argument
+from kg.cli.options import HOW, Json, argument, option
 from kg.cli.progress_bar import ConsoleProgress
 
 if TYPE_CHECKING:
@@ -21,11 +21,14 @@ if TYPE_CHECKING:
 _TRAINED = ("rescal", "transe", "complex")
 
 
-@command(MODELS, "kg demo", "kg demo my/demo")
+@command(MODELS, "kg demo", "kg demo my/demo --serve")
 def demo(
     folder: Annotated[Path, argument("FOLDER", "Where the store, the models and the candidates go (demo).")] = Path(
         "demo"
     ),
+    serve: Annotated[
+        bool, option(HOW, None, "Then show pages to decide on the new facts, until Ctrl-C.", "--serve")
+    ] = False,
     json_: Json = False,
 ) -> None:
     """All of it in a few minutes, on a graph of the world.
@@ -67,6 +70,10 @@ def demo(
         say(f"{rank:>2}  {probability}  {subject}, {predicate}, {object_}")
         say(f"           {why.because}")
     say(f'written to {written}; ask more with: kg ask {folder / best} "(Germany, borders, ?)"')
+    if serve:
+        from kg.cli.serve import serve as shown
+
+        shown(folder / "world.kg", folder / best)
 
 
 def _trained(name: str, dataset: "Dataset", folder: Path) -> dict[str, float]:

@@ -70,7 +70,8 @@ def serve(
 def _listening(host: str, port: int) -> socket.socket:
     """The socket, before anything takes long. UserError where the port is taken, or is not ours to take."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    made = socket.socket(family)
+    # Named TCP, so that asyncio turns Nagle's algorithm off: else an answer waits 40 ms for the client to have heard.
+    made = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         made.bind((host, port))
