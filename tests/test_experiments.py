@@ -1,6 +1,7 @@
 """experiments/: its README is made from the results, its presets are Runs, and nothing points out of the repository."""
 
 import ast
+import json
 import re
 from collections import Counter
 from pathlib import Path
@@ -67,3 +68,10 @@ def test_benchmarks_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert benchmarks.find("umls", data=tmp_path) is None
     with pytest.raises(SystemExit, match=r"umls: no such folder, here or in .*data/README\.md"):
         benchmarks.folder("umls", data=tmp_path)
+
+
+def test_no_result_names_a_path_of_one_machine() -> None:
+    """A command that was run elsewhere can be run here."""
+    for path in sorted((EXPERIMENTS / "results").glob("*.json")):
+        words = str(json.loads(path.read_text(encoding="utf-8")).get("command", "")).split()
+        assert not [word for word in words if Path(word).is_absolute()], path.name

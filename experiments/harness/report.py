@@ -17,6 +17,11 @@ RESULTS = Path(__file__).resolve().parents[1] / "results"
 _PACKAGES = ("torch", "numpy", "scipy", "numba", "scikit-learn", "pyoxigraph", "rdflib")
 
 
+def _anywhere(argument: str) -> str:
+    """A path of this machine alone, as it might be called on another: its last two parts."""
+    return "/".join(Path(argument).parts[-2:]) if Path(argument).is_absolute() else argument
+
+
 def write(script: str, seed: int, variant: str = "", **results: Any) -> Path:
     """Write `results` of a script (its __file__), with command, seed, versions and hardware: to results/<script>.json,
     or <script>_<variant>.json.
@@ -24,7 +29,7 @@ def write(script: str, seed: int, variant: str = "", **results: Any) -> Path:
     place = Path(script).resolve().relative_to(RESULTS.parents[1])
     path = RESULTS / (f"{place.stem}_{variant}.json" if variant else f"{place.stem}.json")
     report = {
-        "command": shlex.join(["python", place.as_posix(), *sys.argv[1:]]),
+        "command": shlex.join(["python", place.as_posix(), *map(_anywhere, sys.argv[1:])]),
         "date": datetime.now(UTC).date().isoformat(),
         "seed": seed,
         "versions": {"python": platform.python_version(), "kg": kg.__version__, **_versions()},
