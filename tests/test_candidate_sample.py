@@ -189,3 +189,20 @@ def test_a_part_of_it() -> None:
     part = sample.of(sample.relation == 1, weight=2.0)
     assert len(part.weight) == len(part.features) == 19 and part.size == 38
     assert part.is_true.sum() == 1 and bool((part.relation == 1).all())
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_entities_with_most_answers_are_looked_at_though_no_fact_held_out_is_theirs(
+    monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """Two parents of thirty children each, forty of one; what is held out has other parents. Of 16 that are drawn the
+    two would be among them one time in forty."""
+    monkeypatch.setattr(module, "_ALL", 0)
+    monkeypatch.setattr(module, "_DRAWN", 16)
+    monkeypatch.setattr(module, "_HUBS", 2)
+    known = [(100 + i, 0, i % 2) for i in range(60)] + [(160 + i, 0, 2 + i) for i in range(40)]
+    true = [(100 + i, 0, 2 + i) for i in range(4)]
+    sample = sample_candidates(query_scores(known, 200, 1), tensor(true), eligible(known, 200, 1), seed)
+    negatives = sample.hrt[~sample.is_true]
+    assert {0, 1} <= set(negatives[:, 2].tolist())
+    assert float(sample.weight[(sample.hrt[:, 2] == 0) & ~sample.is_true].sum()) > 20
