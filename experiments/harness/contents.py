@@ -196,6 +196,13 @@ CLAIMS: dict[str, Callable[[dict[str, Any]], str]] = {
         "when no neighbour of the given entity may answer"
     ),
     "trained": _trained,
+    "mrr_at_time": lambda r: (
+        f"MRR on valid of {r['dataset']} after so many CPU seconds: "
+        + ", ".join(
+            f"{side} {rows[-1]['valid_mrr']:.3f} ({rows[-1].get('cpu_seconds', rows[-1]['seconds']):.0f})"
+            for side, rows in r["sides"].items()
+        )
+    ),
     "training_speed": lambda r: (
         f"training ComplEx on {r['dataset']}: {r['fp32_over_pykeen']['of_medians']:.1f} times PyKEEN's speed"
     ),
