@@ -131,7 +131,7 @@ def test_the_neighbourhood_of_few_and_of_many(random_dataset: Dataset, large: Da
 def test_paths_of_few_and_of_many(random_dataset: Dataset, large: Dataset) -> None:
     """In a sparse graph they are longer. Each question hides its own fact: nothing else need be gone."""
     few, many = (default_run("paths")(data) for data in (random_dataset, large))
-    assert few.scorer.keywords["num_layers"] == 3 and many.scorer.keywords["num_layers"] == 6
+    assert few.scorer.keywords["num_layers"] == 4 and many.scorer.keywords["num_layers"] == 6
     assert few.algorithm.hide == many.algorithm.hide == "exact"
     assert few.algorithm.objective == OneVsUnknown() and many.algorithm.objective == OneVsUnknown(max_answers=8)
     assert few.algorithm.questions == many.algorithm.questions == 10_000 and few.algorithm.averaging

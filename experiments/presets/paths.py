@@ -35,3 +35,20 @@ def codex_s() -> Run:
             valid_every=1,
         ),
     )
+
+
+def umls() -> Run:
+    """Stopped by the clock after four of its ten epochs, in the middle of its learning rate's fall."""
+    return Run(
+        partial(PathNetwork, num_layers=4, max_nodes=1000),
+        GradientDescent(
+            partial(Adam, lr=0.008),
+            OneVsUnknown(),
+            schedule=WarmUp(),
+            batch_size=16,
+            hide="exact",
+            averaging=0.998,
+            epochs=10,
+            valid_every=1,
+        ),
+    )

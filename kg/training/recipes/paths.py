@@ -17,15 +17,15 @@ _THIN = 2.5  # training facts an entity: below it an answer lies further away
 
 def _default(dataset: Dataset) -> Run:
     few, is_thin = has_few_entities(dataset), len(dataset.train) < _THIN * dataset.num_entities
-    made = partial(scorer_class("paths"), num_layers=6 if is_thin else 3 if few else 4)
+    made = partial(scorer_class("paths"), num_layers=6 if is_thin else 4)
     descent = GradientDescent(
-        partial(Adam, lr=0.006),
+        partial(Adam, lr=0.008 if few else 0.006),
         OneVsUnknown(max_answers=1 if few else 8),
         schedule=WarmUp(),
         batch_size=16,
         hide="exact",
         questions=10_000,  # passes are what costs
-        averaging=0.995,
+        averaging=0.998,
         epochs=8 if few else 6 if is_small(dataset) else 12,
         valid_every=1,
         patience=3,
