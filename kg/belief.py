@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -37,15 +38,28 @@ def not_believed(path: Path, error: Exception) -> UserError:
 
 def tensors_of(path: Path) -> dict[str, Tensor]:
     """The tensors of a file, as long as it is there and unchanged: they are read when they are looked at."""
-    try:
+    with _safetensors(path):
         found: dict[str, Tensor] = load_file(path)
+    return found
+
+
+def metadata_of(path: Path) -> dict[str, str]:
+    """What a file of tensors says beside them."""
+    with _safetensors(path), safe_open(path, "pt") as file:
+        found: dict[str, str] = file.metadata() or {}
+    return found
+
+
+@contextmanager
+def _safetensors(path: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise failed(path, error) from None
     except MemoryError:
         raise
     except Exception as error:  # SafetensorError, and what torch says of dtypes that it does not know
         raise UserError(f"{path} is no safetensors file: {one_line(str(error))}") from None
-    return found
 
 
 def texts(value: Any) -> list[str]:

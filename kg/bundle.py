@@ -5,7 +5,7 @@ import math
 import os
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,23 @@ from torch import Tensor
 
 import kg
 from kg import generations
-from kg.belief import believing, check_metrics, check_run, check_temperature, not_believed, tensors_of, texts
+from kg.belief import (
+    believing,
+    check_metrics,
+    check_run,
+    check_temperature,
+    metadata_of,
+    not_believed,
+    tensors_of,
+    texts,
+)
+from kg.card import card
 from kg.errors import UserError, one_line, visible
-from kg.graph.dataset import PARTS, Dataset, check_facts
+from kg.graph.dataset import PARTS, Dataset, StoreState, check_facts
+from kg.graph.index import Index, arrays_of
 from kg.graph.schema import Schema
 from kg.graph.vocabulary import Vocabulary
-from kg.manifest import MANIFEST, first_damage, manifest_sha256, read_manifest
+from kg.manifest import MANIFEST, first_damage, manifest_sha256, read_manifest, sha256
 from kg.models import from_description
 from kg.models.declaration import declared
 from kg.models.scorer import Scorer
@@ -32,7 +43,8 @@ _READABLE = (1, 2)  # 1: its run is of another form, which nothing reads but for
 _HELD = ("matrix", "matrices")  # weights that stood in a scorer itself in format 1: now in RelationWeights
 CALIBRATION = "calibration.json"
 _STATE = "state/"
-_CONSTANT = ("vocabulary.json", "schema.json", "dataset.safetensors")  # the same in every generation of a training
+_SOURCES = ("vocabulary.json", "schema.json", "dataset.safetensors")  # the same in every generation of a training ...
+_INDEX = "index.safetensors"  # ... and what follows from them; models of kg 0.3 and older have none
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,10 +176,14 @@ def save(
     """
     with generations.write(Path(path), noun="model") as draft:
         folder = draft.path
-        for name in _CONSTANT if draft.previous else ():
-            draft.carry(name)
+        files = draft.before.get("files", {})
+        for name in (*_SOURCES, _INDEX) if draft.previous else ():
+            if name != _INDEX or name in files:
+                draft.carry(name)
         if not draft.previous:
             _save_dataset(folder, dataset)
+        if _INDEX not in files:
+            _save_index(folder, dataset)
         _save_tensors(_contiguous(weights), folder / "model.safetensors")
         (folder / "state").mkdir()
         tensors: dict[str, Tensor] = {}
@@ -176,7 +192,7 @@ def save(
         _write_json(folder / "config.json", {"run": run})
         _save_calibration(folder, temperature, None)
         _write_json(folder / "metrics.json", metrics)
-        (folder / "README.md").write_text(_card(dataset, run, metrics), encoding="utf-8")
+        (folder / "README.md").write_text(card(dataset, run, metrics, kg.__version__), encoding="utf-8")
         store = draft.before["store"] if "store" in draft.before else _store_of(dataset, Path(path))
         draft.finish({**_provenance(dataset), "store": store, "seed": run["seed"]})
 
@@ -203,10 +219,26 @@ def _save_calibration(folder: Path, temperature: float | None, calibration: dict
 
 
 def _save_dataset(folder: Path, dataset: Dataset) -> None:
-    names = {"entities": dataset.vocabulary.entities, "relations": dataset.vocabulary.relations}
+    names = {"entities": tuple(dataset.vocabulary.entities), "relations": dataset.vocabulary.relations}
     _write_json(folder / "vocabulary.json", names)
     _write_json(folder / "schema.json", dataset.schema.to_json())
     _save_tensors({name: dataset.part(name).contiguous() for name in PARTS}, folder / "dataset.safetensors")
+
+
+def _save_index(folder: Path, dataset: Dataset) -> None:
+    facts = torch.cat([dataset.part(name) for name in PARTS])
+    of = {name: sha256(folder / name) for name in _SOURCES}
+    _save_tensors(arrays_of(dataset.vocabulary, dataset.schema, facts), folder / _INDEX, of)
+
+
+def _index(folder: Path, files: Mapping[str, str]) -> Index | None:
+    """None where there is none, or it is of other files than those that lie beside it."""
+    if _INDEX not in files or metadata_of(folder / _INDEX) != {name: files.get(name) for name in _SOURCES}:
+        return None
+    try:
+        return Index.of_arrays(tensors_of(folder / _INDEX))
+    except (KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise not_believed(folder / _INDEX, error) from None
 
 
 def _provenance(dataset: Dataset) -> dict[str, Any]:
@@ -222,12 +254,13 @@ def _provenance(dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def _store_of(dataset: Dataset, root: Path) -> dict[str, str] | None:
-    """The store that a dataset was read from, by its identity and by where it lies from the model's folder. None: it
-    was read from no store, or from one that has no identity."""
+def _store_of(dataset: Dataset, root: Path) -> dict[str, Any] | None:
+    """The store that a dataset was read from, by its identity and by where it lies from the model's folder, and what it
+    then held. None: it was read from no store, or from one that has no identity."""
     if dataset.store_id is None:
         return None
-    return {"id": dataset.store_id, "path": os.path.relpath(dataset.source, root.resolve())}
+    state = {} if dataset.store_state is None else asdict(dataset.store_state)
+    return {"id": dataset.store_id, "path": os.path.relpath(dataset.source, root.resolve()), **state}
 
 
 def environment() -> dict[str, Any]:
@@ -243,10 +276,14 @@ def environment() -> dict[str, Any]:
 
 def _dataset(folder: Path, manifest: dict[str, Any]) -> Dataset:
     """UserError where facts, names or what is said of them are not of one another."""
-    with believing(folder / "vocabulary.json") as names:
-        vocabulary = Vocabulary(texts(names["entities"]), texts(names["relations"]))
-    with believing(folder / "schema.json") as stored:
-        schema = Schema.from_json(stored)
+    index = _index(folder, manifest["files"])
+    if index is not None:
+        vocabulary, schema = index.vocabulary, index.schema
+    else:
+        with believing(folder / "vocabulary.json") as names:
+            vocabulary = Vocabulary(texts(names["entities"]), texts(names["relations"]))
+        with believing(folder / "schema.json") as stored:
+            schema = Schema.from_json(stored)
     with believing(folder / MANIFEST):
         source, generation, graphs = manifest["source"], manifest["generation"], manifest.get("graphs")
         if not isinstance(source, str) or not isinstance(generation, int | None):
@@ -255,6 +292,12 @@ def _dataset(folder: Path, manifest: dict[str, Any]) -> Dataset:
         named = tuple(texts(manifest.get("named", [])))
         store = manifest.get("store")
         store_id = None if store is None else texts([store["id"], store["path"]])[0]
+        state = None
+        if store is not None and "sha256" in store:
+            sha, language = texts([store["sha256"], store["language"]])
+            if not isinstance(store["left_out"], int):
+                raise ValueError(f"expected a number of facts: got {one_line(str(store['left_out']))[:80]}")
+            state = StoreState(sha, language, store["left_out"])
     file = folder / "dataset.safetensors"
     parts = tensors_of(file)
     try:
@@ -264,7 +307,11 @@ def _dataset(folder: Path, manifest: dict[str, Any]) -> Dataset:
         raise not_believed(file, error) from None
     train, valid, test = (parts[name] for name in PARTS)
     restrictions = manifest.get("restrictions") is True
-    return Dataset(train, valid, test, vocabulary, schema, source, generation, of_graphs, restrictions, store_id, named)
+    return Dataset(
+        *(train, valid, test, vocabulary, schema, source, generation, of_graphs, restrictions, store_id, named),
+        store_state=state,
+        index=index,
+    )
 
 
 def _state(folder: Path) -> dict[str, Any]:
@@ -293,9 +340,9 @@ def _with_weights(bare: Scorer, file: Path, format: int, device: torch.device) -
     return bare
 
 
-def _save_tensors(tensors: dict[str, Tensor], path: Path) -> None:
+def _save_tensors(tensors: dict[str, Tensor], path: Path, metadata: dict[str, str] | None = None) -> None:
     try:
-        save_file(tensors, path)
+        save_file(tensors, path, metadata)
     except SafetensorError as error:
         if "I/O error" not in str(error):
             raise
@@ -341,46 +388,3 @@ def _joined(value: Any, tensors: dict[str, Tensor]) -> Any:
     if isinstance(value, list):
         return [_joined(item, tensors) for item in value]
     return value
-
-
-def _card(dataset: Dataset, run: dict[str, Any], metrics: dict[str, Any]) -> str:
-    """The model card: what it is, what it was trained on, how good it is."""
-    valid = metrics.get("valid") or {}
-    figures = "\n".join(f"| {name} | {valid[name]:.4f} |" for name in _CARD_FIGURES if valid.get(name) is not None)
-    source = visible(Path(dataset.source).name) or "facts given in Python"
-    return f"""# {_title(run["scorer"])}
-
-A link predictor: it ranks tails for (head, relation, ?) and heads for (?, relation, tail).
-
-- trained with kg {kg.__version__} on {source}: {dataset.describe()}
-- {run["algorithm"]["name"].replace("_", " ")}, seed {run["seed"]} (all: config.json)
-- epochs so far {metrics["epochs"]}, best at {metrics["best_epoch"]}
-
-Filtered ranking on its valid facts, both directions, all entities as candidates{_how(metrics)}:
-
-| | valid |
-|---|---|
-{figures or "| not measured yet | |"}
-
-It knows nothing but these facts: its errors and gaps are theirs. A score is no probability; what is given as one is
-that of being a fact which was held out of training, a lower bound of being true.
-"""
-
-
-def _title(part: dict[str, Any]) -> str:
-    """A part as it would be called."""
-    return f"{part['name']}({', '.join(f'{key}={_shown(value)}' for key, value in part['arguments'].items())})"
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, list):
-        return f"[{', '.join(map(_shown, value))}]"
-    return _title(value) if isinstance(value, dict) else str(value)
-
-
-def _how(metrics: dict[str, Any]) -> str:
-    """What must be said of figures on facts that the model was itself fitted on."""
-    return ", each half with weights that the other half gave" if metrics.get("cross_fitted") else ""
-
-
-_CARD_FIGURES = ("mrr", "mean_rank", "amri", "hits_at_1", "hits_at_3", "hits_at_10", "perplexity")

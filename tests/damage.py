@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -25,9 +26,11 @@ def with_arrays(model: Path, name: str, **arrays: Tensor) -> None:
     """These arrays of a file in the place of its own; dots in their names are __."""
     file = generations.current(model) / name
     held = {key: value.clone() for key, value in load_file(file).items()}
+    with safe_open(file, "pt") as opened:
+        metadata = opened.metadata()
     held |= {key.replace("__", "."): value.contiguous() for key, value in arrays.items()}
     changed = file.with_name("changed")
-    save_file(held, changed)
+    save_file(held, changed, metadata)
     content = changed.read_bytes()
     changed.unlink()
     replaced(model, name, content)

@@ -39,6 +39,7 @@ FILES = [
     "calibration.json",
     "config.json",
     "dataset.safetensors",
+    "index.safetensors",
     "manifest.json",
     "metrics.json",
     "model.safetensors",
@@ -444,7 +445,7 @@ def test_a_new_generation_carries_what_does_not_change(model: Path, fit: Descent
     assert (model / "CURRENT").read_text() == "2\n"
     assert Bundle.load(model).metrics["epochs"] == 2
     same = {name for name in FILES if (model / "1" / name).samefile(model / "2" / name)}
-    assert same == {"vocabulary.json", "schema.json", "dataset.safetensors"}
+    assert same == {"vocabulary.json", "schema.json", "dataset.safetensors", "index.safetensors"}
 
 
 def test_a_save_that_fails_leaves_the_model(model: Path, fit: Descent, dataset: Dataset) -> None:

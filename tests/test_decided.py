@@ -13,9 +13,10 @@ from kg.errors import UserError
 from kg.graph.from_store import dataset_from_store
 from kg.models.distmult import DistMult
 from kg.namespaces import OWL, RDF
+from kg.query.change import Change
 from kg.query.complex import cqd
 from kg.query.complex.conjunctive_query import Conjunction, parse_question
-from kg.query.knowledge import Change, Knowledge
+from kg.query.knowledge import Knowledge
 from kg.query.predictor import Predictor
 from kg.query.review import Precision, Review, Wanted, fact_of
 from kg.store.store import Store

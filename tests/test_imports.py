@@ -202,6 +202,8 @@ def test_naming_one_scorer_imports_that_one() -> None:
 # Tested by way of what calls them alone, and where.
 TESTED_BY = {
     "belief": "bundle",
+    "card": "bundle",
+    "packed": "index",
     "__main__": "cli_app",
     "cli_bench": "cli_studies",
     "cli_calibrate": "cli_train",
@@ -218,6 +220,7 @@ TESTED_BY = {
     "document": "reading",
     "format": "candidate_files",
     "dropout": "recipes",
+    "change": "knowledge",
     "changes": "knowledge",
     "jsonl": "candidate_files",
     "rdf": "candidate_files",

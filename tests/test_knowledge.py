@@ -18,7 +18,8 @@ from kg.graph.from_store import dataset_from_store
 from kg.graph.names import Names
 from kg.models.distmult import DistMult
 from kg.namespaces import OWL, PREDICTIONS, RDF, RDFS, SKOS
-from kg.query.knowledge import Change, Knowledge
+from kg.query.change import Change
+from kg.query.knowledge import Knowledge
 from kg.query.predictor import Predictor
 from kg.store import facts as files
 from kg.store.store import Store
@@ -133,9 +134,35 @@ def test_nothing_changed(store: Store) -> None:
     assert own.refresh() == (own, Change(1))
 
 
+def test_of_a_store_that_is_as_it_was_trained_on_nothing_is_read(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle = bundle_of(store)
+    assert bundle.dataset.store_state is not None and bundle.dataset.store_state.left_out == 1
+    whole = Knowledge._of_all(bundle, store, None)
+
+    def refused(*arguments: object) -> None:
+        raise AssertionError("the store is read")
+
+    with monkeypatch.context() as patch:
+        for name in ("facts", "terms", "match"):
+            patch.setattr(Store, name, refused)
+        own = Knowledge.of_store(bundle, store)
+        check_same(own, whole)
+        for language in ("de", "en"):  # which training was not asked for
+            with pytest.raises(AssertionError, match="the store is read"):
+                Knowledge.of_store(bundle, store, language)
+        patch.setenv("LC_ALL", "de_AT.UTF-8")
+        with pytest.raises(AssertionError, match="the store is read"):
+            Knowledge.of_store(bundle, store)
+    store.add([Quad(ENTITIES[0], RELATIONS[0], ENTITIES[2])])
+    later, change = own.refresh()
+    assert (change.facts_added, change.read_anew) == (1, False) or change.read_anew
+    check_same(later, Knowledge.of_store(bundle, store))
+    assert bundle.dataset.store_state.sha256 != store.mark.sha256
+
+
 def test_a_refresh_reads_no_more_than_what_changed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kg.query.knowledge._MOST", 1.0)
-    known = Knowledge.of_store(bundle_of(store), store)
+    known = Knowledge._of_all(bundle_of(store), store, None)
     new = NamedNode(EX + "new")
     store.add([Quad(new, RELATIONS[0], ENTITIES[0]), Quad(new, NamedNode(RDFS + "label"), Literal("Newman"))])
 

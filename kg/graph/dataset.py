@@ -12,11 +12,23 @@ from torch import Tensor
 from kg.errors import UserError
 from kg.graph.graph import Graph
 from kg.graph.ids import check_ids
+from kg.graph.index import Index
 from kg.graph.known import KnownAnswers
 from kg.graph.schema import Schema
 from kg.graph.vocabulary import Vocabulary
 
 PARTS = ("train", "valid", "test")
+
+
+@dataclass(frozen=True)
+class StoreState:
+    """What a store held when a dataset was read from it: the sha256 of its generation's manifest, the language that
+    labels were preferred in, and how many facts were of relations that the dataset has not.
+    """
+
+    sha256: str
+    language: str
+    left_out: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +37,8 @@ class Dataset:
 
     Every entity of every part is a candidate. `source` says where the facts came from (a path), `generation` which
     generation of a store (None for a folder), `store_id` which store that is, wherever it lies now, `graphs` and
-    `restrictions` what was read of it, `named` the predicates that were asked for by name.
+    `restrictions` what was read of it, `named` the predicates that were asked for by name, `store_state` what that
+    store then held. `index`: what answers need, where it was read from a file.
     """
 
     train: Int[Tensor, "T 3"]
@@ -39,6 +52,8 @@ class Dataset:
     restrictions: bool = False
     store_id: str | None = None
     named: tuple[str, ...] = ()
+    store_state: StoreState | None = None
+    index: Index | None = None
     _known: dict[tuple[str, ...], KnownAnswers] = field(default_factory=dict, init=False, repr=False)
 
     @property
@@ -74,9 +89,19 @@ class Dataset:
                 self._known[parts] = KnownAnswers.from_triples(facts, self.num_relations)
         return self._known[parts]
 
+    @cached_property
+    def everything(self) -> tuple[Graph, KnownAnswers]:
+        """The facts of all parts, as edges and as answers."""
+        if self.index is not None:
+            return self.index.graph, self.index.known
+        graph = Graph.from_triples(
+            torch.cat([self.part(name) for name in PARTS]), self.num_entities, self.num_relations
+        )
+        return graph, KnownAnswers.from_graph(graph)
+
     def digest(self) -> str:
         """The sha256 of the names and of the facts of each part, in order."""
-        names = self.vocabulary.entities, self.vocabulary.relations
+        names = tuple(self.vocabulary.entities), self.vocabulary.relations
         hashed = hashlib.sha256(json.dumps(names).encode())
         for name in PARTS:
             facts = self.part(name).cpu().numpy()

@@ -11,7 +11,7 @@ from jaxtyping import Int
 
 from kg.errors import UserError
 from kg.graph.class_axioms import LANGUAGE, OF_CLASSES, ClassAxioms
-from kg.graph.dataset import Dataset
+from kg.graph.dataset import Dataset, StoreState
 from kg.graph.ids import ordered, packed
 from kg.graph.limits import Limits
 from kg.graph.names import Names
@@ -21,7 +21,7 @@ from kg.graph.splitting import hold_out, twins
 from kg.graph.vocabulary import Vocabulary
 from kg.namespaces import APART, OWL, RDF, RDFS
 from kg.progress import SILENT, Progress
-from kg.store.labels import labels
+from kg.store.labels import labels, preferred
 from kg.store.store import Store
 from kg.store.terms import term_text
 
@@ -103,6 +103,7 @@ def dataset_from_store(
         restrictions=restrictions is True or of_classes,
         store_id=store.id,
         named=() if relations is None else vocabulary.relations,
+        store_state=StoreState(store.mark.sha256, preferred(language), int((~trains).sum())),
     )
 
 

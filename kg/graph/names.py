@@ -2,11 +2,13 @@
 
 import difflib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import final
 
 from kg.errors import UserError
+from kg.graph.packed import Order, equal_to
 from kg.graph.schema import Schema
+from kg.graph.vocabulary import Vocabulary
 from kg.namespaces import local_name
 
 
@@ -44,19 +46,13 @@ class Names:
 
         UserError for a name that fits none (the nearest are listed) or several.
         """
-        name = name[1:-1] if name.startswith("<") and name.endswith(">") else name
-        prefix, _, local = name.partition(":")
-        for exact in (name, self._schema.prefixes.get(prefix, "\0") + local):
-            if exact in self._terms:
-                return exact
-        for table, key in ((self._by_label, name), (self._by_folded, name.casefold()), (self._by_local, name)):
-            found = table.get(key, [])
-            if len(found) == 1:
-                return found[0]
-            if found:
-                listed = ", ".join(f"<{term}>" for term in sorted(found)[:5])
-                raise UserError(f"{name!r} is the name of {len(found)} {self._plural()}: say which of {listed}")
-        raise UserError(f"no {self._what} {name!r}: {self._nearest(name)}")
+        name = _unbracketed(name)
+        exact = next((each for each in _exact(name, self._schema) if each in self._terms), None)
+        tables = (self._by_label, name), (self._by_folded, name.casefold()), (self._by_local, name)
+        found = exact or _only_one(name, (table.get(key, []) for table, key in tables), self._plural())
+        if found is None:
+            raise UserError(f"no {self._what} {name!r}: {self._nearest(name)}")
+        return found
 
     def _nearest(self, name: str) -> str:
         folded = name.casefold()
@@ -74,7 +70,64 @@ class Names:
         return [key for key in self._by_folded if any(word.startswith(beginning) for word in key.split())]
 
     def _plural(self) -> str:
-        return "entities" if self._what == "entity" else f"{self._what}s"
+        return _plural(self._what)
+
+
+@final
+class SortedNames:
+    """The same of the entities of a packed vocabulary, found by bisection: nothing is built but where a name is none.
+
+    by_label: the ids in the order of their labels (or last parts of IRIs), case folded; by_local: of the last parts.
+    """
+
+    def __init__(self, vocabulary: Vocabulary, schema: Schema, by_label: Order, by_local: Order) -> None:
+        self._vocabulary, self._schema = vocabulary, schema
+        self._by_label, self._by_local = by_label, by_local
+
+    def term(self, name: str) -> str:
+        """As Names.term."""
+        name = _unbracketed(name)
+        exact = next((each for each in _exact(name, self._schema) if each in self._vocabulary.entity_ids), None)
+        found = exact or _only_one(name, self._lookups(name), _plural("entity"))
+        return found or self._built().term(name)  # which lists the nearest, and raises
+
+    def changed(self, schema: Schema, gone: Iterable[str], came: Iterable[str]) -> Names:
+        """As Names.changed. O(N log N)."""
+        return self._built().changed(schema, gone, came)
+
+    def _built(self) -> Names:
+        return Names(self._vocabulary.entities, self._schema, "entity")
+
+    def _lookups(self, name: str) -> Iterator[list[str]]:
+        terms, folded = self._vocabulary.entities, name.casefold()
+        label = self._schema.label
+        alike = [terms[i] for i in equal_to(folded, self._by_label, lambda i: label(terms[i]).casefold())]
+        yield [term for term in alike if label(term) == name]
+        yield alike
+        yield [terms[i] for i in equal_to(name, self._by_local, lambda i: local_name(terms[i]))]
+
+
+def _unbracketed(name: str) -> str:
+    return name[1:-1] if name.startswith("<") and name.endswith(">") else name
+
+
+def _exact(name: str, schema: Schema) -> tuple[str, str]:
+    """The terms that a name may be as it stands, or by its prefix."""
+    prefix, _, local = name.partition(":")
+    return name, schema.prefixes.get(prefix, "\0") + local
+
+
+def _only_one(name: str, lookups: Iterable[Sequence[str]], plural: str) -> str | None:
+    """The one term of the first look-up that finds any. UserError where it finds several."""
+    found = next((each for each in lookups if each), [])
+    if len(found) > 1:
+        listed = ", ".join(f"<{term}>" for term in sorted(found)[:5])
+        raise UserError(f"{name!r} is the name of {len(found)} {plural}: say which of {listed}")
+    return found[0] if found else None
+
+
+def _plural(what: str) -> str:
+    return "entities" if what == "entity" else f"{what}s"
 
 
 def _labelled(terms: Iterable[str], schema: Schema) -> list[tuple[str, str]]:

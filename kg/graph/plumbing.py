@@ -1,7 +1,10 @@
 """Which terms say how a graph is written, and by whom, rather than what it is about."""
 
+from functools import lru_cache
+
 from kg.graph.class_axioms import LANGUAGE
 from kg.graph.schema import Schema, all_above
+from kg.graph.vocabulary import Vocabulary
 from kg.namespaces import (
     CC,
     DC,
@@ -58,13 +61,19 @@ def is_annotation(predicate: str, schema: Schema) -> bool:
     return any(_annotates(each, schema) for each in all_above(predicate, schema.subproperty_of))
 
 
-def is_of_the_graph(entity: str, schema: Schema) -> bool:
-    """Whether an entity is one that the graph is about: no blank node, no word of a language (owl:Thing, xsd:string),
-    and not a restriction, an axiom, a shape, an annotation property or an ontology by all its types."""
-    if entity.startswith(("_:", *LANGUAGE, XSD)):
-        return False
-    types = [each for each in schema.types.get(entity, ()) if each != OWL + "NamedIndividual"]
-    return not types or not all(each in _PLUMBING_TYPES or each.startswith(SHACL) for each in types)
+def not_of_the_graph(vocabulary: Vocabulary, schema: Schema) -> list[int]:
+    """The entities that the graph is not about: blank nodes, words of a language (owl:Thing, xsd:string), and what is a
+    restriction, an axiom, a shape, an annotation property or an ontology by all its types."""
+    build = lru_cache(maxsize=None)(_all_build)
+    by_type = [entity for entity, types in schema.types.items() if build(types)]
+    ids = vocabulary.entity_ids
+    return vocabulary.entities_beginning_with(("_:", *LANGUAGE, XSD)) + [ids[each] for each in by_type if each in ids]
+
+
+def _all_build(types: tuple[str, ...]) -> bool:
+    """Whether of these types, of which there are some, all are plumbing."""
+    telling = [each for each in types if each != OWL + "NamedIndividual"]
+    return bool(telling) and all(each in _PLUMBING_TYPES or each.startswith(SHACL) for each in telling)
 
 
 def _annotates(predicate: str, schema: Schema) -> bool:

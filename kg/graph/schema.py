@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any, TypeVar
 
 from kg.errors import one_line
+from kg.graph.packed import PackedLabels
 from kg.namespaces import OWL, RDF, RDFS, local_name
 
 _T = TypeVar("_T", bound=Hashable)
@@ -63,7 +64,8 @@ class Schema:
         return frozenset(self.subclass_of).union(*self.subclass_of.values())
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        labels = self.labels.as_dict() if isinstance(self.labels, PackedLabels) else self.labels
+        return asdict(replace(self, labels=labels))
 
     @classmethod
     def from_json(cls, stored: dict[str, Any]) -> "Schema":

@@ -26,12 +26,13 @@ def write_embeddings(bundle: Bundle, out: Path | str) -> None:
     if path.suffix not in (".npz", ".tsv"):
         raise UserError(f"{path}: embeddings are written as .npz or .tsv")
     names = bundle.dataset.vocabulary
+    entities = tuple(names.entities)
     relations = names.relations + tuple(f"^{term}" for term in names.relations)
     parameters = {name: value.detach().cpu().numpy() for name, value in bundle.scorer.named_parameters()}
     if path.suffix == ".tsv":
-        write_lines(path, _lines(bundle.scorer, {EntityTable: names.entities, RelationWeights: relations}, parameters))
+        write_lines(path, _lines(bundle.scorer, {EntityTable: entities, RelationWeights: relations}, parameters))
         return
-    terms = {"entity_terms": np.array(names.entities), "relation_terms": np.array(relations)}
+    terms = {"entity_terms": np.array(entities), "relation_terms": np.array(relations)}
     with replacing(path) as stream:
         np.savez(cast("IO[bytes]", stream), **terms, **parameters)  # type: ignore[arg-type]
 

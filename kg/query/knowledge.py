@@ -4,11 +4,11 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Int
 from torch import Tensor
 
 from kg.bundle import Bundle
@@ -19,48 +19,18 @@ from kg.graph.changes import changed_facts, changed_schema
 from kg.graph.from_store import entity_facts, schema_from_store
 from kg.graph.graph import Graph
 from kg.graph.known import KnownAnswers
-from kg.graph.names import Names
+from kg.graph.names import Names, SortedNames
 from kg.graph.schema import Schema
 from kg.graph.splitting import relation_classes
 from kg.graph.vocabulary import Vocabulary
+from kg.query.change import Change, Reading, known_of, numbered, read_from
 from kg.query.consistency import Consistency
 from kg.store.draft import is_at
-from kg.store.facts import Difference, Mark
+from kg.store.facts import Difference
+from kg.store.labels import preferred
 from kg.store.store import Store
 
 _MOST = 0.1  # of the facts: where more of them changed, all are read anew, which is as fast
-
-
-@dataclass(frozen=True)
-class Change:
-    """What a refresh found: how many facts and entities came and went, among those that the model can make use of.
-
-    decisions: how many lines the journal of decisions has more. schema: whether what the graph says of its words may be
-    different. read_anew: whether all was read: the store could
-    not tell what changed (see Store.since), much did, or the model learnt from owl:someValuesFrom restrictions.
-    """
-
-    generation: int | None
-    facts_added: int = 0
-    facts_removed: int = 0
-    entities_added: int = 0
-    entities_removed: int = 0
-    decisions: int = 0
-    schema: bool = False
-    read_anew: bool = False
-
-
-@final
-@dataclass(frozen=True, eq=False)
-class _Reading:
-    """How a store was read: for which model, how far, its terms by their ids there, and the ids of those entities that
-    only the store has, in order."""
-
-    bundle: Bundle
-    path: Path
-    mark: Mark
-    terms: list[str]
-    others: Int[np.ndarray, " E"]
 
 
 @final
@@ -97,7 +67,7 @@ class Knowledge:
     generation: int | None = None
     facts_left_out: int = 0
     decided: Decided | None = None
-    _reading: _Reading | None = None
+    _reading: Reading | None = None
 
     @classmethod
     def of_facts(
@@ -120,15 +90,39 @@ class Knowledge:
         """The model's own copy of all the facts that it was trained, chosen and measured by. because: why not those of
         its store."""
         data = bundle.dataset
-        facts = torch.cat([data.train, data.valid, data.test]).to(bundle.scorer.device)
         read = f"the model's own copy of {data.source or 'its facts'}{because and f', as {because}'}"
-        return cls.of_facts(data.vocabulary, facts, data.schema, read, Path(data.source).name, data.generation)
+        return cls._own(bundle, read, Path(data.source).name, data.generation)
+
+    @classmethod
+    def _own(cls, bundle: Bundle, *said: Any) -> "Knowledge":
+        data, device = bundle.dataset, bundle.scorer.device
+        graph, known = data.everything
+        if device != graph.tail.device:
+            graph, known = graph.to(device), known.to(device)
+        made = cls(data.vocabulary, graph, known, data.schema, *said)
+        if data.index is not None:
+            made.__dict__["entity_names"] = data.index.names
+        return made
 
     @classmethod
     def of_store(cls, bundle: Bundle, store: Store, language: str | None = None) -> "Knowledge":
         """The facts of an open store, read as those that the model was trained on. language: of labels; None: that
         which was asked for in training, if any was. UserError where all facts are of other relations: then nothing
-        would be known, and what the store has would be shown as new."""
+        would be known, and what the store has would be shown as new.
+
+        Where the store holds what the model was trained on, and no other language is asked for, that is the model's own
+        copy: nothing but the store's manifest is read."""
+        state, learnt = bundle.dataset.store_state, bundle.dataset.schema.language
+        same = state is not None and state.sha256 == store.mark.sha256 and preferred(learnt) == state.language
+        if state is not None and same and language in (None, learnt):
+            data = store.path.resolve().name
+            reading = Reading(bundle, store.path, store.mark, None, np.zeros(0, np.int64))
+            own = cls._own(bundle, read_from(store), data, store.generation, state.left_out, None, reading)
+            return own._with(Journal(store.path))
+        return cls._of_all(bundle, store, language)
+
+    @classmethod
+    def _of_all(cls, bundle: Bundle, store: Store, language: str | None) -> "Knowledge":
         terms, rows = entity_facts(store, bundle.dataset.graphs, bundle.dataset.restrictions)
         relation_ids = bundle.dataset.vocabulary.relation_ids
         relation_of = np.array([relation_ids.get(term, -1) for term in terms], dtype=np.int64)
@@ -149,12 +143,12 @@ class Knowledge:
             vocabulary,
             torch.from_numpy(hrt).to(bundle.scorer.device),
             schema_from_store(store, language or bundle.dataset.schema.language),
-            _read_from(store),
+            read_from(store),
             store.path.resolve().name,
             store.generation,
             len(rows) - len(chosen),
         )
-        read = replace(known, _reading=_Reading(bundle, store.path, store.mark, terms, others))
+        read = replace(known, _reading=Reading(bundle, store.path, store.mark, terms, others))
         return read._with(Journal(store.path))
 
     def _with(self, journal: Journal, before: "Knowledge | None" = None) -> "Knowledge":
@@ -229,7 +223,7 @@ class Knowledge:
                 return self._read_anew(store, self._reading)
             return self._changed(store, since, self._reading)
 
-    def _read_anew(self, store: Store, reading: _Reading) -> tuple["Knowledge", Change]:
+    def _read_anew(self, store: Store, reading: Reading) -> tuple["Knowledge", Change]:
         read = Knowledge.of_store(reading.bundle, store, self.schema.language)
         known = read.decided.stated if read.decided else read
         ids = [known.vocabulary.entity_ids.get(term, -1) for term in self.vocabulary.entities]
@@ -242,11 +236,12 @@ class Knowledge:
         entities = known.num_entities - same, self.num_entities - same
         return known, Change(known.generation, *facts, *entities, schema=True, read_anew=True)
 
-    def _changed(self, store: Store, since: Difference, reading: _Reading) -> tuple["Knowledge", Change]:
+    def _changed(self, store: Store, since: Difference, reading: Reading) -> tuple["Knowledge", Change]:
         own = reading.bundle.dataset.vocabulary
-        terms = [*reading.terms, *since.terms] if since.terms else reading.terms
+        terms = reading.terms if reading.terms is not None else store.terms()[: -len(since.terms) or None]
+        terms = [*terms, *since.terms] if since.terms else terms
         found = changed_facts(store, since, terms, reading.bundle.dataset.graphs)
-        added, removed = (facts[_known(facts[:, 1], terms, own.relation_ids)] for facts in found)
+        added, removed = (facts[known_of(facts[:, 1], terms, own.relation_ids)] for facts in found)
         left_out = self.facts_left_out + len(found[0]) - len(added) - len(found[1]) + len(removed)
         came = [i for i in np.unique(added[:, [0, 2]]).tolist() if terms[i] not in self.vocabulary.entity_ids]
         # Entities keep the order of their ids in the store: whatever ids they get here, edges stay sorted.
@@ -256,7 +251,7 @@ class Knowledge:
             vocabulary = own.extended([terms[i] for i in others.tolist()])
             place = torch.from_numpy(num + np.searchsorted(others, reading.others))
             graph = graph.renumbered(torch.cat([torch.arange(num), place]).to(self.device), num + len(others))
-        hrt = [torch.from_numpy(_numbered(each, terms, vocabulary)).to(self.device) for each in (added, removed)]
+        hrt = [torch.from_numpy(numbered(each, terms, vocabulary)).to(self.device) for each in (added, removed)]
         graph = graph.changed(hrt[0], hrt[1])
         if left_out and not graph.num_edges:  # which is an error, and is worded there
             return self._read_anew(store, reading)
@@ -271,12 +266,12 @@ class Knowledge:
             graph,
             KnownAnswers.from_graph(graph),
             changed_schema(self.schema, store, since, terms),
-            _read_from(store),
+            read_from(store),
             self.data,
             store.generation,
             left_out,
             None,
-            _Reading(reading.bundle, reading.path, store.mark, terms, others),
+            Reading(reading.bundle, reading.path, store.mark, terms, others),
         )
         before, now = reading.others, others
         fresh, gone = ([terms[i] for i in np.setdiff1d(*two).tolist()] for two in ((now, before), (before, now)))
@@ -288,7 +283,7 @@ class Knowledge:
         self, later: "Knowledge", fresh: Iterable[str], gone: Iterable[str], labelled: Collection[str] | None
     ) -> None:
         """The names of entities, where they have been grouped already, are not grouped anew for a few that changed."""
-        if "entity_names" in self.__dict__ and labelled is not None:
+        if isinstance(self.__dict__.get("entity_names"), Names) and labelled is not None:
             both = self.vocabulary.entity_ids.keys() & labelled & later.vocabulary.entity_ids.keys()
             names = self.entity_names.changed(later.schema, both.union(gone), both.union(fresh))
             later.__dict__["entity_names"] = names
@@ -315,7 +310,7 @@ class Knowledge:
     # Names
 
     @cached_property
-    def entity_names(self) -> Names:
+    def entity_names(self) -> Names | SortedNames:
         if self.decided:  # which adds no names
             return self.decided.stated.entity_names
         return Names(self.vocabulary.entities, self.schema, "entity")
@@ -383,18 +378,3 @@ class Knowledge:
     def consistency(self) -> Consistency:
         """What the schema says against facts."""
         return Consistency(self.vocabulary, self.schema, self.known)
-
-
-def _read_from(store: Store) -> str:
-    return f"the store {store.path}, generation {store.generation}"
-
-
-def _known(ids: Int[np.ndarray, " T"], terms: list[str], names: Collection[str]) -> Bool[np.ndarray, " T"]:
-    return np.array([terms[i] in names for i in ids.tolist()], dtype=bool)
-
-
-def _numbered(facts: Int[np.ndarray, "T 3"], terms: list[str], names: Vocabulary) -> Int[np.ndarray, "T 3"]:
-    """By the ids of a vocabulary, for those of the store."""
-    entities, relations = names.entity_ids, names.relation_ids
-    rows = [(entities[terms[h]], relations[terms[r]], entities[terms[t]]) for h, r, t in facts.tolist()]
-    return np.array(rows, dtype=np.int64).reshape(-1, 3)

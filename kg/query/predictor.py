@@ -19,7 +19,8 @@ from kg.models.scorer import Queries
 from kg.namespaces import RDFS
 from kg.progress import SILENT, Progress
 from kg.query.candidates.candidate import Candidate, Candidates
-from kg.query.knowledge import Change, Knowledge
+from kg.query.change import Change
+from kg.query.knowledge import Knowledge
 from kg.query.pattern import Pattern
 from kg.query.plausibility import Plausibility
 from kg.query.uncertainty import Uncertainty, dropout_uncertainty, ensemble_uncertainty

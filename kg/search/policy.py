@@ -10,7 +10,7 @@ from torch import Tensor
 
 from kg.graph.entailment import Entailment
 from kg.graph.known import KnownAnswers
-from kg.graph.plumbing import is_annotation, is_of_the_graph, is_plumbing
+from kg.graph.plumbing import is_annotation, is_plumbing, not_of_the_graph
 from kg.graph.schema import Schema
 from kg.graph.vocabulary import Vocabulary
 
@@ -50,7 +50,8 @@ class Policy:
         notes = torch.tensor([is_annotation(each, schema) for each in terms], dtype=torch.bool)
         chosen = torch.tensor([each in named for each in terms], dtype=torch.bool)
         offered = chosen | ~(built | notes)
-        entities = torch.tensor([is_of_the_graph(each, schema) for each in vocabulary.entities], dtype=torch.bool)
+        entities = torch.ones(len(vocabulary.entities), dtype=torch.bool)
+        entities[not_of_the_graph(vocabulary, schema)] = False
         relations = offered if bool(offered.any()) else ~built
         device = known.tails.device
         found, cut = Entailment(vocabulary, schema, restrictions).facts(known)

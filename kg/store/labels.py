@@ -19,13 +19,18 @@ def labels(texts: Texts, language: str | None = None) -> dict[str, str]:
     first, then without a language, then the least. UserError: `language` is no tag."""
     if language is not None and not _TAG.fullmatch(language):
         raise UserError(f"language is a tag such as de or pt-BR: got {language[:80]!r}", "language")
-    wanted = _primary(language or language_of_environment(os.environ) or "en")
+    wanted = preferred(language)
     best: dict[str, tuple[bool, int, int, str]] = {}
     for rank, predicate in enumerate(PREDICATES):
         for subject, value, tag in texts(predicate):
             preference = _primary(tag) != wanted, rank, _language_rank(tag), value
             best[subject] = min(best.get(subject, preference), preference)
     return {term: value for term, (*_, value) in best.items()}
+
+
+def preferred(language: str | None) -> str:
+    """The language that labels are looked for in first: this one (None: the environment's, or English)."""
+    return _primary(language or language_of_environment(os.environ) or "en") or "en"
 
 
 def language_of_environment(environment: Mapping[str, str]) -> str | None:

@@ -1,6 +1,6 @@
 """What the worker of a ScoredStore runs: queries in which a model answers kg:score, kg:probability and kg:known."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
 from typing import Any, final
 
@@ -146,7 +146,7 @@ class Calls:
         return _id(names.entity_ids, subject), _id(names.relation_ids, predicate), _id(names.entity_ids, object_)
 
 
-def _id(ids: dict[str, int], term: Term) -> int:
+def _id(ids: Mapping[str, int], term: Term) -> int:
     found = ids.get(term_text(term)) if isinstance(term, NamedNode | BlankNode) else None
     if found is None:
         raise Unknown(f"the model does not know {term}")
