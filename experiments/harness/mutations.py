@@ -139,12 +139,14 @@ def _of_bytes(name: str, content: bytes) -> Iterator[Mutation]:
 
 def _of_arrays(name: str, content: bytes) -> Iterator[Mutation]:
     arrays = load(content)
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    saved = partial(save, metadata=header.get("__metadata__"))
     for key, array in arrays.items():
         for what, changed in _changed(array):
-            yield Mutation(name, f"{key}: {what}", lambda key=key, x=changed: save(arrays | {key: x.contiguous()}))
+            yield Mutation(name, f"{key}: {what}", lambda key=key, x=changed: saved(arrays | {key: x.contiguous()}))
         without = {other: x for other, x in arrays.items() if other != key}
-        yield Mutation(name, f"{key}: missing", lambda without=without: save(without))
-    yield Mutation(name, "another array", lambda: save(arrays | {"another": torch.zeros(2)}))
+        yield Mutation(name, f"{key}: missing", lambda without=without: saved(without))
+    yield Mutation(name, "another array", lambda: saved(arrays | {"another": torch.zeros(2)}))
 
 
 def _changed(array: Tensor) -> Iterator[tuple[str, Tensor]]:
@@ -166,6 +168,8 @@ def _changed(array: Tensor) -> Iterator[tuple[str, Tensor]]:
         ends = [NUM_ENTITIES, NUM_RELATIONS, 2 * NUM_RELATIONS]
         numbers = [-1, -2, -5000, 2_000_000_000, -(2**31), *(end - 1 for end in ends), *ends, 2**31 - 1]
         numbers += [2**40, -(2**62), 2**63 - 1] if array.dtype == torch.int64 else []
+        kind = torch.iinfo(array.dtype)
+        numbers = [each for each in numbers if kind.min <= each <= kind.max]
     if array.numel():
         for number in numbers:
             for place in sorted({0, array.numel() // 2, array.numel() - 1, *range(min(4, array.numel()))}):
@@ -185,7 +189,7 @@ def _of_json(name: str, content: bytes) -> Iterator[Mutation]:
     whole = json.loads(content)
     deep = b"[" * 20_000 + b"]" * 20_000
     for path in _paths(whole):
-        if name == "manifest.json" and (not path or path[0] in ("files", "sha256")):
+        if name == "manifest.json" and (not path or path[0] in ("files", "crc32", "sha256")):
             continue  # these are written anew
         for value in _VALUES[name == "manifest.json" :]:
             yield Mutation(name, f"{_called(path)}: {value!r:.20}", lambda p=path, v=value: _dumped(_with(whole, p, v)))
