@@ -142,6 +142,15 @@ def test_words_that_are_none(words: bytes) -> None:
         made(words=torch.from_numpy(np.frombuffer(words, np.uint8).copy()))
 
 
+def test_terms_out_of_order_are_told_when_one_is_looked_for() -> None:
+    index = made()
+    ids = index.vocabulary.entity_ids
+    assert isinstance(ids, PackedIds)
+    ids._order[ids._order == 0] = 8
+    with pytest.raises(UserError, match=r"index\.safetensors .*: 'http://example.org/de' is out of order"):
+        index.names.term("de")
+
+
 # In a model's folder
 
 

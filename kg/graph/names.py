@@ -89,7 +89,10 @@ class SortedNames:
         name = _unbracketed(name)
         exact = next((each for each in _exact(name, self._schema) if each in self._vocabulary.entity_ids), None)
         found = exact or _only_one(name, self._lookups(name), _plural("entity"))
-        return found or self._built().term(name)  # which lists the nearest, and raises
+        found = found or self._built().term(name)  # which lists the nearest, and raises
+        if found not in self._vocabulary.entity_ids:  # to look that through at each start would cost more than all else
+            raise UserError(f"index.safetensors of the model holds what no training wrote: {found!r} is out of order")
+        return found
 
     def changed(self, schema: Schema, gone: Iterable[str], came: Iterable[str]) -> Names:
         """As Names.changed. O(N log N)."""
