@@ -107,6 +107,11 @@ def _rescal_als(result: dict[str, Any]) -> str:
 
 CLAIMS: dict[str, Callable[[dict[str, Any]], str]] = {
     "answer_speed": lambda r: f"a warm question takes {r['single_ms']['median']:.1f} ms",
+    "large_answers": lambda r: (
+        f"a cold question at {r['sizes'][-1]['entities']:,} entities takes "
+        f"{r['sizes'][-1]['cold ask']['cpu_seconds']:.1f} CPU s; it grows with them to the power of "
+        f"{r['exponents']['cold ask']:.2f}"
+    ),
     "path_messages": lambda r: (
         f"messages along paths: {r['times_pyg']['both']:.1f} times as fast as PyTorch Geometric, forward and backward; "
         f"time grows with the edges to the power of {r['exponent']:.2f}"
