@@ -2,8 +2,8 @@
 
 It is fitted to all candidates, sampled five times, and to the best 10,000 of the search whose answers people are
 shown: these are a stratum of their own, taken out of the samples. With another fit the search finds others, so it is
-asked again until what it finds and what the fit says of it agree. What people decided on is a stratum of its own, too:
-what they accepted is true, what they rejected is not.
+asked again until what it finds and what the fit says of it agree. What people accepted is known, and no candidate any
+more: it counts neither as true nor as false. What they rejected is looked at, all of it, and false.
 
 Then it is tried. Fitted without the heads (or tails) of a fifth of the candidates, five times, it must say more of
 these than the base rate does; what it says of the last search must agree with what that found; and it must not hang on
@@ -112,20 +112,19 @@ class _Fit:
         self._num_relations, self._num_entities = dataset.num_relations, dataset.num_entities
         self._hidden = len(dataset.test) / (len(dataset.valid) + len(dataset.test))
         self._valid = dataset.valid.to(scores.scorer.device)
-        accepted, rejected = (each.to(self._valid.device) for each in (said.accepted, said.rejected))
-        self._accepted = KnownAnswers.from_triples(accepted, self._num_relations)
-        self._true = KnownAnswers.from_triples(torch.cat([self._valid, accepted]), self._num_relations)
+        self._true = KnownAnswers.from_triples(self._valid, self._num_relations)
+        self._accepted = KnownAnswers.from_triples(said.accepted.to(self._valid.device), self._num_relations)
         count = 1 if not scores.scorer.reads_graph and eligible.num_candidates <= _ROWS else _SAMPLES
         self._samples = [
             sample_candidates(
                 scores, self._valid, eligible, seed * _SAMPLES + each, _ROWS // count, _DEAR_QUESTIONS, progress
-            )
+            ).without(self._accepted)
             for each in range(count)
         ]
         self._strata = list(self._samples)
         self._listed = self._samples[0].of(torch.zeros_like(self._samples[0].is_true))
-        decided = torch.cat([accepted, rejected])
-        self._take(self._looked_at(decided[~eligible.known.contains(*decided.T.contiguous())]))
+        rejected = said.rejected.to(self._valid.device)
+        self._take(self._looked_at(rejected[eligible.are_candidates(rejected)]))
 
     def calibration(self) -> Calibration:
         found, shown = self._fitted(self.pooled), None
@@ -155,16 +154,12 @@ class _Fit:
         return self._looked_at(hrt.to(self._valid.device))
 
     def _looked_at(self, hrt: Int[Tensor, "L 3"]) -> CandidateSample:
-        """Of facts. One that was accepted is true for certain, where one that was held out is among valid with the
-        share that these have: it counts as much as that."""
-        found = listed_candidates(self._scores, hrt, self._true, self._progress)
-        accepted = self._accepted.contains(*hrt.T.contiguous()).cpu()
-        untold = replace(found, is_true=torch.zeros_like(found.is_true)).of(accepted, self._hidden)
-        told = replace(found, weight=torch.where(accepted, found.weight * (1 - self._hidden), found.weight))
-        return joined(told, untold)
+        """Those of these facts that nobody accepted."""
+        hrt = hrt[~self._accepted.contains(*hrt.T.contiguous())]
+        return listed_candidates(self._scores, hrt, self._true, self._progress)
 
     def _agrees(self, calibration: Calibration, shown: CandidateSample) -> bool:
-        expected, found = self._expected(calibration, shown), _found(shown)
+        expected, found = self._expected(calibration, shown), float(shown.is_true.sum())
         return abs(expected - found) <= max(0.1 * found, math.sqrt(found), 1)
 
     def _expected(self, calibration: Calibration, sample: CandidateSample) -> float:
@@ -217,7 +212,7 @@ class _Fit:
             )
             return replace(calibration, reason=reason)
         if shown is not None:
-            expected, true = self._expected(calibration, shown), _found(shown)
+            expected, true = self._expected(calibration, shown), float(shown.is_true.sum())
             if _is_away(expected, true):
                 reason = (
                     f"of the best {len(shown.weight):,} it expects {expected:,.0f} to be facts, where {true:,.0f} are"
@@ -278,11 +273,6 @@ class _Trial:
         wrong = _is_away(expected, found) & (error > found * (1 - found / of_all.clamp(min=1)))
         skill = 1 - error.sum() / (found.sum() * (1 - found.sum() / of_all.sum()))
         return cls(skill.item(), found, wrong)
-
-
-def _found(sample: CandidateSample) -> float:
-    """How many of it are facts of valid."""
-    return float(sample.weight.double() @ sample.is_true.double())
 
 
 def _as_known(sample: CandidateSample, num_relations: int) -> KnownAnswers:
