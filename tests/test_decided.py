@@ -182,6 +182,23 @@ def test_what_was_decided_leaves_the_queue(store: Path, predictor: Predictor) ->
     assert review.precision() == Precision(1, 1) and review.precision().share == 0.5
 
 
+def test_the_queue_holds_candidates_alone(store: Path, predictor: Predictor) -> None:
+    """What was loaded since is none, nor is the mirror of what was rejected."""
+    with Store(store) as opened:
+        opened.add([ox.Triple(ox.NamedNode(EX + "p"), *map(ox.NamedNode, (RDF + "type", OWL + "SymmetricProperty")))])
+    predictor.refresh()
+    review = Review(predictor)
+    queue = {fact_of(each) for each in review.queue("Ann", Wanted(order="surest"))}
+    assert {iris("a q d"), iris("b q c")} <= queue
+    mirrored = next(fact for fact in queue if fact[1] == EX + "p" and (fact[2], fact[1], fact[0]) in queue)
+    say(store, " ".join(term.removeprefix(EX) for term in mirrored), "reject")
+    with Store(store) as opened:
+        opened.add([ox.Triple(*map(ox.NamedNode, iris("a q d")))])  # type: ignore[arg-type]
+    predictor.refresh()
+    left = {fact_of(each) for each in review.queue("Ben")}
+    assert queue - left == {mirrored, (mirrored[2], mirrored[1], mirrored[0]), iris("a q d")}
+
+
 def test_wilsons_interval_by_hand() -> None:
     """9 of 10: (.9 + .19208 -+ 1.96 sqrt(.009 + .0096)) / 1.38416, from .596 to .982 (Wilson, 1927)."""
     low, high = Precision(9, 1).bounds

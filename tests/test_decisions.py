@@ -5,6 +5,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -14,7 +15,7 @@ from pathlib import Path
 import pyoxigraph as ox
 import pytest
 
-from kg.decisions.folding import fold
+from kg.decisions.folding import fold, unfold
 from kg.decisions.journal import Decision, Journal, Undo, Verdict
 from kg.decisions.verdicts import Verdicts
 from kg.errors import UserError
@@ -85,6 +86,7 @@ def test_what_another_process_wrote_since_is_read(journal: Journal) -> None:
     ("changed", "message"),
     [
         ({"subject": "_:b0"}, "a blank node has no name"),
+        ({"object": "no IRI"}, "is no fact of RDF"),
         ({"id": " "}, "id: expected a text"),
         ({"person": ""}, "person: expected a text"),
         ({"note": "x" * 4001}, "note has 4,001 characters"),
@@ -110,6 +112,39 @@ def test_of_another_kind(tmp_path: Path) -> None:
             use()
     with pytest.raises(UserError, match="is no store"):
         Journal(tmp_path / "nowhere").append([said("1", "accept")])
+
+
+def test_a_file_that_is_just_being_made_has_no_lines(journal: Journal) -> None:
+    """As a kill between making the file and its table would leave it."""
+    journal.path.write_bytes(b"")
+    assert journal.number == 0 and journal.decisions() == []
+    assert journal.append([said("1", "accept")]) == 1
+
+
+def test_threads_that_begin_at_once(tmp_path: Path) -> None:
+    """Writers, none of which finds a journal, and one object that all read by: nothing is lost, nothing fails."""
+    for round_ in range(5):
+        shared = Journal(tmp_path / str(round_))
+        shared.path.parent.mkdir()
+        failed: list[Exception] = []
+
+        def work(name: str, shared: Journal = shared, failed: list[Exception] = failed) -> None:
+            try:
+                for i in range(10):
+                    shared.append([said(f"{name}{i}", "accept", person=name)])
+                    if i % 2:
+                        shared.undo(Undo(f"{name}u{i}", f"{name}{i}", name))
+                    shared.decisions()
+            except Exception as error:
+                failed.append(error)
+
+        threads = [threading.Thread(target=work, args=(name,)) for name in ("Ann", "Ben", "Cid")]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert not failed, failed
+        assert len(shared.decisions()) == len(Journal(shared.path.parent).decisions()) == 15
 
 
 def test_a_line_that_is_none(journal: Journal) -> None:
@@ -217,6 +252,20 @@ def test_folded_once_and_again_after_more(store: Store) -> None:
     assert len(list(store.match(None, KG + "number", None, DECISIONS))) == 4  # what was taken back is told, too
     journal.undo(Undo("v", "1", "Ann"))
     assert fold(store) == 0 and graph(store, ACCEPTED) == set()
+
+
+def test_what_is_taken_back_is_stated_by_nothing_of_ours(store: Store) -> None:
+    fact = said("1", "accept", "a p d").fact
+    Journal(store.path).append([said("1", "accept", "a p d")])
+    unfold(store.path, [fact])
+    assert Store(store.path).generation == 1  # it was in no graph
+    fold(store)
+    unfold(store.path, [fact])
+    assert Store(store.path).generation == 2  # it is accepted still
+    Journal(store.path).undo(Undo("u", "1", "Ann"))
+    unfold(store.path, [fact])
+    with Store(store.path) as now:
+        assert now.generation == 3 and graph(now, ACCEPTED) == set()
 
 
 def test_what_is_accepted_trains_and_the_journal_does_not(store: Store) -> None:

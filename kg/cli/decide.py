@@ -53,6 +53,7 @@ def decide(
     It is on disk when this returns. An accepted fact is known from then on, a rejected one is offered by nothing again;
     the next load or training takes accepted ones into the graph urn:kg:accepted.
     """
+    from kg.decisions.folding import unfold
     from kg.decisions.journal import Decision, Journal, Undo
     from kg.store.store import Store
 
@@ -70,6 +71,8 @@ def decide(
             terms = _terms(opened, fact or [])
             made = [Decision(id_, *terms, verdict, person, note=note_)]
             journal.append(made)
+        if verdict != "accept":
+            unfold(store, [each.fact for each in made])
         label = _labels(opened)
     if json_:
         print_json({"verdict": verdict, "decisions": [each.to_json() for each in made]})

@@ -56,7 +56,8 @@ def serve(
     with _listening(host, port) as listening:
         port = listening.getsockname()[1]
         known_as = (*_HERE, host, *(names or ()))
-        served = frozenset(f"{_bracketed(name)}:{port}" for name in known_as) | frozenset(names or ())
+        bare = known_as if port == 80 else names or ()  # browsers leave out the port of http
+        served = frozenset(f"{_bracketed(name)}:{port}" for name in known_as) | frozenset(map(_bracketed, bare))
         with ConsoleProgress() as progress:
             service = Service(model, store, top, language, progress)
         app = create_app(service, Safety(served, by or getpass.getuser(), people))

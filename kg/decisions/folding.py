@@ -8,7 +8,7 @@ Both are made anew from the journal, in one generation, where it has gone on sin
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from urllib.parse import quote
 
@@ -16,7 +16,6 @@ from pyoxigraph import BlankNode, Literal, NamedNode, Triple
 
 from kg.decisions.journal import Decision, Fact, Journal, Undo
 from kg.decisions.verdicts import Verdicts
-from kg.errors import UserError
 from kg.namespaces import ACCEPTED, DECISION, DECISIONS, KG, OWL, PROV, RDF, RDFS, XSD
 from kg.progress import SILENT, Progress
 from kg.store.store import Store
@@ -28,15 +27,29 @@ def fold(store: Store) -> int | None:
     """Brings the two graphs of an open store up to its journal, as a new generation: how many facts are accepted. None
     where they are, or nobody has decided anything. UserError where the store cannot be written."""
     journal = Journal(store.path)
-    lines = list(journal.lines())
-    if not lines or _folded(store) == lines[-1][0]:
+    if _folded(store) == journal.number:
         return None
+    lines = list(journal.lines())
     verdicts = Verdicts.of(journal.decisions())
     accepted, restrictions = verdicts.of_standing("accepted"), verdicts.restrictions()
     facts = [each for fact in accepted for each in _stated(fact, fact in restrictions)]
     told = [each for number, line in lines for each in _told(number, line)]
     store.replace({ACCEPTED: facts, DECISIONS: told}, _PREFIXES)
     return len(accepted)
+
+
+def unfold(path: Path | str, facts: Iterable[Fact]) -> None:
+    """`fold` of the store at this path, where one of these facts is in the graph of accepted ones and is accepted no
+    more: else it would be stated there, and known, until the next load or training."""
+    with Store(path) as store:
+        verdicts = Verdicts.of(Journal(path).decisions())
+        lost = [fact for fact in facts if verdicts.standing(fact) != "accepted"]
+        if not store.has_graph(ACCEPTED):
+            return
+        for subject, predicate, object_ in (map(NamedNode, fact) for fact in lost):
+            if store.count(subject, predicate, object_, NamedNode(ACCEPTED)) or verdicts.restrictions():
+                fold(store)
+                return
 
 
 def fold_at(path: Path | str, progress: Progress = SILENT) -> None:
@@ -57,10 +70,7 @@ def _folded(store: Store) -> int:
 
 
 def _stated(fact: Fact, is_restriction: bool) -> Iterator[Triple]:
-    try:
-        subject, predicate, object_ = map(NamedNode, fact)
-    except ValueError as error:
-        raise UserError(f"{' '.join(fact)} was decided on, and is no fact of RDF: {error}") from None
+    subject, predicate, object_ = map(NamedNode, fact)
     if not is_restriction:
         yield Triple(subject, predicate, object_)
         return

@@ -6,13 +6,19 @@ request that is sent again counts once. Nothing is ever changed or deleted: what
 that says so.
 """
 
+import os
 import sqlite3
+import threading
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, final, get_args
+from urllib.parse import quote
+
+from pyoxigraph import NamedNode
 
 from kg.errors import UserError, check_choice, one_line
 
@@ -73,6 +79,10 @@ class Decision:
                 _check_texts(**{name: getattr(self, name)})
         if any(term.startswith("_:") for term in self.fact):
             raise UserError(f"{' '.join(self.fact)}: a blank node has no name that could be decided on later")
+        try:
+            [NamedNode(term) for term in self.fact]
+        except ValueError as error:
+            raise UserError(f"{one_line(' '.join(self.fact))} is no fact of RDF: {error}") from None
         if self.probability is not None and not 0 <= self.probability <= 1:
             raise UserError(f"probability must be from 0 to 1: got {self.probability}", "probability")
 
@@ -120,8 +130,10 @@ class Journal:
 
     def __init__(self, store: Path | str) -> None:
         self.path = Path(store) / NAME
+        self._reading = threading.Lock()
         self._read_to = 0
         self._standing: dict[int, Decision] = {}
+        self._by_batch: dict[tuple[str, str], list[int]] = defaultdict(list)
 
     def append(self, decisions: Sequence[Decision]) -> int:
         """Write these, all or none; how many are new. UserError where one has the id of another."""
@@ -143,15 +155,16 @@ class Journal:
     def decisions(self) -> list[Decision]:
         """Those that stand, oldest first: what was taken back is as if it had not been said. What this object has read
         before is not read again."""
-        for number, row in self.lines(self._read_to):
-            if isinstance(row, Decision):
-                self._standing[number] = row
-            else:
-                said = row.batch, row.person
-                for at in [at for at, each in self._standing.items() if (each.batch, each.person) == said]:
-                    del self._standing[at]
-            self._read_to = number
-        return list(self._standing.values())
+        with self._reading:
+            for number, row in self.lines(self._read_to):
+                if isinstance(row, Decision):
+                    self._standing[number] = row
+                    self._by_batch[row.batch, row.person].append(number)
+                else:
+                    for at in self._by_batch.pop((row.batch, row.person), ()):
+                        del self._standing[at]
+                self._read_to = number
+            return list(self._standing.values())
 
     def lines(self, after: int = 0) -> Iterator[tuple[int, Decision | Undo]]:
         """What was written after the line of this number, with its own, in order."""
@@ -159,7 +172,7 @@ class Journal:
             return
         query = f"SELECT number, {', '.join(_COLUMNS)} FROM decision WHERE number > ? ORDER BY number"
         with self._opened() as journal:
-            rows = journal.execute(query, (after,)).fetchall()
+            rows = [] if self._is_empty(journal) else journal.execute(query, (after,)).fetchall()
         for number, *values in rows:
             yield number, self._line(dict(zip(_COLUMNS, values, strict=True)))
 
@@ -169,6 +182,8 @@ class Journal:
         if not self.path.exists():
             return 0
         with self._opened() as journal:
+            if self._is_empty(journal):
+                return 0
             return int(journal.execute("SELECT coalesce(max(number), 0) FROM decision").fetchone()[0])
 
     def _holds(self, undo: Undo) -> bool:
@@ -206,29 +221,46 @@ class Journal:
     def _opened(self, write: bool = False) -> Iterator[sqlite3.Connection]:
         if write and not self.path.parent.is_dir():
             raise UserError(f"{self.path.parent} is no store: there is no such directory")
+        place = f"file:{quote(str(self.path.absolute()))}"
+        if not write and not os.access(self.path.parent, os.W_OK):  # nobody here can write: what is there stays
+            place += "?mode=ro&immutable=1"
         try:
-            with closing(sqlite3.connect(self.path, timeout=_WAIT_SECONDS, isolation_level=None)) as journal:
+            with closing(sqlite3.connect(place, timeout=_WAIT_SECONDS, isolation_level=None, uri=True)) as journal:
                 journal.execute("PRAGMA trusted_schema = OFF")
-                self._check(journal, write)
+                if write:
+                    self._make(journal)
+                    journal.execute("PRAGMA synchronous = FULL")
+                else:
+                    self._check(journal)
                 yield journal
         except sqlite3.Error as error:
             raise UserError(f"{self.path}: the journal of decisions cannot be used: {one_line(str(error))}") from None
 
-    def _check(self, journal: sqlite3.Connection, write: bool) -> None:
-        """Of this kind and format; a new one is made so."""
-        kind, version = (journal.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version"))
-        if (kind, version) != (_KIND, FORMAT):
-            if not write or (kind, version) != (0, 0) or journal.execute("SELECT 1 FROM sqlite_schema").fetchone():
-                raise UserError(f"{self.path} is no journal of decisions that this version reads")
+    def _make(self, journal: sqlite3.Connection) -> None:
+        """A new file becomes a journal; another is checked."""
+        if self._is_empty(journal):
             journal.execute("PRAGMA journal_mode = WAL")
-            with journal:
-                journal.execute("BEGIN IMMEDIATE")
-                if not journal.execute("SELECT 1 FROM sqlite_schema").fetchone():  # another may have made it meanwhile
-                    journal.execute(_TABLE)
-                    journal.execute(f"PRAGMA application_id = {_KIND}")
-                    journal.execute(f"PRAGMA user_version = {FORMAT}")
-        if write:
-            journal.execute("PRAGMA synchronous = FULL")
+            journal.execute("BEGIN IMMEDIATE")
+            if self._is_empty(journal):  # another may have made it meanwhile
+                journal.execute(_TABLE)
+                journal.execute(f"PRAGMA application_id = {_KIND}")
+                journal.execute(f"PRAGMA user_version = {FORMAT}")
+            journal.execute("COMMIT")
+        self._check(journal)
+
+    def _check(self, journal: sqlite3.Connection) -> None:
+        """UserError where it is of another kind or format. One that is just being made has no lines."""
+        if self._kind(journal) != (_KIND, FORMAT) and not self._is_empty(journal):
+            raise UserError(f"{self.path} is no journal of decisions that this version reads")
+
+    def _is_empty(self, journal: sqlite3.Connection) -> bool:
+        there = journal.execute("SELECT 1 FROM sqlite_schema").fetchone()
+        return there is None and self._kind(journal) == (0, 0)
+
+    @staticmethod
+    def _kind(journal: sqlite3.Connection) -> tuple[int, int]:
+        kind, version = (journal.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version"))
+        return kind, version
 
 
 _COLUMNS = (

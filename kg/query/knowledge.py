@@ -339,6 +339,10 @@ class Knowledge:
         """The facts that people rejected; None where there are none."""
         return self.decided.rejected if self.decided and len(self.decided.rejected.tails) else None
 
+    def said_accepted(self, fact: Fact) -> bool:
+        """Whether people accepted a fact."""
+        return self.decided is not None and self.decided.verdicts.standing(fact) == "accepted"
+
     def said(self, head: int, relation: int, tail: int) -> str | None:
         """What people decided of a fact: `accepted by Ann and Ben`. None where nobody did, or they do not agree."""
         verdicts = self.decided and self.decided.verdicts

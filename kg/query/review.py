@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, final
 
+import torch
+
 from kg.decisions.journal import Decision, Verdict
 from kg.decisions.verdicts import Verdicts
 from kg.errors import UserError, check_choice
@@ -91,19 +93,36 @@ class Review:
         return decided.verdicts
 
     def queue(self, person: str, wanted: Wanted | None = None) -> list[Candidate]:
-        """Those that are wanted and that this person has not decided on, nor others have settled."""
+        """Those that are wanted, are candidates still, by all that is known and was rejected since, and that this
+        person has not decided on."""
         wanted, verdicts = wanted or Wanted(), self.verdicts
+        is_open = self._are_open()
         types = self.predictor.knowledge.schema.types
         found = [
             each
-            for each in self.candidates
-            if wanted.relation in (None, each.predicate)
+            for each, may_be in zip(self.candidates, is_open, strict=True)
+            if may_be
+            and wanted.relation in (None, each.predicate)
             and (wanted.type is None or wanted.type in types.get(each.subject, ()))
             and (each.probability is None or wanted.at_least <= each.probability <= wanted.at_most)
             and person not in verdicts.by_fact.get(fact_of(each), ())
-            and verdicts.standing(fact_of(each)) not in ("accepted", "rejected")
         ]
         return _ordered(found, wanted.order)
+
+    def _are_open(self) -> list[bool]:
+        """Which of the candidates are neither known by now, nor follow from what is, nor were rejected."""
+        known, names = self.predictor.knowledge, self.predictor.knowledge.vocabulary
+        entities, relations = names.entity_ids, names.relation_ids
+        rows = [
+            (entities.get(each.subject, -1), relations[each.predicate], entities.get(each.object, -1))
+            for each in self.candidates
+        ]
+        hrt = torch.tensor(rows, dtype=torch.long, device=known.device).reshape(-1, 3)
+        is_closed = (hrt < 0).any(1)
+        hrt = hrt.clamp(min=0)
+        is_closed |= known.known.contains(*hrt.T.contiguous())
+        is_closed |= self.predictor.plausibility.eligible.policy.excludes(hrt)
+        return (~is_closed).tolist()
 
     def decision(self, candidate: Candidate, verdict: Verdict, person: str, id: str, batch: str = "") -> Decision:
         """What a person says of a candidate, with what they were shown."""

@@ -1,6 +1,7 @@
 """The API for programs, under /api/v1: JSON, described at /openapi.json. Errors are problem+json (RFC 9457)."""
 
 import uuid
+from itertools import islice
 from typing import Annotated, Any, Literal, final
 
 from kg.decisions.journal import Undo
@@ -67,10 +68,12 @@ def api(service: Service) -> APIRouter:
         return [{"term": term, "label": label} for term, label in service.search(beginning)]
 
     @router.get("/decisions")
-    def decisions(after: Annotated[int, Query(ge=0, lt=2**63)] = 0) -> list[dict[str, Any]]:
-        """The journal's lines after this number, each with its own: what was taken back is followed by a line that
-        says so."""
-        lines = service.journal.lines(after)
+    def decisions(
+        after: Annotated[int, Query(ge=0, lt=2**63)] = 0, limit: Annotated[int, Query(ge=1, le=10_000)] = 1000
+    ) -> list[dict[str, Any]]:
+        """The journal's lines after this number, so many of them, each with its own: what was taken back is followed by
+        a line that says so."""
+        lines = islice(service.journal.lines(after), limit)
         return [{"number": number, **_line(line)} for number, line in lines]
 
     @router.post("/decisions", status_code=201)

@@ -6,7 +6,7 @@ from typing import Any
 from kg.errors import UserError, extra, one_line
 from kg.serve.api import api
 from kg.serve.pages import pages
-from kg.serve.safety import Guard, Refused, Safety
+from kg.serve.safety import Guard, Safety
 from kg.serve.service import Service
 
 with extra("serve"):
@@ -47,9 +47,5 @@ def create_app(service: Service, safety: Safety) -> Any:
     @app.exception_handler(HTTPException)
     def of_http(request: Request, error: HTTPException) -> Response:
         return told(request, error.status_code, str(error.detail))
-
-    @app.exception_handler(Refused)
-    def refused(request: Request, error: Refused) -> Response:
-        return told(request, error.status, error.what)
 
     return Guard(app, safety)

@@ -90,7 +90,10 @@ def pages(service: Service, safety: Safety) -> APIRouter:
         return HTMLResponse(made.get_template(name).render(shown | values), status)
 
     def error(request: Request, status: int, what: str) -> HTMLResponse:
-        return page("error.html", request, status=status, what=what)
+        try:
+            return page("error.html", request, status=status, what=what)
+        except UserError as found:  # nothing can be answered: the page has no frame, and says why
+            return HTMLResponse(made.get_template("broken.html").render(what=f"{what}; {found}"), 503)
 
     router.error = error  # type: ignore[attr-defined]
 
@@ -117,7 +120,7 @@ def pages(service: Service, safety: Safety) -> APIRouter:
             every=every,
             last=last,
             last_count=0 if last is None else service.count_of(last),
-            new_id=str(uuid.uuid4()),
+            new_id=lambda: str(uuid.uuid4()),
         )
 
     @router.post("/decide")
@@ -206,11 +209,12 @@ def pages(service: Service, safety: Safety) -> APIRouter:
         return HTMLResponse(made.get_template("login.html").render(wrong=wrong))
 
     @router.post("/login")
-    def log_in(token: Annotated[str, Form()]) -> RedirectResponse:
+    def log_in(request: Request, token: Annotated[str, Form()]) -> RedirectResponse:
+        secure = request.url.scheme == "https"
         if safety.named(token) is None:
             return RedirectResponse("/login?wrong=1", 303)
         answer = RedirectResponse("/review", 303)
-        answer.set_cookie(COOKIE, token, max_age=30 * 86400, httponly=True, samesite="strict", path="/")
+        answer.set_cookie(COOKIE, token, max_age=30 * 86400, httponly=True, samesite="strict", path="/", secure=secure)
         return answer
 
     return router

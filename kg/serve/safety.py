@@ -5,20 +5,25 @@ rebinding), an unsafe method must come from our own pages (Sec-Fetch-Site, which
 HTTPS, else Origin), cookies are SameSite=Strict. Nothing but our own files may run or load in a page.
 """
 
+import asyncio
 import hmac
 import json
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from http.cookies import CookieError, SimpleCookie
 from typing import Any, final
 from urllib.parse import urlsplit
 
-from kg.errors import UserError
+from kg.errors import UserError, extra
+
+with extra("serve"):
+    from starlette.exceptions import HTTPException
+    from starlette.requests import cookie_parser
 
 COOKIE = "kg_token"
 OPEN = ("/static/", "/login", "/api/v1/health")  # what needs no token
 MOST_BYTES = 1 << 20  # of a body
+MOST_SECONDS = 20  # between the parts of a body
 MOST_AT_ONCE = 64  # requests; one more is told to come again
 POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
@@ -62,6 +67,8 @@ def read_people(text: str) -> dict[str, str]:
         name, sign, token = (part.strip() for part in line.partition("="))
         if not (name and sign and token):
             raise UserError(f"line {number}: expected NAME=TOKEN", "tokens")
+        if not token.isascii():
+            raise UserError(f"line {number}: a token is of letters, digits and signs of ASCII", "tokens")
         if len(token) < 16:
             raise UserError(f"line {number}: a token has at least 16 characters", "tokens")
         if token in people:
@@ -72,11 +79,11 @@ def read_people(text: str) -> dict[str, str]:
     return people
 
 
-class Refused(Exception):
+class Refused(HTTPException):
     """A request that is not served: status and what to say."""
 
     def __init__(self, status: int, what: str) -> None:
-        super().__init__(what)
+        super().__init__(status, what)
         self.status, self.what = status, what
 
 
@@ -100,20 +107,20 @@ class Guard:
                 message["headers"] = [*message["headers"], *kept]
             await send(message)
 
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        try:
+            scope["person"] = self._checked(scope, headers)
+        except Refused as refused:
+            if refused.status == 401 and "text/html" in headers.get("accept", ""):
+                await sending({"type": "http.response.start", "status": 303, "headers": [(b"location", b"/login")]})
+                await sending({"type": "http.response.body", "body": b""})
+                return
+            await _answer(sending, refused)
+            return
         if not self._free.acquire(blocking=False):
             await _answer(sending, Refused(503, "too many requests at once: try again in a moment"))
             return
         try:
-            headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-            try:
-                scope["person"] = self._checked(scope, headers)
-            except Refused as refused:
-                if refused.status == 401 and "text/html" in headers.get("accept", ""):
-                    await sending({"type": "http.response.start", "status": 303, "headers": [(b"location", b"/login")]})
-                    await sending({"type": "http.response.body", "body": b""})
-                    return
-                await _answer(sending, refused)
-                return
             await self._app(scope, _limited(receive), sending)
         finally:
             self._free.release()
@@ -150,20 +157,24 @@ def _check_site(headers: Mapping[str, str], host: str) -> None:
 
 
 def _cookie(text: str) -> str | None:
-    try:
-        found = SimpleCookie(text).get(COOKIE)
-    except CookieError:
-        return None
-    return found.value if found else None
+    """Ours, whatever those of other programs on this machine look like."""
+    found: dict[str, str] = cookie_parser(text)
+    return found.get(COOKIE)
 
 
 def _limited(receive: Any) -> Any:
     """What comes in, up to the limit, also where no length was told."""
-    count = 0
+    count, is_whole = 0, False
 
     async def receiving() -> Any:
-        nonlocal count
-        message = await receive()
+        nonlocal count, is_whole
+        if is_whole:  # from now on it is told when the client goes, which may be late
+            return await receive()
+        try:
+            message = await asyncio.wait_for(receive(), MOST_SECONDS)
+        except TimeoutError:
+            raise Refused(408, f"the next part of a request comes within {MOST_SECONDS} seconds") from None
+        is_whole = not message.get("more_body", False)
         count += len(message.get("body", b""))
         if count > MOST_BYTES:
             raise Refused(413, f"a request may have {MOST_BYTES:,} bytes")
@@ -175,7 +186,7 @@ def _limited(receive: Any) -> Any:
 async def _answer(send: Any, refused: Refused) -> None:
     body = json.dumps({"type": "about:blank", "title": refused.what, "status": refused.status}).encode()
     headers = [(b"content-type", b"application/problem+json"), (b"content-length", str(len(body)).encode())]
-    if refused.status in (429, 503):
+    if refused.status == 503:
         headers.append((b"retry-after", b"1"))
     await send({"type": "http.response.start", "status": refused.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

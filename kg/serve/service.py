@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import final
 
 from kg import generations
+from kg.decisions.folding import unfold
 from kg.decisions.journal import Decision, Fact, Journal, Undo
 from kg.errors import UserError
 from kg.graph.graph import Graph
@@ -22,6 +23,7 @@ from kg.query.review import Precision, Review, Wanted, fact_of
 _EVIDENCE = 2048  # facts of which it is kept
 _EDGES = 50  # known facts of an entity that are shown, each way
 _NAMES = 20  # that a search gives
+_GROUP = 50  # candidates that are decided on at once
 
 
 @final
@@ -56,8 +58,8 @@ class Service:
         self._loaded = generations.current(model, noun="model")
         self._predictor = Predictor.load(model, store, language=language)
         self._review = Review(self._predictor, top, progress)
-        self._named: tuple[object, list[tuple[str, str]]] = (None, [])
-        self._explained = lru_cache(_EVIDENCE)(self._explain)
+        self._named: tuple[object, object, list[tuple[str, str]]] = (None, None, [])
+        self._cached = lru_cache(_EVIDENCE)(self._explain)
         self._ahead = threading.Event()
 
     # Freshness
@@ -66,15 +68,15 @@ class Service:
         """Under the lock: up to what model and store hold now."""
         now = generations.current(self.model, noun="model")
         if now != self._loaded:
-            self._predictor = Predictor.load(self.model, self.store, language=self._language)
-            self._loaded = now
-            self._review = Review(self._predictor, self._top)
-            self._explained.cache_clear()
+            predictor = Predictor.load(self.model, self.store, language=self._language)
+            self._review = Review(predictor, self._top)
+            self._predictor, self._loaded = predictor, now  # last: what failed is tried again
+            self._cached.cache_clear()
             return
         before = self._predictor.knowledge
         change = self._predictor.refresh()
         if self._predictor.knowledge.known is not before.known or change.schema:
-            self._explained.cache_clear()
+            self._cached.cache_clear()
 
     @property
     def fresh(self) -> Predictor:
@@ -92,7 +94,7 @@ class Service:
             queue = self._review.queue(person, wanted)
             if fact is not None:
                 shown: Candidate | None = self._shown(fact)
-                place = next((i for i, each in enumerate(queue) if fact_of(each) == fact), 0)
+                place = next((i for i, each in enumerate(queue) if fact_of(each) == fact), -1)
             else:
                 place = max(0, min(place, len(queue) - 1))
                 shown = queue[place] if queue else None
@@ -104,7 +106,7 @@ class Service:
                 self._explained(*fact_of(shown)),
                 place,
                 len(queue),
-                tuple(_group(queue, shown)),
+                tuple(_group(queue, shown)[:_GROUP]),
                 tuple(each for name, each in said.items() if name != person),
                 self._review.precision(shown.predicate),
             )
@@ -121,10 +123,19 @@ class Service:
 
     def decide(self, decisions: Sequence[Decision]) -> int:
         """Write them; how many are new. On disk when this returns."""
-        return self.journal.append(decisions)
+        count = self.journal.append(decisions)
+        with self._lock:
+            known = self._predictor.knowledge
+            were = [each.fact for each in decisions if each.verdict != "accept" and known.said_accepted(each.fact)]
+        if were:
+            unfold(self.store, were)
+        return count
 
     def undo(self, undo: Undo) -> list[Decision]:
-        return self.journal.undo(undo)
+        """Take back what a person said; it is stated by nothing of ours afterwards."""
+        back = self.journal.undo(undo)
+        unfold(self.store, [each.fact for each in back])
+        return back
 
     def last_of(self, person: str) -> Decision | None:
         """What this person said last, and did not take back."""
@@ -225,15 +236,21 @@ class Service:
         with self._lock:
             self._fresh()
             known = self._predictor.knowledge
-            if self._named[0] is not known.vocabulary:
+            if self._named[0] is not known.schema or self._named[1] is not known.vocabulary:
                 names = sorted((known.label(term).casefold(), term) for term in known.vocabulary.entities)
-                self._named = known.vocabulary, names
-            names, wanted = self._named[1], beginning.strip().casefold()
+                self._named = known.schema, known.vocabulary, names
+            names, wanted = self._named[2], beginning.strip().casefold()
             at = bisect_left(names, (wanted, ""))
             found = [term for name, term in names[at : at + _NAMES] if name.startswith(wanted)]
             return [(term, known.label(term)) for term in found] if wanted else []
 
-    def _explain(self, subject: str, predicate: str, object: str) -> Evidence:
+    def _explained(self, subject: str, predicate: str, object: str) -> Evidence:
+        """As it was looked for, if what people said of the fact is the same; known facts are, see _fresh."""
+        said = self._review.verdicts.by_fact.get((subject, predicate, object), {})
+        verdicts = tuple(sorted((person, each.verdict) for person, each in said.items()))
+        return self._cached(subject, predicate, object, verdicts)
+
+    def _explain(self, subject: str, predicate: str, object: str, said: tuple[tuple[str, str], ...]) -> Evidence:
         return self._predictor.explain(subject, predicate, object)
 
     def _look_ahead(self, coming: Sequence[Candidate]) -> None:
