@@ -44,7 +44,7 @@ def test_the_draft_knows_what_it_follows(tmp_path: Path) -> None:
         draft.finish({"said": 1})
     with generations.write(tmp_path / "a") as draft:
         assert (draft.number, draft.previous) == (2, tmp_path / "a" / "1")
-        assert draft.before == {"said": 1, "files": {}}
+        assert draft.before == {"said": 1, "files": {}, "crc32": {}}
 
 
 def test_a_copied_directory_works(tmp_path: Path) -> None:
@@ -272,12 +272,14 @@ def test_what_a_check_finds(tmp_path: Path) -> None:
 )
 def test_the_newest_whole_generation_is_restored(tmp_path: Path, broken: Callable[[Path], Any], following: int) -> None:
     root = two(tmp_path / "a")
+    first = read_manifest(root / "1")
     broken(root)
     assert generations.newest_whole(root) == root / "1"
     assert generations.restore(root) == generations.Restored(1, following)
     now = generations.current(root)
     assert (now.name, text_of(now)) == (str(following), "old")
-    assert read_manifest(now) == {"text": "old", "restored": 1, "files": read_manifest(now)["files"]}
+    restored = read_manifest(now)
+    assert {**restored, "sha256": 0} == {**first, "sha256": 0, "restored": 1} and restored["text"] == "old"
     verify(now)
     assert {entry.name for entry in root.iterdir()} <= {"CURRENT", "LOCK", str(following), str(following - 1)}
     assert text_of(publish(root, "newer")) == "newer" and generations.current(root).name == str(following + 1)

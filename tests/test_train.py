@@ -664,7 +664,8 @@ def test_a_base_starts_as_the_trained_model(random_dataset: Dataset, model: Path
 
         take = Descent._take_step
         patch.setattr(Descent, "_take_step", stepping)
-        trained = train(random_dataset, on_top(base, frozen), model)
+        train(random_dataset, on_top(base, frozen), model)
+    trained = Bundle.load(model, state=True)
     assert base_of(started).keys() == expected.keys()
     assert all(torch.equal(base_of(started)[name], value) for name, value in expected.items())
     for weights in (trained.scorer.state_dict(), trained.state["scorer"]):

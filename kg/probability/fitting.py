@@ -113,7 +113,7 @@ class _Fit:
         self._hidden = len(dataset.test) / (len(dataset.valid) + len(dataset.test))
         self._valid = dataset.valid.to(scores.scorer.device)
         self._true = KnownAnswers.from_triples(self._valid, self._num_relations)
-        self._accepted = KnownAnswers.from_triples(said.accepted.to(self._valid.device), self._num_relations)
+        self._accepted = KnownAnswers.from_triples(said.accepted.cpu(), self._num_relations)  # where samples lie
         count = 1 if not scores.scorer.reads_graph and eligible.num_candidates <= _ROWS else _SAMPLES
         self._samples = [
             sample_candidates(
@@ -155,7 +155,7 @@ class _Fit:
 
     def _looked_at(self, hrt: Int[Tensor, "L 3"]) -> CandidateSample:
         """Those of these facts that nobody accepted."""
-        hrt = hrt[~self._accepted.contains(*hrt.T.contiguous())]
+        hrt = hrt[~self._accepted.contains(*hrt.cpu().T.contiguous()).to(hrt.device)]
         return listed_candidates(self._scores, hrt, self._true, self._progress)
 
     def _agrees(self, calibration: Calibration, shown: CandidateSample) -> bool:
