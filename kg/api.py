@@ -151,15 +151,13 @@ def said_of(bundle: Bundle) -> Said:
     except UserError:  # there is none, or it is not there any more
         return Said.nothing()
     verdicts, data = Verdicts.of(journal.decisions()), bundle.dataset
-    entities, relations = data.vocabulary.entity_ids, data.vocabulary.relation_ids
-    found = []
+    known, found = data.known("train", "valid", "test"), []
     wanted: tuple[Standing, ...] = ("accepted", "rejected")
     for standing in wanted:
-        facts = verdicts.of_standing(standing)
-        rows = [(entities.get(s, -1), relations.get(p, -1), entities.get(o, -1)) for s, p, o in facts]
+        rows = data.vocabulary.numbered(verdicts.of_standing(standing))
         hrt = torch.tensor(rows, dtype=torch.long).reshape(-1, 3)
         hrt = hrt[(hrt >= 0).all(1)]
-        found.append(hrt[~data.known("train", "valid", "test").contains(*hrt.T.contiguous())])
+        found.append(hrt[~known.contains(*hrt.T.contiguous())])
     return Said(*found)
 
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 import torch
 from commands import done
 
@@ -11,9 +12,14 @@ from kg.decisions.journal import Decision, Journal
 from kg.graph.dataset import Dataset
 from kg.graph.vocabulary import Vocabulary
 from kg.models.distmult import DistMult
+from kg.probability import candidate_sample, fitting
+from kg.probability.fact_logits import FactLogits
 from kg.probability.fitting import Said, fit_calibration
+from kg.probability.query_scores import QueryScores
+from kg.progress import SILENT
 from kg.query.predictor import Predictor
 from kg.query.review import fact_of
+from kg.search.eligibility import Eligibility
 from kg.store.store import Store
 
 
@@ -34,9 +40,6 @@ def world() -> tuple[DistMult, Dataset]:
 
 
 def mean_probability(scorer: DistMult, data: Dataset, hrt: torch.Tensor, said: Said | None) -> float:
-    from kg.probability.fact_logits import FactLogits
-    from kg.probability.query_scores import QueryScores
-
     found = fit_calibration(scorer, data, 1.0, said=said)
     assert found is not None
     scores = QueryScores.of_training(scorer, data, 1.0)
@@ -44,7 +47,8 @@ def mean_probability(scorer: DistMult, data: Dataset, hrt: torch.Tensor, said: S
 
 
 def test_what_people_say_moves_the_probabilities() -> None:
-    """The most plausible new facts, all rejected: less is said of such; all accepted: more."""
+    """Half of the most plausible new facts. Accepted, they are false no more: more is said of such. Rejected, they are
+    as false as they counted before, since all candidates are looked at."""
     scorer, data = world()
     known = data.known("train", "valid", "test")
     every = torch.cartesian_prod(torch.arange(40), torch.tensor([0]), torch.arange(40))
@@ -56,7 +60,25 @@ def test_what_people_say_moves_the_probabilities() -> None:
     assert before == mean_probability(scorer, data, best, Said.nothing())
     rejected = mean_probability(scorer, data, best, Said(none, best[::2]))
     accepted = mean_probability(scorer, data, best, Said(best[::2], none))
-    assert rejected == before < accepted  # all candidates are looked at: what was rejected counted as false before
+    assert rejected == before < accepted
+
+
+def test_where_few_are_drawn_all_that_was_rejected_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each for itself alone, and false; what was accepted is no candidate."""
+    monkeypatch.setattr(candidate_sample, "_ALL", 0)
+    monkeypatch.setattr(fitting, "_ROWS", 100)
+    scorer, data = world()
+    known, every = data.known("train", "valid", "test"), torch.cartesian_prod(*[torch.arange(40)] * 2)
+    pairs = torch.stack([every[:, 0], torch.zeros(len(every), dtype=torch.long), every[:, 1]], 1)
+    eligible = Eligibility.of_training(data, "train")
+    new = pairs[~known.contains(*pairs.T.contiguous()) & eligible.are_candidates(pairs)]
+    said = Said(accepted=new[:50], rejected=new[50:150])
+    fit = fitting._Fit(QueryScores.of_training(scorer, data, 1.0), data, eligible, 0, said, SILENT)
+    weight = {tuple(fact): each for fact, each in zip(fit.pooled.hrt.tolist(), fit.pooled.weight.tolist(), strict=True)}
+    true = {tuple(fact) for fact in fit.pooled.hrt[fit.pooled.is_true].tolist()}
+    rejected = set(map(tuple, said.rejected.tolist()))
+    assert {weight.get(fact) for fact in rejected} == {1.0} and not true & rejected
+    assert not weight.keys() & set(map(tuple, said.accepted.tolist()))
 
 
 def test_a_model_is_calibrated_on_the_decisions_in_its_store(

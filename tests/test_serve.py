@@ -1,8 +1,10 @@
 """The pages and the API: what a person can do there, who may, and what becomes of everything else."""
 
+import asyncio
 import html
 import json
 import re
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -229,6 +231,31 @@ def test_an_error_is_one_line(client: Any, path: str, status: int) -> None:
     assert answer.status_code == status and answer.headers["content-type"] == "application/problem+json"
     problem = answer.json()
     assert problem["status"] == status and "Traceback" not in answer.text and "\n" not in problem["title"]
+
+
+def test_the_evidence_that_was_shown_is_kept(client: Any, store: Path) -> None:
+    sent = decide(client, "accept")
+    (made,) = Journal(store).decisions()
+    why = client.get("/api/v1/explain", params={name: sent[name] for name in ("subject", "predicate", "object")})
+    assert made.evidence and (why.json()["paths"] or why.json()["nearest"])
+
+
+def test_a_client_that_sends_slowly_keeps_nobody_out(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has no place among those that are served, and after its time is told so."""
+    monkeypatch.setattr("kg.serve.safety.MOST_SECONDS", 0.1)
+    guard, sent = client.app, list[dict[str, Any]]()
+
+    async def never() -> None:
+        await asyncio.sleep(60)
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    headers = [(b"host", HOST.encode()), (b"content-length", b"10")]
+    scope = {"type": "http", "method": "POST", "path": "/decide", "headers": headers}
+    monkeypatch.setattr(guard, "_free", threading.Semaphore(0))  # all places are taken: it does not even ask for one
+    asyncio.run(guard(scope, never, send))
+    assert sent[0]["status"] == 408
 
 
 # Who may

@@ -26,6 +26,7 @@ from kg.decisions.journal import Journal
 
 UP = "/".join(("..", ""))
 SCRIPT = '"><script>alert(1)</script>'
+FORM_OF_100 = b"\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 100\r\n\r\n"
 FORM = {"subject": "urn:a", "predicate": "urn:p", "object": "urn:b", "verdict": "accept", "id": "1"}
 Case = Callable[[httpx.Client, str], str]
 
@@ -71,7 +72,7 @@ def slow_clients(client: httpx.Client, address: str) -> str:
     place = urlsplit(address)
     opened = [socket.create_connection((place.hostname or "", place.port or 0)) for _ in range(100)]
     for each in opened:
-        each.sendall(b"POST /decide HTTP/1.1\r\nHost: " + place.netloc.encode() + b"\r\nContent-Length: 100\r\n\r\nx")
+        each.sendall(b"POST /decide HTTP/1.1\r\nHost: " + place.netloc.encode() + FORM_OF_100 + b"x")
     time.sleep(1)
     status = client.get("/api/v1/health").status_code
     for each in opened:

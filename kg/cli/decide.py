@@ -144,14 +144,11 @@ def decisions(
 
 
 def _summary(verdicts: "Verdicts") -> dict[str, object]:
-    counts = {name: len(verdicts.of_standing(name)) for name in ("accepted", "rejected", "contested", "unsure")}
-    return {"facts": counts, "agreement": verdicts.agreement()}
+    return {"facts": verdicts.counts(), "agreement": verdicts.agreement()}
 
 
 def _line(verdicts: "Verdicts") -> str:
-    counts, alpha = _summary(verdicts)["facts"], verdicts.agreement()
-    assert isinstance(counts, dict)
-    line = ", ".join(f"{count:,} {name}" for name, count in counts.items())
+    line, alpha = ", ".join(f"{count:,} {name}" for name, count in verdicts.counts().items()), verdicts.agreement()
     agree = "" if alpha is None else f"; people agree by {alpha:.2f} (Krippendorff's alpha; 1: always, 0: as by chance)"
     return f"facts: {line}{agree}"
 

@@ -1,9 +1,9 @@
 """What all the decisions come to: of each fact whether it is accepted or rejected, and how far people agree."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal, final
+from typing import Literal, final, get_args
 
 from kg.decisions.journal import Decision, Fact
 
@@ -38,6 +38,11 @@ class Verdicts:
     def of_standing(self, wanted: Standing) -> list[Fact]:
         """The facts that are accepted, rejected ..., in the order in which they were first decided on."""
         return [fact for fact, said in self.by_fact.items() if _standing(said.values()) == wanted]
+
+    def counts(self) -> dict[Standing, int]:
+        """How many facts are accepted, rejected, contested and unsure."""
+        found = Counter(_standing(said.values()) for said in self.by_fact.values())
+        return {standing: found[standing] for standing in get_args(Standing)}
 
     def restrictions(self) -> frozenset[Fact]:
         """The facts that stand for OWL restrictions, as whoever decided last was shown them."""

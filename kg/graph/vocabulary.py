@@ -61,6 +61,11 @@ class Vocabulary:
             return [i for prefix in prefixes for i in beginning_with(prefix, self._order, self.entities)]
         return [i for i, term in enumerate(self.entities) if term.startswith(prefixes)]
 
+    def numbered(self, facts: Iterable[tuple[str, str, str]]) -> list[tuple[int, int, int]]:
+        """Facts by their ids; -1 for a term that is not here."""
+        entities, relations = self.entity_ids, self.relation_ids
+        return [(entities.get(s, -1), relations.get(p, -1), entities.get(o, -1)) for s, p, o in facts]
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Vocabulary) or self.relations != other.relations:
             return False

@@ -181,9 +181,7 @@ class Knowledge:
 
     def _placed(self, facts: Iterable[Fact]) -> Int[Tensor, "F 3"]:
         """As integers: those whose terms are all known."""
-        entities, relations = self.vocabulary.entity_ids, self.vocabulary.relation_ids
-        rows = [(entities.get(s, -1), relations.get(p, -1), entities.get(o, -1)) for s, p, o in facts]
-        hrt = torch.tensor(rows, dtype=torch.long, device=self.device).reshape(-1, 3)
+        hrt = torch.tensor(self.vocabulary.numbered(facts), dtype=torch.long, device=self.device).reshape(-1, 3)
         return hrt[(hrt >= 0).all(1)]
 
     def refresh(self) -> tuple["Knowledge", Change]:
@@ -338,10 +336,6 @@ class Knowledge:
     def rejected(self) -> KnownAnswers | None:
         """The facts that people rejected; None where there are none."""
         return self.decided.rejected if self.decided and len(self.decided.rejected.tails) else None
-
-    def said_accepted(self, fact: Fact) -> bool:
-        """Whether people accepted a fact."""
-        return self.decided is not None and self.decided.verdicts.standing(fact) == "accepted"
 
     def said(self, head: int, relation: int, tail: int) -> str | None:
         """What people decided of a fact: `accepted by Ann and Ben`. None where nobody did, or they do not agree."""

@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from typing import Literal, final
 
 import torch
+from torch import Tensor
 
 from kg.decisions.journal import Decision, Verdict
 from kg.decisions.verdicts import Verdicts
 from kg.errors import UserError, check_choice
 from kg.graph.class_axioms import OF_CLASSES
+from kg.graph.vocabulary import Vocabulary
 from kg.progress import SILENT, Progress
 from kg.query.candidates.candidate import Candidate
+from kg.query.knowledge import Knowledge
 from kg.query.predictor import Predictor
 
 Order = Literal["subject", "surest", "uncertain"]
@@ -82,6 +85,8 @@ class Review:
         if predictor.knowledge.decided is None:
             raise UserError(f"{predictor.bundle.path} answers without a store, and decisions are kept in one", "store")
         self.candidates = tuple(predictor.complete(top, progress=progress))
+        self._numbered: tuple[Vocabulary | None, Tensor] = (None, torch.zeros(0))  # the candidates by its ids
+        self._open: tuple[Knowledge | None, list[bool]] = (None, [])  # which of them are, by what is known
 
     def renewed(self, progress: Progress = SILENT) -> "Review":
         return Review(self.predictor, self._top, progress)
@@ -112,17 +117,15 @@ class Review:
     def _are_open(self) -> list[bool]:
         """Which of the candidates are neither known by now, nor follow from what is, nor were rejected."""
         known, names = self.predictor.knowledge, self.predictor.knowledge.vocabulary
-        entities, relations = names.entity_ids, names.relation_ids
-        rows = [
-            (entities.get(each.subject, -1), relations[each.predicate], entities.get(each.object, -1))
-            for each in self.candidates
-        ]
-        hrt = torch.tensor(rows, dtype=torch.long, device=known.device).reshape(-1, 3)
-        is_closed = (hrt < 0).any(1)
-        hrt = hrt.clamp(min=0)
-        is_closed |= known.known.contains(*hrt.T.contiguous())
-        is_closed |= self.predictor.plausibility.eligible.policy.excludes(hrt)
-        return (~is_closed).tolist()
+        if self._numbered[0] is not names:
+            rows = names.numbered(map(fact_of, self.candidates))
+            self._numbered = names, torch.tensor(rows, dtype=torch.long, device=known.device).reshape(-1, 3)
+        if self._open[0] is not known:
+            is_closed, hrt = (self._numbered[1] < 0).any(1), self._numbered[1].clamp(min=0)
+            is_closed |= known.known.contains(*hrt.T.contiguous())
+            is_closed |= self.predictor.plausibility.eligible.policy.excludes(hrt)
+            self._open = known, (~is_closed).tolist()
+        return self._open[1]
 
     def decision(self, candidate: Candidate, verdict: Verdict, person: str, id: str, batch: str = "") -> Decision:
         """What a person says of a candidate, with what they were shown."""

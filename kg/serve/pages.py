@@ -174,9 +174,8 @@ def pages(service: Service, safety: Safety) -> APIRouter:
     def decisions(request: Request) -> HTMLResponse:
         made_ = service.journal.decisions()
         verdicts = Verdicts.of(made_)
-        counts = {name: len(verdicts.of_standing(name)) for name in ("accepted", "rejected", "contested", "unsure")}
         shown = made_[: -_SHOWN - 1 : -1]
-        return page("decisions.html", request, made=shown, counts=counts, agreement=verdicts.agreement())
+        return page("decisions.html", request, made=shown, counts=verdicts.counts(), agreement=verdicts.agreement())
 
     @router.get("/entity")
     def entity(request: Request, term: str) -> HTMLResponse:

@@ -17,13 +17,12 @@ from urllib.parse import urlsplit
 from kg.errors import UserError, extra
 
 with extra("serve"):
-    from starlette.exceptions import HTTPException
     from starlette.requests import cookie_parser
 
 COOKIE = "kg_token"
 OPEN = ("/static/", "/login", "/api/v1/health")  # what needs no token
 MOST_BYTES = 1 << 20  # of a body
-MOST_SECONDS = 20  # between the parts of a body
+MOST_SECONDS = 20  # that a body takes to come
 MOST_AT_ONCE = 64  # requests; one more is told to come again
 POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
@@ -79,11 +78,11 @@ def read_people(text: str) -> dict[str, str]:
     return people
 
 
-class Refused(HTTPException):
+class Refused(Exception):
     """A request that is not served: status and what to say."""
 
     def __init__(self, status: int, what: str) -> None:
-        super().__init__(status, what)
+        super().__init__(what)
         self.status, self.what = status, what
 
 
@@ -110,6 +109,9 @@ class Guard:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         try:
             scope["person"] = self._checked(scope, headers)
+            body = await _body(receive)
+            if not self._free.acquire(blocking=False):  # not before: a client may send as slowly as it likes
+                raise Refused(503, "too many requests at once: try again in a moment")
         except Refused as refused:
             if refused.status == 401 and "text/html" in headers.get("accept", ""):
                 await sending({"type": "http.response.start", "status": 303, "headers": [(b"location", b"/login")]})
@@ -117,11 +119,8 @@ class Guard:
                 return
             await _answer(sending, refused)
             return
-        if not self._free.acquire(blocking=False):
-            await _answer(sending, Refused(503, "too many requests at once: try again in a moment"))
-            return
         try:
-            await self._app(scope, _limited(receive), sending)
+            await self._app(scope, _again(body, receive), sending)
         finally:
             self._free.release()
 
@@ -162,23 +161,28 @@ def _cookie(text: str) -> str | None:
     return found.get(COOKIE)
 
 
-def _limited(receive: Any) -> Any:
-    """What comes in, up to the limit, also where no length was told."""
-    count, is_whole = 0, False
+async def _body(receive: Any) -> bytes:
+    """All that a request sends. Refused where it is too large, told or not, or takes too long."""
+    body = bytearray()
+    try:
+        async with asyncio.timeout(MOST_SECONDS):
+            while True:
+                message = await receive()
+                body += message.get("body", b"")
+                if len(body) > MOST_BYTES:
+                    raise Refused(413, f"a request may have {MOST_BYTES:,} bytes")
+                if not message.get("more_body", False):  # the end of it, or of the connection
+                    return bytes(body)
+    except TimeoutError:
+        raise Refused(408, f"a request comes whole within {MOST_SECONDS} seconds") from None
+
+
+def _again(body: bytes, receive: Any) -> Any:
+    """The body in one message, then what else comes."""
+    messages = iter([{"type": "http.request", "body": body, "more_body": False}])
 
     async def receiving() -> Any:
-        nonlocal count, is_whole
-        if is_whole:  # from now on it is told when the client goes, which may be late
-            return await receive()
-        try:
-            message = await asyncio.wait_for(receive(), MOST_SECONDS)
-        except TimeoutError:
-            raise Refused(408, f"the next part of a request comes within {MOST_SECONDS} seconds") from None
-        is_whole = not message.get("more_body", False)
-        count += len(message.get("body", b""))
-        if count > MOST_BYTES:
-            raise Refused(413, f"a request may have {MOST_BYTES:,} bytes")
-        return message
+        return next(messages, None) or await receive()
 
     return receiving
 

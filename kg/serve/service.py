@@ -3,7 +3,7 @@
 import threading
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import final
@@ -119,14 +119,15 @@ class Service:
         if found is not None:
             return found
         why = self._explained(*fact)
-        return Candidate(*why.fact, 1, self._predictor.score(*fact), why.known, why.probability, because=why.because)
+        return Candidate(*why.fact, 1, self._predictor.score(*fact), why.known, why.probability)
 
     def decide(self, decisions: Sequence[Decision]) -> int:
         """Write them; how many are new. On disk when this returns."""
-        count = self.journal.append(decisions)
         with self._lock:
-            known = self._predictor.knowledge
-            were = [each.fact for each in decisions if each.verdict != "accept" and known.said_accepted(each.fact)]
+            self._fresh()
+            verdicts = self._review.verdicts
+        were = [each.fact for each in decisions if verdicts.standing(each.fact) == "accepted"]
+        count = self.journal.append(decisions)
         if were:
             unfold(self.store, were)
         return count
@@ -143,12 +144,16 @@ class Service:
             return next((each for each in reversed(self.journal.decisions()) if each.person == person), None)
 
     def decision(self, fact: Fact, verdict: str, person: str, id: str, batch: str = "", note: str = "") -> Decision:
-        """As this person makes it, with what the queue shows of the fact. UserError: `verdict` is none."""
+        """As this person makes it, with what was shown of the fact: of one in a batch no evidence. UserError: `verdict`
+        is none."""
         if verdict not in ("accept", "reject", "unsure"):
             raise UserError(f"verdict must be one of accept, reject, unsure: got {verdict[:40]!r}", "verdict")
         with self._lock:
-            made = self._review.decision(self._shown(fact), verdict, person, id, batch)  # type: ignore[arg-type]
-        return made if not note else Decision(**{**vars(made), "note": note})
+            shown = self._shown(fact)
+            if not batch:
+                shown = replace(shown, because=self._explained(*fact).because)
+            made = self._review.decision(shown, verdict, person, id, batch)  # type: ignore[arg-type]
+        return replace(made, note=note or None)
 
     @property
     def relations(self) -> list[tuple[str, str]]:
