@@ -121,10 +121,12 @@ def test_of_many_true_facts_some_are_looked_at_and_none_is_taken_for_false(monke
 
 
 def test_parts_stand_for_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    """24 heads and tails of 40, and some 120 of their pairs: on average the sums over all candidates come out."""
+    """24 heads and tails of 40, some 120 of their pairs, and 8 (h, r, h): on average the sums over all candidates come
+    out, and for how many (h, r, h) there are whatever is drawn."""
     monkeypatch.setattr(module, "_QUESTIONS", 96)
     monkeypatch.setattr(module, "_ALL", 0)
     monkeypatch.setattr(module, "_HUBS", 4)
+    monkeypatch.setattr(module, "_LOOPS", 8)
     generator = torch.Generator().manual_seed(0)
     facts = torch.unique(torch.stack([torch.randint(0, n, (260,), generator=generator) for n in (30, 2, 20)], 1), dim=0)
     facts = facts[torch.randperm(len(facts), generator=generator)]
@@ -133,6 +135,7 @@ def test_parts_stand_for_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     known, true = triples[20:], triples[:20]
     asked = query_scores(known, 40, 2)
     every = candidates(40, 2, known, reflexive)
+    num_loops = sum(h == t for _, h, t in every)
 
     def values(found: list[Fact]) -> Tensor:
         rows = torch.tensor(found, dtype=torch.float64)
@@ -143,7 +146,9 @@ def test_parts_stand_for_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     for seed in range(100):
         sample = sample_candidates(asked, tensor(true), eligible(known, 40, 2), seed, rows=240)
         found = facts_of(sample, 40)
-        assert len(found) == len(set(found)) <= 2 * 160 + len(true) and set(found) <= every
+        assert len(found) == len(set(found)) <= 2 * 160 + 8 + len(true) and set(found) <= every
+        is_loop = torch.tensor([h == t for _, h, t in found])
+        assert sample.weight[is_loop].sum().item() == pytest.approx(num_loops)
         assert sample.is_true.sum() == len(true) and (sample.weight[sample.is_true] == 1).all()
         sums.append(sample.weight.double() @ values(found))
     drawn = torch.stack(sums)

@@ -5,10 +5,12 @@ them stands for as many as its ends were drawn from. With certainty enter, toget
 the ends of the facts that are looked at and the entities with the most known answers (hubs): were a hub drawn only
 where it is the end of a fact, nothing would contradict that the more children it has, the more any child is its own.
 Of the pairs the more plausible ones are kept with the greater probability, as it is they that a fit can be wrong about.
+Of a relation known to hold between an entity and itself, these pairs are a stratum of their own: they are one in N, and
+score higher than any other of their entities where the relation is symmetric.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
 import torch
@@ -28,6 +30,7 @@ _DRAWN = 256  # entities at most, for either end of a relation, beside those tha
 _TRUE = 1 << 12  # facts looked at
 ROWS = 1 << 20  # candidates kept in all
 DEAR_QUESTIONS = 1 << 15  # of a scorer that looks at the graph for each
+_LOOPS = 1 << 12  # (h, r, h) drawn of a relation
 _OF_THE_KIND = 0.75  # of the entities drawn: those that are known to have stood there
 
 
@@ -148,6 +151,9 @@ class _Sampler:
         weight = of_head[:, None] * of_tail  # of the pairs
         weight[self._eligible.no_candidates(relation, heads, tails)] = 0
         row_of, column_of = (_places(ends, scores.graph.num_entities) for ends in (heads, tails))
+        loops = self._loops(relation)
+        if loops is not None:
+            weight[heads[:, None] == tails] = 0
         row, tail = self._held_out.lookup(heads, torch.full_like(heads, relation))
         column = column_of[tail]
         weight[row[column >= 0], column[column >= 0]] = 0
@@ -157,7 +163,20 @@ class _Sampler:
         weight = torch.cat([weight, weight.new_full((len(facts),), self._share)])
         is_true = torch.arange(len(row), device=row.device) >= len(pairs[0])
         found = features(forward, backward, row, column)
-        return CandidateSample(hrt.cpu(), found.cpu(), weight.cpu(), is_true.cpu())
+        pairs_drawn = CandidateSample(hrt.cpu(), found.cpu(), weight.cpu(), is_true.cpu())
+        return pairs_drawn if loops is None else joined(pairs_drawn, loops)
+
+    def _loops(self, relation: int) -> CandidateSample | None:
+        """Of (h, relation, h); None where they are taken or left out with all other pairs."""
+        if self._takes_all or not self._scores.known.reflexive[relation]:
+            return None
+        both = self._eligible.answerable
+        hrt = torch.stack([both, torch.full_like(both, relation), both], 1)
+        hrt = hrt[self._eligible.are_candidates(hrt) & ~self._held_out.contains(*hrt.unbind(1))]
+        most = self._most_drawn if self._scores.scorer.reads_graph else _LOOPS
+        drawn = hrt[torch.randperm(len(hrt), generator=self._generator)[:most].to(hrt.device)]
+        found = listed_candidates(self._scores, drawn, self._held_out)
+        return replace(found, weight=found.weight * (len(hrt) / max(1, len(drawn))))
 
     def _ends(self, relation: int, own: Int[Tensor, " F"]) -> tuple[Int[Tensor, " K"], Float[Tensor, " K"]]:
         """Heads of a directed relation, and how many each stands for. own: those of the facts."""
