@@ -26,6 +26,7 @@ from kg.probability.fitting import Said, calibrate
 from kg.progress import SILENT, Progress
 from kg.store.store import Loaded, Store
 from kg.training import train as training
+from kg.training.cross_validation import of_other_splits
 from kg.training.ensembles.combination import COMBINING, check_settings, combination
 from kg.training.estimate import check_minutes, planned
 from kg.training.recipes import default_run
@@ -140,7 +141,14 @@ def trained(
         found = training.resume(folder, minutes=minutes, device=device, progress=progress)
     else:
         found = training.train(dataset, run, folder, minutes=minutes, device=device, progress=progress)
-    return found if found.calibration else calibrate(found, said=said_of(found), progress=progress)
+    return found if found.calibration else calibrated(found, progress)
+
+
+def calibrated(bundle: Bundle, progress: Progress = SILENT) -> Bundle:
+    """A trained model with its probabilities fitted anew: on its valid facts, on those of models of other splits where
+    they are few, and on what people decided."""
+    others = of_other_splits(bundle, progress)
+    return calibrate(bundle, said=said_of(bundle), others=others, progress=progress)
 
 
 def said_of(bundle: Bundle) -> Said:

@@ -18,9 +18,13 @@ from kg.graph.vocabulary import Vocabulary  # noqa: E402
 from kg.models.complex import ComplEx  # noqa: E402
 from kg.models.scorer import Scorer  # noqa: E402
 from kg.probability import fitting  # noqa: E402
+from kg.training import cross_validation  # noqa: E402
 
 # A shell that starts the suite in the background has it ignore Ctrl-C, and some tests send that signal.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# The graphs here are small: most tests need no model of theirs but the one they ask for.
+FEW, cross_validation._FEW = cross_validation._FEW, 0
 
 torch.set_num_threads(1)  # the tensors here are small: a second thread would cost more than it brings
 
@@ -39,6 +43,12 @@ def untried(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     """The probabilities of random facts do not hold, and would be withheld. Most tests need some: whatever they are."""
     if not request.node.get_closest_marker("tried"):
         monkeypatch.setattr(fitting._Fit, "_tried", lambda self, calibration, shown: calibration)
+
+
+@pytest.fixture(autouse=True)
+def small_graphs(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.node.get_closest_marker("cross_validated"):
+        monkeypatch.setattr(cross_validation, "_FEW", FEW)
 
 
 @pytest.fixture

@@ -355,8 +355,7 @@ def test_the_best_of_the_search_are_a_stratum(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(fitting, "_SHOWN", 30)
     given = dataset(60, 60)
     scorer = informed(given)
-    asked = QueryScores.of_training(scorer, given, 1.0)
-    fit = fitting._Fit(asked, given, Eligibility.of_training(given, "train"), 0, fitting.Said.nothing(), SILENT)
+    fit = fitting._Fit([fitting._Model(scorer, given, 1.0)], 0, fitting.Said.nothing(), SILENT)
     whole = fit.pooled
     found = fit._fitted(whole)
     shown = fit._shown(found)

@@ -73,7 +73,7 @@ def test_where_few_are_drawn_all_that_was_rejected_is_looked_at(monkeypatch: pyt
     eligible = Eligibility.of_training(data, "train")
     new = pairs[~known.contains(*pairs.T.contiguous()) & eligible.are_candidates(pairs)]
     said = Said(accepted=new[:50], rejected=new[50:150])
-    fit = fitting._Fit(QueryScores.of_training(scorer, data, 1.0), data, eligible, 0, said, SILENT)
+    fit = fitting._Fit([fitting._Model(scorer, data, 1.0)], 0, said, SILENT)
     weight = {tuple(fact): each for fact, each in zip(fit.pooled.hrt.tolist(), fit.pooled.weight.tolist(), strict=True)}
     true = {tuple(fact) for fact in fit.pooled.hrt[fit.pooled.is_true].tolist()}
     rejected = set(map(tuple, said.rejected.tolist()))

@@ -18,15 +18,14 @@ def calibrate(model: ModelPath, device: Device = "cpu", json_: Json = False) -> 
 
     On its valid facts and on what people decided, as `kg train` does at its end.
     """
-    from kg.api import said_of
+    from kg import api
     from kg.bundle import Bundle
-    from kg.probability import fitting
     from kg.probability.calibration import calibration_of
 
     bundle = Bundle.load(model, device_named(device))
     with ConsoleProgress() as progress:
-        said = said_of(bundle)
-        calibrated = fitting.calibrate(bundle, said=said, progress=progress)
+        said = api.said_of(bundle)
+        calibrated = api.calibrated(bundle, progress)
     found = calibration_of(calibrated)
     if calibrated is bundle or found is None:
         raise UserError(f"{model} was trained without valid facts: there is nothing to calibrate it on")

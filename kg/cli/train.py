@@ -119,10 +119,9 @@ def train(
                 run = planned(run, dataset, minutes, device)
             bundle = training.train(dataset, run, model_out, minutes=minutes, device=device, progress=progress)
         if not bundle.calibration:
-            from kg.api import said_of
-            from kg.probability.fitting import calibrate  # what follows the training does not delay its beginning
+            from kg.api import calibrated  # what follows the training does not delay its beginning
 
-            bundle = calibrate(bundle, said=said_of(bundle), progress=progress)
+            bundle = calibrated(bundle, progress)
     say_what_is_withheld(bundle)
     figures = bundle.metrics["valid"]
     if json_:

@@ -9,9 +9,13 @@ Then it is tried. Fitted without the heads (or tails) of a fifth of the candidat
 these than the base rate does; what it says of the last search must agree with what that found; and it must not hang on
 which candidates were drawn. Otherwise its probabilities are withheld. So are those of a relation of which the trial
 says that they expect too many facts, or too few, and of one for which too much hangs on what was drawn.
+
+Where few facts were held out, models of the same kind that were trained without others stand beside it: what their
+scores say of their own valid facts counts as much as what its scores say of its own (cross-validation).
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, final
 
@@ -64,12 +68,19 @@ class Said:
         return cls(torch.zeros(0, 3, dtype=torch.long), torch.zeros(0, 3, dtype=torch.long))
 
 
-def calibrate(bundle: Bundle, seed: int = 0, said: Said | None = None, progress: Progress = SILENT) -> Bundle:
+def calibrate(
+    bundle: Bundle,
+    seed: int = 0,
+    said: Said | None = None,
+    others: Sequence[tuple[Scorer, Dataset]] = (),
+    progress: Progress = SILENT,
+) -> Bundle:
     """Fits the probabilities of a trained model and saves them as the next generation of its folder, in which all else
     stays as it is; the bundle with them. The same bundle, and nothing saved, where it has no valid facts to fit on.
-    said: of facts that are no valid ones."""
+    said: of facts that are no valid ones. others: of the same kind, other facts held out."""
     with threads_for(bundle.dataset.num_entities * BATCH):
-        found = fit_calibration(bundle.scorer, bundle.dataset, bundle.temperature, seed, said, progress)
+        models = [_Model(*each, bundle.temperature) for each in ((bundle.scorer, bundle.dataset), *others)]
+        found = _fit_calibration(models, seed, said or Said.nothing(), progress)
     if found is None:
         return bundle
     with finishing():
@@ -90,11 +101,14 @@ def fit_calibration(
     A function of the seed. Of a scorer that looks at the graph for each question some 2,000 are asked (of many
     relations, some 30 of each), and no search; nor is there one where more than 5e8 pairs would be scored one by one.
     """
+    return _fit_calibration([_Model(scorer, dataset, temperature)], seed, said or Said.nothing(), progress)
+
+
+def _fit_calibration(models: Sequence["_Model"], seed: int, said: Said, progress: Progress) -> Calibration | None:
+    dataset = models[0].dataset
     if not len(dataset.valid):
         return None
-    scores = QueryScores.of_training(scorer, dataset, temperature)
-    eligible = Eligibility.of_training(dataset, "train", device=scorer.device)
-    fit = _Fit(scores, dataset, eligible, seed, said or Said.nothing(), progress)
+    fit = _Fit(models, seed, said, progress)
     if bool(fit.pooled.is_true.any()):
         return fit.calibration()
     reason = f"none of its {len(dataset.valid):,} valid facts is a candidate"
@@ -102,29 +116,48 @@ def fit_calibration(
 
 
 @final
-class _Fit:
-    """pooled: all samples as one, and the candidates that searches have found."""
+class _Model:
+    """What is calibrated, or another of its kind: its scores, its candidates, and its valid facts."""
 
-    def __init__(
-        self, scores: QueryScores, dataset: Dataset, eligible: Eligibility, seed: int, said: Said, progress: Progress
-    ) -> None:
-        self._scores, self._eligible, self._seed, self._progress = scores, eligible, seed, progress
-        self._num_relations, self._num_entities = dataset.num_relations, dataset.num_entities
-        self._hidden = len(dataset.test) / (len(dataset.valid) + len(dataset.test))
-        self._valid = dataset.valid.to(scores.scorer.device)
-        self._true = KnownAnswers.from_triples(self._valid, self._num_relations)
+    def __init__(self, scorer: Scorer, dataset: Dataset, temperature: float | None) -> None:
+        self.dataset = dataset
+        self.scores = QueryScores.of_training(scorer, dataset, temperature)
+        self.eligible = Eligibility.of_training(dataset, "train", device=scorer.device)
+        self.valid = dataset.valid.to(scorer.device)
+
+
+@final
+class _Fit:
+    """Of the first model. pooled: all samples as one, those of the other models too, and the candidates that searches
+    have found."""
+
+    def __init__(self, models: Sequence[_Model], seed: int, said: Said, progress: Progress) -> None:
+        own, self._seed, self._progress = models[0], seed, progress
+        self._scores, self._eligible, self._is_alone = own.scores, own.eligible, len(models) == 1
+        self._num_relations, self._num_entities = own.dataset.num_relations, own.dataset.num_entities
+        self._valid = torch.cat([each.valid for each in models])
+        num_test = len(models) * len(own.dataset.test)
+        self._hidden = num_test / (len(self._valid) + num_test)
+        self._true = KnownAnswers.from_triples(own.valid, self._num_relations)
         self._accepted = KnownAnswers.from_triples(said.accepted.cpu(), self._num_relations)  # where samples lie
-        count = 1 if not scores.scorer.reads_graph and eligible.num_candidates <= _ROWS else _SAMPLES
+        self._takes_all = not own.scores.scorer.reads_graph and own.eligible.num_candidates <= _ROWS
+        views = models if self._takes_all or not self._is_alone else [own] * _SAMPLES
         self._samples = [
             sample_candidates(
-                scores, self._valid, eligible, seed * _SAMPLES + each, _ROWS // count, _DEAR_QUESTIONS, progress
+                each.scores,
+                each.valid,
+                each.eligible,
+                seed * _SAMPLES + number,
+                _ROWS // len(views),
+                _DEAR_QUESTIONS,
+                progress,
             ).without(self._accepted)
-            for each in range(count)
+            for number, each in enumerate(views)
         ]
         self._strata = list(self._samples)
         self._listed = self._samples[0].of(torch.zeros_like(self._samples[0].is_true))
         rejected = said.rejected.to(self._valid.device)
-        self._take(self._looked_at(rejected[eligible.are_candidates(rejected)]))
+        self._take(self._looked_at(rejected[own.eligible.are_candidates(rejected)]))
 
     def calibration(self) -> Calibration:
         found, shown = self._fitted(self.pooled), None
@@ -144,7 +177,10 @@ class _Fit:
         return joined(*(each.of(each.weight > 0, 1 / len(self._strata)) for each in self._strata), self._listed)
 
     def _shown(self, calibration: Calibration) -> CandidateSample | None:
-        """The best of a search by these probabilities; None where that takes too long."""
+        """The best of a search by these probabilities; None where that takes too long, and where it says nothing of
+        the other models."""
+        if not self._is_alone:
+            return None
         logits = FactLogits(self._scores, calibration)
         search = Search(_SHOWN)
         is_dear = self._scores.scorer.reads_graph or self._eligible.num_candidates > _MOST_PAIRS
@@ -227,7 +263,7 @@ class _Fit:
     def _hangs_on_the_draw(self, found: Float[Tensor, " R"]) -> tuple[Bool[Tensor, " R"], list[float] | None]:
         """The relations of which two standard errors of how many facts there are, by the fits to one sample each, are
         more than what may be expected away; and these sums of all others, where that of those is as much."""
-        if len(self._strata) == 1:
+        if self._takes_all:
             return torch.zeros_like(found, dtype=torch.bool), None
         sample, rows = self.pooled, []
         for done, each in enumerate(self._strata, 1):

@@ -72,6 +72,11 @@ class TrainingAlgorithm(ABC):
         return False
 
     @property
+    def other_models(self) -> tuple[str, ...]:
+        """The folders of trained models, of the same facts, that a training begins with."""
+        return ()
+
+    @property
     def batch_size(self) -> int:
         """Questions whose scores are held at once."""
         return 512

@@ -125,6 +125,10 @@ class GradientDescent(Iterative):
         return isinstance(self.schedule, WarmUp)
 
     @property
+    def other_models(self) -> tuple[str, ...]:
+        return (self.base,) if self.base else ()
+
+    @property
     def numbers_a_weight(self) -> int:
         return 2 + bool(self.averaging) + KEPT_A_WEIGHT.get(self.optimizer.func, 0)  # its gradient
 

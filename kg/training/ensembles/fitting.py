@@ -133,6 +133,10 @@ class EnsembleFitting(TrainingAlgorithm, ABC):
     def is_calibrated(self) -> bool:
         return True
 
+    @property
+    def other_models(self) -> tuple[str, ...]:
+        return self.parts
+
     @final
     def start(self, scorer: Scorer, dataset: Dataset, progress: Progress = SILENT) -> None:
         """Give the parts the weights of the trained models."""
