@@ -10,7 +10,7 @@ from kg.evaluation.ranking import evaluate
 from kg.graph.dataset import Dataset
 from kg.graph.graph import Graph
 from kg.graph.vocabulary import Vocabulary
-from kg.models import path_network
+from kg.models import path_scorer
 from kg.models.path_network import PathNetwork
 from kg.models.scorer import Queries, Unseen
 from kg.training.objectives import Batch, OneVsUnknown
@@ -126,7 +126,7 @@ def test_other_ids_have_the_same_scores(max_nodes: int) -> None:
 def test_questions_are_taken_in_halves_where_their_edges_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
     scorer = drawn()
     whole = scorer.score_tails(questions())
-    monkeypatch.setattr(path_network, "_MOST_EDGES", 100)
+    monkeypatch.setattr(path_scorer, "_MOST_EDGES", 100)
     torch.testing.assert_close(scorer.score_tails(questions()), whole, rtol=1e-5, atol=1e-5)
 
 

@@ -14,7 +14,7 @@ from torch.nn.functional import cosine_similarity
 
 from kg.errors import check_at_least_one
 from kg.graph.entailment import Fact
-from kg.models.path_network import PathNetwork
+from kg.models.path_scorer import PathScorer
 from kg.models.rules import RuleScorer
 from kg.models.scorer import EmbeddingScorer, Queries, Scorer
 from kg.progress import SILENT, Progress
@@ -356,7 +356,7 @@ class _Case:
 
     def _carried(self, top: int) -> tuple[Carried, ...]:
         """Of the model, or of its part that answers by paths: in the graph without what restates the fact."""
-        part = next((part for part in self.scorer.modules() if isinstance(part, PathNetwork)), None)
+        part = next((part for part in self.scorer.modules() if isinstance(part, PathScorer)), None)
         if part is None:
             return ()
         head, relation = self._tensor([[self.head], [self.relation]])
