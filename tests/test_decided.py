@@ -1,5 +1,6 @@
 """What people decided, in what is known: at once, without a generation, and in everything that offers candidates."""
 
+import random
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import torch
 
 from kg.bundle import Bundle
 from kg.decisions.journal import Decision, Journal, Undo, Verdict
+from kg.decisions.verdicts import Verdicts
 from kg.errors import UserError
 from kg.graph.from_store import dataset_from_store
 from kg.models.distmult import DistMult
@@ -17,6 +19,7 @@ from kg.query.change import Change
 from kg.query.complex import cqd
 from kg.query.complex.conjunctive_query import Conjunction, parse_question
 from kg.query.knowledge import Knowledge
+from kg.query.plausibility import Plausibility
 from kg.query.predictor import Predictor
 from kg.query.review import Precision, Review, Wanted, fact_of
 from kg.store.store import Store
@@ -130,6 +133,49 @@ def test_the_same_as_if_read_from_nothing(store: Path, predictor: Predictor) -> 
     assert torch.equal(now.facts, anew.facts) and torch.equal(now.graph.offsets, anew.graph.offsets)
     assert now.rejected is not None and anew.rejected is not None
     assert torch.equal(now.rejected.questions, anew.rejected.questions) and now.facts_from == anew.facts_from
+
+
+def test_decided_step_by_step_as_if_read_from_nothing(store: Path, predictor: Predictor) -> None:
+    """Two people decide, several facts at once too, and take back: verdicts, known and rejected facts, what follows."""
+    with Store(store) as opened:
+        opened.add([ox.Triple(ox.NamedNode(EX + "p"), *map(ox.NamedNode, (RDF + "type", OWL + "SymmetricProperty")))])
+        opened.add([ox.Triple(ox.NamedNode(EX + "q"), *map(ox.NamedNode, (RDF + "type", OWL + "TransitiveProperty")))])
+    journal, draw, standing = Journal(store), random.Random(0), list[tuple[str, str]]()
+    predictor.refresh()
+    for step in range(30):
+        assert len(predictor.plausibility.eligible.policy.relations) == 2  # what is kept of it, is
+        if standing and draw.random() < 0.3:
+            journal.undo(Undo(f"u{step}", *standing.pop(draw.randrange(len(standing)))))
+        else:
+            person, verdict = draw.choice(("Ann", "Ben")), draw.choice(("accept", "accept", "reject", "unsure"))
+            facts = [iris(f"{draw.choice('abcd')} {draw.choice('pq')} {draw.choice('abcd')}") for _ in range(2)]
+            batch = [Decision(f"{step} {i}", *fact, verdict, person, str(step)) for i, fact in enumerate(facts)]  # type: ignore[call-arg,arg-type]
+            journal.append(batch)
+            standing.append((str(step), person))
+        predictor.refresh()
+        now, verdicts = predictor.knowledge, Verdicts.of(journal.decisions())
+        with Store(store) as opened:
+            anew = Knowledge.of_store(predictor.bundle, opened)
+        assert now.decided is not None and anew.decided is not None
+        for found in (now.decided.verdicts, anew.decided.verdicts):
+            assert (found.by_fact, found.standings, found.batches) == (
+                verdicts.by_fact,
+                verdicts.standings,
+                verdicts.batches,
+            )
+            assert found.counts() == verdicts.counts() and found.counts(EX + "p") == verdicts.counts(EX + "p")
+        follows = [
+            each.eligible.policy.entailed for each in (predictor.plausibility, Plausibility(predictor.bundle, anew))
+        ]
+        pairs = [(now.known, anew.known), (now.decided.rejected, anew.decided.rejected), follows]
+        for one, other in pairs:
+            assert (one is None) == (other is None)
+            assert one is None or other is None or torch.equal(one.facts(), other.facts())
+        said = [verdicts.last_of(person) for person in ("Ann", "Ben")]
+        assert [each and each[0].batch for each in said] == [
+            next((each.batch for each in reversed(journal.decisions()) if each.person == person), None)
+            for person in ("Ann", "Ben")
+        ]
 
 
 def test_of_several_facts_a_rejected_one_is_no_link(store: Path, predictor: Predictor) -> None:

@@ -82,6 +82,28 @@ def test_what_another_process_wrote_since_is_read(journal: Journal) -> None:
     assert journal.decisions() == []
 
 
+def test_of_several_undos_at_once_one_takes_it(tmp_path: Path) -> None:
+    """Each of a thread, and by a journal of its own: none claims what another has taken back."""
+    Journal(tmp_path).append([said("1", "accept", batch="b"), said("2", "accept", "c p d", batch="b")])
+    taken, refused, ready = list[list[str]](), list[UserError](), threading.Barrier(8)
+
+    def undo(number: int) -> None:
+        journal = Journal(tmp_path)
+        journal.decisions()
+        ready.wait()
+        try:
+            taken.append([each.id for each in journal.undo(Undo(f"u{number}", "b", "Ann"))])
+        except UserError as error:
+            refused.append(error)
+
+    threads = [threading.Thread(target=undo, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert taken == [["1", "2"]] and len(refused) == 7 and Journal(tmp_path).number == 3
+
+
 @pytest.mark.parametrize(
     ("changed", "message"),
     [

@@ -2,6 +2,8 @@
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kg.graph import entailment
 from kg.graph.entailment import Entailment
@@ -166,3 +168,35 @@ def test_from_what_a_fact_follows(facts: str, fact: str, schema: dict[str, objec
     head, relation, tail = fact.split()
     ids = names.entity_ids[head], names.relation_ids[relation], names.entity_ids[tail]
     assert ", ".join(" ".join(each) for each in by.premises(*ids, known, found)) == premises
+
+
+SAID: list[dict[str, object]] = [
+    {"types": is_a("TransitiveProperty", "p", "q")},
+    {"symmetric": ("p",), "subproperty_of": {"p": ("q",)}, "types": is_a("TransitiveProperty", "q")},
+    {"inverse": {"p": ("q",), "q": ("p",)}, "types": is_a("TransitiveProperty", "p")},
+    {"domain": {"p": ("a",)}, "range": {"q": ("b",)}, "subclass_of": {"a": ("c",), "c": ("d",)}},
+    {"subclass_of": {"a": ("b",), "b": ("c",)}, "disjoint": {"b": ("d",)}, "symmetric": ("p",)},
+]
+TERMS = [f"{h} {r} {t}" for h in "abcd" for r in ("p", "q", TYPE, OWL + "disjointWith") for t in "abcd"]
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.sampled_from(SAID), st.booleans(), st.sets(st.sampled_from(TERMS), min_size=1, max_size=12), st.integers(0, 12)
+)
+def test_what_is_added_as_if_all_were_followed_anew(
+    schema: dict[str, object], restrictions: bool, facts: set[str], count: int
+) -> None:
+    """Fact by fact, then all at once."""
+    names = Vocabulary("abcd", ("p", "q", TYPE, OWL + "disjointWith"))
+    by = Entailment(names, Schema(**schema), restrictions)  # type: ignore[arg-type]
+    hrt = torch.tensor(names.numbered(tuple(fact.split()) for fact in sorted(facts)))  # type: ignore[misc]
+    count = min(count, len(hrt) - 1)
+    known = [KnownAnswers.from_triples(hrt[:stop], 4) for stop in range(count, len(hrt) + 1)]
+    found = first = by.facts(known[0])[0]
+    for i, each in enumerate(known[1:], count):
+        found = by.more(each, found, hrt[i : i + 1])
+    wanted, _ = by.facts(known[-1])
+    for each in (found, by.more(known[-1], first, hrt[count:])):
+        assert (each is None) == (wanted is None)
+        assert each is None or wanted is None or torch.equal(each.facts(), wanted.facts())

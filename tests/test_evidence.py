@@ -265,7 +265,8 @@ def test_what_is_too_much_is_left_out_and_said(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_counts_of_large_bodies_are_of_a_part(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kg.rules.evidence, "BODY_BUDGET", 10)
+    for budget in ("_TRIAL_BUDGET", "BODY_BUDGET"):
+        monkeypatch.setattr(kg.rules.evidence, budget, 10)
     rules, _ = joining_rules(graph_of(CHAINS, 30, 3), 0, GIVES, 20)
     assert rules.sampled.tolist() == [True] and rules.closed_counts[0, 1] == 10  # the pair may not be in the part
 

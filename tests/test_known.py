@@ -85,3 +85,17 @@ def test_many_relations_and_answers_against_sets() -> None:
     offsets, tails = answers.tails_of_relations
     for relation_, each in of_relation.items():
         assert tails[offsets[relation_] : offsets[relation_ + 1]].tolist() == sorted(each)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.sets(st.tuples(*[st.integers(0, 3), st.integers(0, 1), st.integers(0, 3)])), st.data())
+def test_changed_as_if_made_anew(facts: set[Fact], data: st.DataObject) -> None:
+    gone = data.draw(st.sets(st.sampled_from(sorted(facts)))) if facts else set()
+    every = {(h, r, t) for h in range(4) for r in range(2) for t in range(4)}
+    came = data.draw(st.sets(st.sampled_from(sorted(every - facts)))) if facts != every else set()
+    rows = [torch.tensor(sorted(each), dtype=torch.long).reshape(-1, 3) for each in (came, gone)]
+    before, wanted = known(sorted(facts), 2), known(sorted(facts - gone | came), 2)
+    found = before.changed(rows[0], rows[1], 4)
+    assert all(torch.equal(getattr(found, name), getattr(wanted, name)) for name in ("questions", "offsets", "tails"))
+    assert set(map(tuple, found.facts().tolist())) == facts - gone | came
+    assert set(map(tuple, found.beyond(before).tolist())) == came

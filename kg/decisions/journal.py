@@ -9,11 +9,13 @@ that says so.
 import os
 import sqlite3
 import threading
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Literal, final, get_args
 from urllib.parse import quote
@@ -131,7 +133,7 @@ class Journal:
     def __init__(self, store: Path | str) -> None:
         self.path = Path(store) / NAME
         self._reading = threading.Lock()
-        self._read_to = 0
+        self._lines: list[tuple[int, Decision | Undo]] = []
         self._standing: dict[int, Decision] = {}
         self._by_batch: dict[tuple[str, str], list[int]] = defaultdict(list)
 
@@ -139,55 +141,66 @@ class Journal:
         """Write these, all or none; how many are new. UserError where one has the id of another."""
         now = datetime.now(UTC)
         rows = [{**vars(each), "batch": each.batch or each.id, "at": _text(each.at or now)} for each in decisions]
-        return self._written(rows)
+        with self._writing() as journal:
+            return self._written(journal, rows)
 
     def undo(self, undo: Undo) -> list[Decision]:
-        """Take back what the person said in a batch: these decisions, none where it was taken back before. UserError
-        where the person has no such batch."""
-        standing = [each for each in self.decisions() if each.batch == undo.batch and each.person == undo.person]
+        """Take back what the person said in a batch: these decisions, none where this very undo is there already.
+        Of several undos at once one takes it. UserError where the person has no such batch, or took it back before."""
         row: dict[str, Any] = {"id": undo.id, "batch": undo.batch, "verdict": "undo", "person": undo.person}
         row |= {"at": _text(undo.at or datetime.now(UTC)), "restriction": 0}
-        if not standing and not self._holds(undo):
-            raise UserError(f"{undo.person} has nothing to take back of {undo.batch}", "batch")
-        self._written([dict.fromkeys(_COLUMNS) | row])
-        return standing
+        with self._writing() as journal:  # as nobody else may write, what is read stands until the line is there
+            with self._reading:
+                self._read(journal)
+                standing = [self._standing[each] for each in self._by_batch.get((undo.batch, undo.person), ())]
+                is_there = any(line == replace(undo, at=line.at) for _, line in self._lines if isinstance(line, Undo))
+            if not standing and not is_there:
+                raise UserError(f"{undo.person} has nothing to take back of {undo.batch}", "batch")
+            return standing if self._written(journal, [dict.fromkeys(_COLUMNS) | row]) else []
 
     def decisions(self) -> list[Decision]:
         """Those that stand, oldest first: what was taken back is as if it had not been said. What this object has read
         before is not read again."""
         with self._reading:
-            for number, row in self.lines(self._read_to):
-                if isinstance(row, Decision):
-                    self._standing[number] = row
-                    self._by_batch[row.batch, row.person].append(number)
-                else:
-                    for at in self._by_batch.pop((row.batch, row.person), ()):
-                        del self._standing[at]
-                self._read_to = number
+            self._read()
             return list(self._standing.values())
 
-    def lines(self, after: int = 0) -> Iterator[tuple[int, Decision | Undo]]:
-        """What was written after the line of this number, with its own, in order."""
-        if not self.path.exists():
-            return
-        query = f"SELECT number, {', '.join(_COLUMNS)} FROM decision WHERE number > ? ORDER BY number"
-        with self._opened() as journal:
-            rows = [] if self._is_empty(journal) else journal.execute(query, (after,)).fetchall()
-        for number, *values in rows:
-            yield number, self._line(dict(zip(_COLUMNS, values, strict=True)))
+    def lines(self, after: int = 0) -> list[tuple[int, Decision | Undo]]:
+        """What was written after the line of this number, with its own, in order; read once, as `decisions` are."""
+        with self._reading:
+            self._read()
+            return self._lines[bisect_right(self._lines, after, key=itemgetter(0)) :]
 
     @property
     def number(self) -> int:
         """That of the last line; 0 where there is none. What was read up to it has not changed since."""
-        if not self.path.exists():
-            return 0
-        with self._opened() as journal:
-            if self._is_empty(journal):
-                return 0
-            return int(journal.execute("SELECT coalesce(max(number), 0) FROM decision").fetchone()[0])
+        with self._reading:
+            self._read()
+            return self._read_to
 
-    def _holds(self, undo: Undo) -> bool:
-        return any(row == replace(undo, at=row.at) for _, row in self.lines() if isinstance(row, Undo))
+    @property
+    def _read_to(self) -> int:
+        return self._lines[-1][0] if self._lines else 0
+
+    def _read(self, journal: sqlite3.Connection | None = None) -> None:
+        """What was written since. The caller holds _reading."""
+        if journal is None:
+            if self.path.exists():
+                with self._opened() as opened:
+                    self._read(opened)
+            return
+        if self._is_empty(journal):
+            return
+        query = f"SELECT number, {', '.join(_COLUMNS)} FROM decision WHERE number > ? ORDER BY number"
+        for number, *values in journal.execute(query, (self._read_to,)).fetchall():
+            line = self._line(dict(zip(_COLUMNS, values, strict=True)))
+            if isinstance(line, Decision):
+                self._standing[number] = line
+                self._by_batch[line.batch, line.person].append(number)
+            else:
+                for at in self._by_batch.pop((line.batch, line.person), ()):
+                    del self._standing[at]
+            self._lines.append((number, line))
 
     def _line(self, row: dict[str, Any]) -> Decision | Undo:
         try:
@@ -198,17 +211,23 @@ class Journal:
         except (ValueError, TypeError, UserError) as error:
             raise UserError(f"{self.path}: a line is none of a journal: {one_line(str(error))}") from None
 
-    def _written(self, rows: list[dict[str, Any]]) -> int:
-        places = ", ".join(f":{name}" for name in _COLUMNS)
-        insert = f"INSERT INTO decision ({', '.join(_COLUMNS)}) VALUES ({places}) ON CONFLICT (id) DO NOTHING"
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """A transaction: all that is written in it, or nothing. Nobody else writes meanwhile."""
         with self._opened(write=True) as journal, journal:
             journal.execute("BEGIN IMMEDIATE")
-            count = 0
-            for row in rows:
-                new = journal.execute(insert, row).rowcount
-                count += new
-                if not new and not self._is_same(journal, row):
-                    raise UserError(f"the id {row['id']} is that of another decision", "id")
+            yield journal
+
+    def _written(self, journal: sqlite3.Connection, rows: list[dict[str, Any]]) -> int:
+        """How many of these were new. UserError where one has the id of another."""
+        places = ", ".join(f":{name}" for name in _COLUMNS)
+        insert = f"INSERT INTO decision ({', '.join(_COLUMNS)}) VALUES ({places}) ON CONFLICT (id) DO NOTHING"
+        count = 0
+        for row in rows:
+            new = journal.execute(insert, row).rowcount
+            count += new
+            if not new and not self._is_same(journal, row):
+                raise UserError(f"the id {row['id']} is that of another decision", "id")
         return count
 
     def _is_same(self, journal: sqlite3.Connection, row: dict[str, Any]) -> bool:

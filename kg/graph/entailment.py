@@ -1,8 +1,8 @@
 """Which facts follow from known ones by what is said of predicates and classes (a part of OWL 2 RL)."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, final
 
@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Int
 from scipy import sparse
+from torch import Tensor
 
 from kg.graph.class_axioms import LANGUAGE
 from kg.graph.known import KnownAnswers
@@ -22,6 +23,7 @@ Fact = tuple[str, str, str]  # terms as the vocabulary writes them
 _SUBCLASS, _SUBPROPERTY, _TYPE = RDFS + "subClassOf", RDFS + "subPropertyOf", RDF + "type"
 _MOST = 20_000_000  # pairs of a relation, and products of two: what has more is not followed further
 _MOST_WORK = 10 * _MOST  # both, of all rounds together
+_MOST_MORE = 1000  # facts that follow of added ones, one after the other: where there are more, all are followed anew
 # What the languages themselves say of their words, in every graph.
 _TRANSITIVE = {
     *(_SUBCLASS, _SUBPROPERTY, SKOS + "broaderTransitive", SKOS + "narrowerTransitive", SKOS + "exactMatch"),
@@ -128,6 +130,49 @@ class Entailment:
         hrt = torch.from_numpy(np.concatenate(rows))
         entailed = KnownAnswers.from_triples(hrt, len(given)).to(known.tails.device) if len(hrt) else None
         return entailed, tuple(sorted(cut))
+
+    def more(
+        self, known: KnownAnswers, entailed: KnownAnswers | None, added: Int[Tensor, "A 3"]
+    ) -> KnownAnswers | None:
+        """What follows from known facts and is not known, as `facts` would find it, where these were added to those of
+        which `entailed` follows, all of it. O(E + what follows from them, and what stands beside it)."""
+        if self.says_nothing or not len(added):
+            return entailed
+        before = KnownAnswers.from_triples(added[:0], known.num_relations) if entailed is None else entailed
+        holding = _Holding(known, before, self._hierarchies, defaultdict(set))
+        was_entailed = before.contains(*added.T.contiguous())
+        waiting, found = added[~was_entailed].tolist(), list[tuple[int, int, int]]()
+        for fact in waiting:  # which grows meanwhile
+            implied = list(dict.fromkeys(self._implied_by(fact, holding)))
+            fresh = holding.missing(implied) if implied else []
+            for each in fresh:
+                holding.add(*each)
+            found += fresh
+            waiting += fresh
+            if len(found) > _MOST_MORE:
+                return self.facts(known)[0]
+        rows = added.new_tensor(found).reshape(-1, 3)
+        now = before.changed(rows, added[was_entailed], len(self._names.entities))
+        return now if len(now.tails) else None
+
+    def _implied_by(self, fact: Sequence[int], holding: "_Holding") -> Iterator[tuple[int, int, int]]:
+        """What follows in one step from a fact and what holds beside it."""
+        head, relation, tail = fact
+        count = len(self._names.relations)
+        for rule in self._implications:
+            masked = rule.individuals and bool(self._is_class[head] or self._is_class[tail])
+            if rule.source == relation and not masked:
+                yield (tail, rule.target, head) if rule.turned else (head, rule.target, tail)
+        for left, right, target in self._compositions:
+            if left == relation:
+                yield from ((head, target, other) for other in holding.tails(tail, right))
+            if right == relation:
+                yield from ((other, target, tail) for other in holding.heads(left, head))
+        for directed, cls in self._types:
+            if directed % count == relation:
+                end = head if directed < count else tail
+                if not (self._restrictions and self._is_class[end]):
+                    yield end, self._type, cls
 
     def premises(
         self, head: int, relation: int, tail: int, known: KnownAnswers, entailed: KnownAnswers
@@ -256,18 +301,42 @@ class Entailment:
 @final
 @dataclass(frozen=True)
 class _Holding:
-    """What holds, known or not; a hierarchy that is no relation is known."""
+    """What holds, known or not; a hierarchy that is no relation is known. found: tails of (head, directed relation)
+    beside them."""
 
     known: KnownAnswers
     entailed: KnownAnswers
     hierarchies: Mapping[_Key, _Matrix]
+    found: dict[tuple[int, int], set[int]] = field(default_factory=dict)
 
     def tails(self, head: int, relation: _Key) -> list[int]:
         if isinstance(relation, str):
             above = self.hierarchies[relation]
             return above.indices[above.indptr[head] : above.indptr[head + 1]].tolist()  # type: ignore[no-any-return]
         asked = self.known.tails.new_tensor([[head], [relation]])
-        return [tail for answers in (self.known, self.entailed) for tail in answers.lookup(*asked)[1].tolist()]
+        held = [tail for answers in (self.known, self.entailed) for tail in answers.lookup(*asked)[1].tolist()]
+        return [*held, *self.found.get((head, relation), ())]
+
+    def heads(self, relation: _Key, tail: int) -> list[int]:
+        if isinstance(relation, str):
+            above = self.hierarchies[relation]
+            place = np.flatnonzero(above.indices == tail)
+            return (np.searchsorted(above.indptr, place, side="right") - 1).tolist()  # type: ignore[no-any-return]
+        return self.tails(tail, relation + self.known.num_relations)
+
+    def missing(self, facts: Sequence[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
+        """Those that do not hold."""
+        hrt = self.known.tails.new_tensor(facts).T.contiguous()
+        there = (self.known.contains(*hrt) | self.entailed.contains(*hrt)).tolist()
+        return [
+            fact
+            for fact, holds in zip(facts, there, strict=True)
+            if not holds and fact[2] not in self.found.get(fact[:2], ())
+        ]
+
+    def add(self, head: int, relation: int, tail: int) -> None:
+        self.found[head, relation].add(tail)
+        self.found[tail, relation + self.known.num_relations].add(head)
 
     def holds(self, atom: _Atom) -> bool:
         head, relation, tail = atom

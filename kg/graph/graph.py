@@ -72,10 +72,11 @@ class Graph:
     def from_triples(cls, hrt: Int[Tensor, "T 3"], num_entities: int, num_relations: int) -> "Graph":
         """Edges and inverses of the triples. O(T log T)."""
         directed = distinct(with_inverses(hrt, num_relations), num_relations)
-        return cls._from_sorted(directed.T, num_entities, num_relations)
+        return cls.from_sorted(directed.T, num_entities, num_relations)
 
     @classmethod
-    def _from_sorted(cls, hrt: Int[Tensor, "3 E"], num_entities: int, num_relations: int) -> "Graph":
+    def from_sorted(cls, hrt: Int[Tensor, "3 E"], num_entities: int, num_relations: int) -> "Graph":
+        """Of edges and their inverses, each once and sorted. O(E + N)."""
         head, relation, tail = hrt
         offsets = torch.zeros(num_entities + 1, dtype=torch.long, device=head.device)
         torch.cumsum(torch.bincount(head, minlength=num_entities), 0, out=offsets[1:])
@@ -163,6 +164,12 @@ class Graph:
         """head * N + tail of every edge, sorted, and the edge of each."""
         keys, edge = (self.head() * self.num_entities + self.tail).sort()
         return keys, edge
+
+    def between(self, head: int, tail: int) -> list[int]:
+        """The directed relations of the edges from head to tail. O(degree)."""
+        start, stop = self.offsets[head : head + 2].tolist()
+        found: list[int] = self.relation[start:stop][self.tail[start:stop] == tail].tolist()
+        return found
 
     def neighbours(
         self, head: Int[Tensor, " B"], limit: int | None = None, generator: torch.Generator | None = None

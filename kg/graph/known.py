@@ -41,6 +41,22 @@ class KnownAnswers:
         offsets = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
         return cls(num_relations, questions, offsets, tail.contiguous())
 
+    def changed(self, added: Int[Tensor, "A 3"], removed: Int[Tensor, "D 3"], num_entities: int) -> "KnownAnswers":
+        """With triples that it lacks, and without some that it has: see Graph.changed."""
+        head, relation = (each.repeat_interleave(self.offsets.diff()) for each in self.heads_and_relations())
+        graph = Graph.from_sorted(torch.stack([head, relation, self.tails]), num_entities, self.num_relations)
+        return KnownAnswers.from_graph(graph.changed(added, removed))
+
+    def facts(self) -> Int[Tensor, "T 3"]:
+        """Each once, sorted, relations below R."""
+        head, relation = (each.repeat_interleave(self.offsets.diff()) for each in self.heads_and_relations())
+        return torch.stack([head, relation, self.tails], 1)[relation < self.num_relations]
+
+    def beyond(self, other: "KnownAnswers") -> Int[Tensor, "F 3"]:
+        """The facts that are here and not there."""
+        facts = self.facts()[: 0 if self is other else None]
+        return facts[~other.contains(*facts.T.contiguous())]
+
     def to(self, device: torch.device | str) -> "KnownAnswers":
         return KnownAnswers(
             self.num_relations, self.questions.to(device), self.offsets.to(device), self.tails.to(device)

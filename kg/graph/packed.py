@@ -2,7 +2,7 @@
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import final, overload
 
@@ -13,6 +13,7 @@ from kg.graph.ids import check_ids
 
 Order = Int[np.ndarray, " N"]  # the places of texts, in the order of what they, or keys of them, come to
 _MANY = 20_000  # look-ups: from here on a dict of all costs less than to search for each
+_KEPT = 8192  # look-ups, found or not
 
 
 @final
@@ -93,15 +94,19 @@ class PackedIds(Mapping[str, int]):
     def __init__(self, texts: PackedTexts, order: Order) -> None:
         self._texts, self._order = texts, order
         self._asked = 0
+        self._kept = lru_cache(_KEPT)(self._place)  # of one question the same few are looked up again and again
 
     def __getitem__(self, text: str) -> int:
+        place = self._kept(text)
+        if place is None:
+            raise KeyError(text)
+        return place
+
+    def _place(self, text: str) -> int | None:
         self._asked += 1
         if self._asked > _MANY:
-            return self.as_dict[text]
-        found = equal_to(text, self._order, self._texts.__getitem__)
-        if not found:
-            raise KeyError(text)
-        return found[0]
+            return self.as_dict.get(text)
+        return next(iter(equal_to(text, self._order, self._texts.__getitem__)), None)
 
     def __len__(self) -> int:
         return len(self._texts)

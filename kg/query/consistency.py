@@ -27,13 +27,16 @@ OTHER: dict[End, End] = {"subject": "object", "object": "subject"}
 
 @final
 class Consistency:
-    """What stands against facts, given as ids, in words. A fact does not stand against itself, known or not."""
+    """What stands against facts, given as ids, in words. A fact does not stand against itself, known or not. types: of
+    this vocabulary and schema, where they have been looked at already."""
 
-    def __init__(self, vocabulary: Vocabulary, schema: Schema, known: KnownAnswers) -> None:
+    def __init__(
+        self, vocabulary: Vocabulary, schema: Schema, known: KnownAnswers, types: DeclaredTypes | None = None
+    ) -> None:
         self._names = vocabulary
         self._schema = schema
         self._known = known
-        self.types = DeclaredTypes(schema, vocabulary)
+        self.types = types or DeclaredTypes(schema, vocabulary)
 
     def of(self, head: int, relation: int, tail: int) -> Iterator[str]:
         back = len(self._names.relations)

@@ -12,8 +12,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from kg.bundle import Bundle
-from kg.decisions.journal import Fact, Journal
-from kg.decisions.verdicts import Verdicts
+from kg.decisions.journal import Journal
 from kg.errors import UserError
 from kg.graph.changes import changed_facts, changed_schema
 from kg.graph.from_store import entity_facts, schema_from_store
@@ -25,26 +24,13 @@ from kg.graph.splitting import relation_classes
 from kg.graph.vocabulary import Vocabulary
 from kg.query.change import Change, Reading, known_of, numbered, read_from
 from kg.query.consistency import Consistency
+from kg.query.decided import Decided
 from kg.store.draft import is_at
 from kg.store.facts import Difference
 from kg.store.labels import preferred
 from kg.store.store import Store
 
 _MOST = 0.1  # of the facts: where more of them changed, all are read anew, which is as fast
-
-
-@final
-@dataclass(frozen=True, eq=False)
-class Decided:
-    """What people decided, up to the line `number` of a journal. accepted: facts that nothing else states. rejected:
-    facts between known entities, and what says the same of them. stated: what was known without it."""
-
-    journal: Journal
-    number: int
-    verdicts: Verdicts
-    accepted: Int[Tensor, "A 3"]
-    rejected: KnownAnswers
-    stated: "Knowledge"
 
 
 @final
@@ -68,6 +54,7 @@ class Knowledge:
     facts_left_out: int = 0
     decided: Decided | None = None
     _reading: Reading | None = None
+    _stated: "Knowledge | None" = None
 
     @classmethod
     def of_facts(
@@ -118,7 +105,7 @@ class Knowledge:
             data = store.path.resolve().name
             reading = Reading(bundle, store.path, store.mark, None, np.zeros(0, np.int64))
             own = cls._own(bundle, read_from(store), data, store.generation, state.left_out, None, reading)
-            return own._with(Journal(store.path))
+            return own._with_all(Journal(store.path))
         return cls._of_all(bundle, store, language)
 
     @classmethod
@@ -149,53 +136,46 @@ class Knowledge:
             len(rows) - len(chosen),
         )
         read = replace(known, _reading=Reading(bundle, store.path, store.mark, terms, others))
-        return read._with(Journal(store.path))
+        return read._with_all(Journal(store.path))
 
-    def _with(self, journal: Journal, before: "Knowledge | None" = None) -> "Knowledge":
-        """With what people decided on. before: the same facts with earlier decisions; where no other facts are accepted
-        now, its graph and its known answers are this one's."""
-        number = journal.number  # first: what is written meanwhile is read twice rather than never
-        verdicts = Verdicts.of(journal.decisions())
-        accepted = self._placed(verdicts.of_standing("accepted"))
-        rejected = self._placed(said for fact in verdicts.of_standing("rejected") for said in self._said_as(fact))
-        fresh = accepted[~self.known.contains(*accepted.T.contiguous())]
+    def _with_all(self, journal: Journal) -> "Knowledge":
+        """With all that people have decided on."""
+        words = self.vocabulary, self.schema, self.known
+        return self._with(Decided.nothing(journal, self.known).refreshed(*words))
+
+    def _with(self, decided: Decided, before: "Knowledge | None" = None) -> "Knowledge":
+        """With what people decided on. before: these facts with what was decided earlier; where no other facts are
+        accepted now, its graph and its known answers are this one's."""
         graph, known = self.graph, self.known
-        if before and before.decided and before.decided.stated is self and before.decided.accepted.equal(fresh):
-            graph, known = before.graph, before.known
-        elif len(fresh):
-            graph = self.graph.changed(fresh, fresh[:0])
+        came, gone = decided.accepted.facts(), self.facts[:0]
+        if before is not None and before.decided is not None:
+            graph, known, earlier = before.graph, before.known, before.decided.accepted
+            came, gone = decided.accepted.beyond(earlier), earlier.beyond(decided.accepted)
+        if len(came) or len(gone):
+            graph = graph.changed(came, gone)
             known = KnownAnswers.from_graph(graph)
-        refused = KnownAnswers.from_triples(rejected, self.num_relations)
         read = self.facts_from
-        if verdicts.by_fact:
-            read += f", and {len(verdicts.by_fact):,} facts that people decided on"
-        decided = Decided(journal, number, verdicts, fresh, refused, self)
-        return replace(self, graph=graph, known=known, facts_from=read, decided=decided)
-
-    def _said_as(self, fact: Fact) -> Iterable[Fact]:
-        """The fact, and what says the same of it by the schema: turned round, where its predicate is symmetric, or by
-        an inverse of it."""
-        subject, predicate, object_ = fact
-        mirrors = [predicate] if predicate in self.schema.symmetric else []
-        return [fact, *((object_, other, subject) for other in (*mirrors, *self.schema.inverse.get(predicate, ())))]
-
-    def _placed(self, facts: Iterable[Fact]) -> Int[Tensor, "F 3"]:
-        """As integers: those whose terms are all known."""
-        hrt = torch.tensor(self.vocabulary.numbered(facts), dtype=torch.long, device=self.device).reshape(-1, 3)
-        return hrt[(hrt >= 0).all(1)]
+        if decided.verdicts.by_fact:
+            read += f", and {len(decided.verdicts.by_fact):,} facts that people decided on"
+        made = replace(self, graph=graph, known=known, facts_from=read, decided=decided, _stated=self)
+        if before is not None and known is before.known:  # what follows from these facts does, too
+            kept = ("facts", "consistency", "_compared")
+            made.__dict__.update({name: before.__dict__[name] for name in kept if name in before.__dict__})
+        return made
 
     def refresh(self) -> tuple["Knowledge", Change]:
         """What the store that this was read from holds now, what people decided since, and what changed; the same where
         nothing did, or this is the model's own copy. See `_refreshed`."""
-        if self.decided is None:
+        if self.decided is None or self._stated is None:
             return self._refreshed()
-        before = self.decided
-        stated, change = before.stated._refreshed()
-        if stated is before.stated and before.journal.number == before.number:
-            return self, change
-        now = stated._with(before.journal, self)
-        assert now.decided is not None
-        return now, replace(change, decisions=now.decided.number - before.number)
+        stated, change = self._stated._refreshed()
+        words = stated.vocabulary, stated.schema, stated.known
+        decided = self.decided.refreshed(*words)
+        if stated is self._stated:
+            now = self if decided is self.decided else stated._with(decided, self)
+        else:
+            now = stated._with(decided.among(*words))
+        return now, replace(change, decisions=decided.number - self.decided.number)
 
     def _refreshed(self) -> tuple["Knowledge", Change]:
         """What the store that this was read from holds now, and what changed; the same where nothing did, or this is
@@ -223,7 +203,7 @@ class Knowledge:
 
     def _read_anew(self, store: Store, reading: Reading) -> tuple["Knowledge", Change]:
         read = Knowledge.of_store(reading.bundle, store, self.schema.language)
-        known = read.decided.stated if read.decided else read
+        known = read._stated or read
         ids = [known.vocabulary.entity_ids.get(term, -1) for term in self.vocabulary.entities]
         now = torch.tensor(ids, device=self.device)
         hrt = torch.stack([now[self.facts[:, 0]], self.facts[:, 1], now[self.facts[:, 2]]], 1)
@@ -287,6 +267,11 @@ class Knowledge:
             later.__dict__["entity_names"] = names
 
     @property
+    def stated(self) -> "Knowledge":
+        """The same without what people decided."""
+        return self._stated or self
+
+    @property
     def num_relations(self) -> int:
         return len(self.vocabulary.relations)
 
@@ -309,12 +294,14 @@ class Knowledge:
 
     @cached_property
     def entity_names(self) -> Names | SortedNames:
-        if self.decided:  # which adds no names
-            return self.decided.stated.entity_names
+        if self._stated:  # what is decided adds no names
+            return self._stated.entity_names
         return Names(self.vocabulary.entities, self.schema, "entity")
 
     @cached_property
     def relation_names(self) -> Names:
+        if self._stated:
+            return self._stated.relation_names
         return Names(self.vocabulary.relations, self.schema, "relation")
 
     def entity(self, name: str) -> int:
@@ -345,14 +332,13 @@ class Knowledge:
         if not verdicts or standing not in ("accepted", "rejected"):
             return None
         wanted = "accept" if standing == "accepted" else "reject"
-        people = [person for person, said in verdicts.by_fact[fact].items() if said.verdict == wanted]
+        people = [person for person, said in verdicts.said(fact).items() if said.verdict == wanted]
         return f"{standing} by {' and '.join(people)}"
 
     def restated(self, head: int, relation: int, tail: int) -> tuple[str, str, str] | None:
         """A known fact between the same two that says what this one does: by a predicate, or its inverse, that holds
         for the same pairs (see kg.graph.splitting.relation_classes)."""
-        near = self.graph.neighbours(torch.tensor([head], device=self.device))
-        for other in near.relation[near.tail == tail].tolist():
+        for other in self.graph.between(head, tail):
             if other != relation and self._say_the_same(relation, other):
                 num = self.num_relations
                 return self.terms(head, other, tail) if other < num else self.terms(tail, other - num, head)
@@ -375,4 +361,5 @@ class Knowledge:
     @cached_property
     def consistency(self) -> Consistency:
         """What the schema says against facts."""
-        return Consistency(self.vocabulary, self.schema, self.known)
+        types = self._stated.consistency.types if self._stated else None
+        return Consistency(self.vocabulary, self.schema, self.known, types)

@@ -1,15 +1,17 @@
 """Plausibility: what a model says of facts as integers, given what is known."""
 
+from dataclasses import replace
 from functools import cached_property
 from typing import final
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from kg.bundle import Bundle
 from kg.errors import UserError
 from kg.graph.entailment import Entailment, Fact
+from kg.graph.known import KnownAnswers
 from kg.models.scorer import Queries
 from kg.probability.calibration import Calibration, by_log_softmax, calibration_of
 from kg.probability.fact_logits import FactLogits
@@ -35,13 +37,31 @@ class Plausibility:
         self._ends: dict[int, ScoreBlock] = {}
 
     def refreshed(self, knowledge: Knowledge) -> "Plausibility":
-        """Of other knowledge. What is kept of earlier questions stays, where no other facts are known."""
+        """Of other knowledge. What is kept of earlier questions stays, where no other facts are known; where some more
+        are, since people accepted them, what follows from these is added to what followed before."""
         made = Plausibility(self.bundle, knowledge)
         if knowledge.known is self.knowledge.known:
             made.query_scores, made._ends = self.query_scores, self._ends
-            if "eligible" in self.__dict__:
-                made.__dict__["eligible"] = self.eligible.without(knowledge.rejected)
+        if knowledge.stated is not self.knowledge.stated:
+            return made
+        kept = ("answerable", "_entailment", "_entailed_by_stated")
+        made.__dict__.update({name: self.__dict__[name] for name in kept if name in self.__dict__})
+        if "eligible" in self.__dict__ and not self.eligible.policy.cut:
+            policy = replace(self.eligible.policy, entailed=self._entailed_by(knowledge), rejected=knowledge.rejected)
+            made.__dict__["eligible"] = self.eligible.of(knowledge.known, policy)
         return made
+
+    def _entailed_by(self, knowledge: Knowledge) -> KnownAnswers | None:
+        """What follows from the same stated facts and others that people accepted."""
+        assert self.knowledge.decided is not None and knowledge.decided is not None
+        before, now = self.knowledge.decided.accepted, knowledge.decided.accepted
+        if len(before.beyond(now)):  # nobody knows any more what followed from these alone
+            return self._entailment.more(knowledge.known, self._entailed_by_stated, now.facts())
+        return self._entailment.more(knowledge.known, self.eligible.policy.entailed, now.beyond(before))
+
+    @cached_property
+    def _entailed_by_stated(self) -> KnownAnswers | None:
+        return self._entailment.facts(self.knowledge.stated.known)[0]
 
     # Scores
 
@@ -169,9 +189,16 @@ class Plausibility:
     def premises(self, head: int, relation: int, tail: int) -> tuple[Fact, ...]:
         """Facts from which a fact that is not known follows by what the schema says; none where it does not."""
         known, entailed = self.knowledge.known, self.eligible.policy.entailed
-        if entailed is None or not bool(self.eligible.policy.entails(known.tails.new_tensor([[head, relation, tail]]))):
+        if entailed is None or not bool(self.follow(known.tails.new_tensor([[head, relation, tail]]))):
             return ()
         return self._entailment.premises(head, relation, tail, known, entailed)
+
+    def follow(self, hrt: Int[Tensor, "F 3"]) -> Bool[Tensor, " F"]:
+        """Which of these facts follow from what is known, and are not known themselves."""
+        entailed = self.eligible.policy.entailed
+        if entailed is None:
+            return torch.zeros(len(hrt), dtype=torch.bool, device=hrt.device)
+        return entailed.contains(*hrt.T.contiguous())
 
     @cached_property
     def _entailment(self) -> Entailment:

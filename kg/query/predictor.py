@@ -322,19 +322,19 @@ class Predictor:
     ) -> Candidates:
         """These facts in this order; of scores and `known` as many as there are facts are looked at."""
         found = []
-        rows = zip(hrt.tolist(), scores.tolist(), known.tolist(), probabilities, strict=False)
-        for rank, (fact, score, is_known, probability) in enumerate(rows, 1):
-            note = self.knowledge.said(*fact) if is_known else "; ".join(self._notes(*fact)) or None
+        follow = self.plausibility.follow(hrt).tolist() if len(hrt) else []
+        rows = zip(hrt.tolist(), scores.tolist(), known.tolist(), probabilities, follow, strict=False)
+        for rank, (fact, score, is_known, probability, follows) in enumerate(rows, 1):
+            note = self.knowledge.said(*fact) if is_known else "; ".join(self._notes(follows, *fact)) or None
             terms = self.knowledge.terms(*fact)
             subject, predicate, object_ = (" ".join(self.label(term).split()) or None for term in terms)  # on one line
             found.append(Candidate(*terms, rank, score, is_known, probability, note, subject, predicate, object_))
         return Candidates(tuple(found))
 
-    def _notes(self, head: int, relation: int, tail: int) -> Iterator[str]:
+    def _notes(self, follows: bool, head: int, relation: int, tail: int) -> Iterator[str]:
         """What is to be said of a fact that is not known: that it follows from others, or says what another does, and
         what is against it."""
-        premises = self.plausibility.premises(head, relation, tail)
-        if premises:
+        if follows and (premises := self.plausibility.premises(head, relation, tail)):
             yield f"follows from {self.knowledge.schema.text(premises)}"
         elif (same := self.knowledge.restated(head, relation, tail)) is not None:
             yield f"restates {self.knowledge.schema.text([same])}"

@@ -4,6 +4,7 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, final
 
 import torch
@@ -13,6 +14,7 @@ from kg.decisions.journal import Decision, Verdict
 from kg.decisions.verdicts import Verdicts
 from kg.errors import UserError, check_choice
 from kg.graph.class_axioms import OF_CLASSES
+from kg.graph.schema import Schema
 from kg.graph.vocabulary import Vocabulary
 from kg.progress import SILENT, Progress
 from kg.query.candidates.candidate import Candidate
@@ -85,6 +87,8 @@ class Review:
         if predictor.knowledge.decided is None:
             raise UserError(f"{predictor.bundle.path} answers without a store, and decisions are kept in one", "store")
         self.candidates = tuple(predictor.complete(top, progress=progress))
+        self._facts = tuple(map(fact_of, self.candidates))
+        self._typed: tuple[Schema | None, list[str]] = (None, [])
         self._numbered: tuple[Vocabulary | None, Tensor] = (None, torch.zeros(0))  # the candidates by its ids
         self._open: tuple[Knowledge | None, list[bool]] = (None, [])  # which of them are, by what is known
 
@@ -105,20 +109,44 @@ class Review:
         types = self.predictor.knowledge.schema.types
         found = [
             each
-            for each, may_be in zip(self.candidates, is_open, strict=True)
+            for each, fact, may_be in zip(self.candidates, self._facts, is_open, strict=True)
             if may_be
             and wanted.relation in (None, each.predicate)
             and (wanted.type is None or wanted.type in types.get(each.subject, ()))
             and (each.probability is None or wanted.at_least <= each.probability <= wanted.at_most)
-            and person not in verdicts.by_fact.get(fact_of(each), ())
+            and (fact not in verdicts.by_fact or person not in verdicts.said(fact))
         ]
         return _ordered(found, wanted.order)
+
+    def left(self, person: str) -> int:
+        """How many there are in the whole queue of this person."""
+        verdicts = self.verdicts
+        said = sum(
+            person in verdicts.said(fact)
+            for fact, may_be in zip(self._facts, self._are_open(), strict=True)
+            if may_be and fact in verdicts.by_fact
+        )
+        return sum(self._are_open()) - said
+
+    @cached_property
+    def relations(self) -> list[str]:
+        """The predicates of the candidates."""
+        return list(dict.fromkeys(each.predicate for each in self.candidates))
+
+    @property
+    def types(self) -> list[str]:
+        """The classes of their subjects."""
+        schema = self.predictor.knowledge.schema
+        if self._typed[0] is not schema:
+            every = (cls for each in self.candidates for cls in schema.types.get(each.subject, ()))
+            self._typed = schema, list(dict.fromkeys(every))
+        return self._typed[1]
 
     def _are_open(self) -> list[bool]:
         """Which of the candidates are neither known by now, nor follow from what is, nor were rejected."""
         known, names = self.predictor.knowledge, self.predictor.knowledge.vocabulary
         if self._numbered[0] is not names:
-            rows = names.numbered(map(fact_of, self.candidates))
+            rows = names.numbered(self._facts)
             self._numbered = names, torch.tensor(rows, dtype=torch.long, device=known.device).reshape(-1, 3)
         if self._open[0] is not known:
             is_closed, hrt = (self._numbered[1] < 0).any(1), self._numbered[1].clamp(min=0)
@@ -146,9 +174,8 @@ class Review:
 
     def precision(self, relation: str | None = None) -> Precision:
         """Of the candidates that were decided on, of one predicate or all."""
-        facts = [fact for fact in self.verdicts.by_fact if relation in (None, fact[1])]
-        standing = [self.verdicts.standing(fact) for fact in facts]
-        return Precision(standing.count("accepted"), standing.count("rejected"))
+        found = self.verdicts.counts(relation)
+        return Precision(found["accepted"], found["rejected"])
 
 
 def fact_of(candidate: Candidate) -> tuple[str, str, str]:

@@ -47,9 +47,11 @@ def joining_rules(graph: Graph, head: int, relation: int, tail: int, held: Rules
     if held is not None:
         codes, at_held = _apart(codes, held, relation)
     tried = np.ascontiguousarray(bodies(codes[:_TRIED], back, LONGEST))
-    rough, _ = _counted(edges, relation, tried, _TRIAL_BUDGET)
-    body = tried[np.argsort(-confidence(rough), kind="stable")[:_MEASURED]]
-    counts, sampled = _counted(edges, relation, body, BODY_BUDGET)
+    counts, sampled = _counted(edges, relation, tried, _TRIAL_BUDGET)
+    surest = np.argsort(-confidence(counts), kind="stable")[:_MEASURED]
+    body, counts, sampled = tried[surest], counts[surest], sampled[surest]
+    again = np.flatnonzero(sampled)  # what was followed to its end would come out the same
+    counts[again], sampled[again] = _counted(edges, relation, body[again], BODY_BUDGET)
     counts[~sampled, 1] -= 1  # the pair itself, which is no fact here
     closed = np.concatenate([np.full((len(body), 1), relation), body], 1).astype(np.int32)
     if held is not None:

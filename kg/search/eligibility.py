@@ -1,7 +1,6 @@
 """Which facts are candidates at all: the one answer to that for questions, for searches and for samples."""
 
 from copy import copy
-from dataclasses import replace
 from functools import cached_property
 from typing import final
 
@@ -42,10 +41,13 @@ class Eligibility:
         self._learned_from = learned_from
         self.policy = policy
 
-    def without(self, rejected: KnownAnswers | None) -> "Eligibility":
-        """The same, where these facts were rejected and no others."""
-        made = copy(self)
-        made.policy = replace(self.policy, rejected=rejected)
+    def of(self, known: KnownAnswers, policy: Policy) -> "Eligibility":
+        """The same, where other facts are known, or others excluded."""
+        if known is not self.known:
+            rest = self.answerable, self._declared, self._learned_from
+            return Eligibility(known, self._num_entities, *rest, policy)
+        made = copy(self)  # with what it keeps of its known facts
+        made.policy = policy
         return made
 
     def allowed(self, relation: int, types: Constraint) -> Bool[Tensor, " N"]:

@@ -68,9 +68,3 @@ class Policy:
         for each in self.excluded:
             found |= each.contains(*hrt.T.contiguous())
         return found
-
-    def entails(self, hrt: Int[Tensor, "F 3"]) -> Bool[Tensor, " F"]:
-        """Which of these facts follow from what is known."""
-        if self.entailed is None:
-            return torch.zeros(len(hrt), dtype=torch.bool, device=hrt.device)
-        return self.entailed.contains(*hrt.T.contiguous())

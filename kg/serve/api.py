@@ -1,7 +1,6 @@
 """The API for programs, under /api/v1: JSON, described at /openapi.json. Errors are problem+json (RFC 9457)."""
 
 import uuid
-from itertools import islice
 from typing import Annotated, Any, Literal, final
 
 from kg.decisions.journal import Undo
@@ -73,8 +72,7 @@ def api(service: Service) -> APIRouter:
     ) -> list[dict[str, Any]]:
         """The journal's lines after this number, so many of them, each with its own: what was taken back is followed by
         a line that says so."""
-        lines = islice(service.journal.lines(after), limit)
-        return [{"number": number, **_line(line)} for number, line in lines]
+        return [{"number": number, **_line(line)} for number, line in service.journal.lines(after)[:limit]]
 
     @router.post("/decisions", status_code=201)
     def decide(request: Request, decision: NewDecision) -> dict[str, Any]:

@@ -119,7 +119,6 @@ def pages(service: Service, safety: Safety) -> APIRouter:
             settled=settled,
             every=every,
             last=last,
-            last_count=0 if last is None else service.count_of(last),
             new_id=lambda: str(uuid.uuid4()),
         )
 

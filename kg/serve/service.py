@@ -100,7 +100,7 @@ class Service:
                 shown = queue[place] if queue else None
             if shown is None:
                 return None
-            said = self._review.verdicts.by_fact.get(fact_of(shown), {})
+            said = self._review.verdicts.said(fact_of(shown))
             found = Item(
                 shown,
                 self._explained(*fact_of(shown)),
@@ -138,10 +138,9 @@ class Service:
         unfold(self.store, [each.fact for each in back])
         return back
 
-    def last_of(self, person: str) -> Decision | None:
-        """What this person said last, and did not take back."""
-        with self._lock:
-            return next((each for each in reversed(self.journal.decisions()) if each.person == person), None)
+    def last_of(self, person: str) -> tuple[Decision, int] | None:
+        """What this person said last, and did not take back, and how many facts they decided on with it."""
+        return self._review.verdicts.last_of(person)
 
     def decision(self, fact: Fact, verdict: str, person: str, id: str, batch: str = "", note: str = "") -> Decision:
         """As this person makes it, with what was shown of the fact: of one in a batch no evidence. UserError: `verdict`
@@ -158,23 +157,13 @@ class Service:
     @property
     def relations(self) -> list[tuple[str, str]]:
         """The predicates of the queue: term and label."""
-        terms = dict.fromkeys(each.predicate for each in self._review.candidates)
-        return [(term, self._predictor.label(term)) for term in terms]
+        return [(term, self._predictor.label(term)) for term in self._review.relations]
 
     @property
     def types(self) -> list[tuple[str, str]]:
         """The classes of its subjects, the same way."""
-        known = self._predictor.knowledge
-        terms = dict.fromkeys(
-            each for one in self._review.candidates for each in known.schema.types.get(one.subject, ())
-        )
-        return sorted(((term, known.label(term)) for term in terms), key=lambda pair: pair[1].casefold())
-
-    def count_of(self, decision: Decision) -> int:
-        """How many decisions were made at once with it."""
-        with self._lock:
-            said = decision.batch, decision.person
-            return sum((each.batch, each.person) == said for each in self.journal.decisions())
+        named = ((term, self._predictor.label(term)) for term in self._review.types)
+        return sorted(named, key=lambda pair: pair[1].casefold())
 
     def terms(self, names: Fact) -> Fact:
         """The terms of what a person wrote: labels, prefix:name or IRIs."""
@@ -190,7 +179,7 @@ class Service:
         """How many candidates of the queue this person or all have settled, and how many there are."""
         with self._lock:
             every = len(self._review.candidates)
-            return every - len(self._review.queue(person)), every
+            return every - self._review.left(person), every
 
     def renew(self) -> None:
         """Look for candidates again, by what is known now."""
@@ -251,7 +240,7 @@ class Service:
 
     def _explained(self, subject: str, predicate: str, object: str) -> Evidence:
         """As it was looked for, if what people said of the fact is the same; known facts are, see _fresh."""
-        said = self._review.verdicts.by_fact.get((subject, predicate, object), {})
+        said = self._review.verdicts.said((subject, predicate, object))
         verdicts = tuple(sorted((person, each.verdict) for person, each in said.items()))
         return self._cached(subject, predicate, object, verdicts)
 
