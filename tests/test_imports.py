@@ -204,6 +204,7 @@ TESTED_BY = {
     "belief": "bundle",
     "card": "bundle",
     "packed": "index",
+    "entity_bounds": "one_entity",
     "__main__": "cli_app",
     "cli_bench": "cli_studies",
     "cli_calibrate": "cli_train",

@@ -7,10 +7,11 @@ import torch
 from torch import Tensor
 
 from kg.graph.dataset import Dataset
-from kg.graph.known import KnownAnswers
+from kg.graph.known import asked
 from kg.graph.schema import Schema
 from kg.graph.vocabulary import Vocabulary
 from kg.namespaces import OWL, RDFS
+from kg.search import type_constraints
 from kg.search.type_constraints import DeclaredTypes, ObservedTypes, observed_line
 
 
@@ -24,7 +25,7 @@ FACTS = tensor((0, 0, 2), (0, 0, 3), (1, 0, 2), (0, 1, 1))
 
 
 def observed(facts: Tensor = FACTS) -> ObservedTypes:
-    return ObservedTypes(KnownAnswers.from_triples(facts, 2), 5)
+    return ObservedTypes(asked(facts, 2), 2, 5)
 
 
 def test_fit_by_hand() -> None:
@@ -59,10 +60,28 @@ def test_the_line_by_hand() -> None:
     assert observed_line(data(tensor((0, 1, 0), (4, 1, 2), (0, 0, 2)))) == pytest.approx(0.1)
 
 
+def of_training(dataset: Dataset) -> ObservedTypes:
+    return ObservedTypes(dataset.known("train").questions, dataset.num_relations, dataset.num_entities)
+
+
+def test_a_fit_is_the_same_of_all_entities_of_some_and_of_facts(
+    random_dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = of_training(random_dataset)
+    every = torch.stack([whole.fit(relation) for relation in range(6)], 1)
+    for name, value in (("_ROWS", 7), ("_QUESTIONS", 3), ("_TOGETHER", 2)):
+        monkeypatch.setattr(type_constraints, name, value)
+    types = of_training(random_dataset)
+    assert torch.equal(torch.stack([types.fit(relation) for relation in range(6)], 1), every)
+    chosen = torch.tensor([5, 0, 3])
+    assert torch.equal(types.of_entities(slice(20, 33), chosen), every[20:33, chosen])
+    head, relation, tail = random_dataset.valid.T
+    assert torch.equal(types.of_facts(random_dataset.valid), every[head, relation].minimum(every[tail, relation + 3]))
+
+
 def test_98_in_100_of_valid_fit(random_dataset: Dataset) -> None:
     line = observed_line(random_dataset)
-    known = random_dataset.known("train")
-    fit = ObservedTypes(known, 50).of_facts(random_dataset.valid)
+    fit = of_training(random_dataset).of_facts(random_dataset.valid)
     assert (fit >= line).float().mean() >= 0.98
     few = Dataset(
         random_dataset.train, random_dataset.train[:100].roll(1, 0), tensor(), random_dataset.vocabulary
@@ -76,7 +95,7 @@ def test_at_least_98_in_100_whatever_their_number(count: int, random_dataset: Da
     valid = torch.stack([torch.randint(0, n, (count,), generator=generator) for n in (50, 3, 50)], 1)
     given = Dataset(random_dataset.train[:30], valid, tensor(), random_dataset.vocabulary)
     line = observed_line(given)
-    fits = ObservedTypes(given.known("train"), 50).of_facts(valid)
+    fits = of_training(given).of_facts(valid)
     assert int((fits >= line).sum()) >= 0.98 * count
     assert int((fits > line).sum()) <= 0.98 * count + 1  # and no lower a line than that
 

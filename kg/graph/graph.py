@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from kg.graph.ids import ordered
+
 if TYPE_CHECKING:
     from torch_geometric.data import Data
 
@@ -19,14 +21,19 @@ def with_inverses(hrt: Int[Tensor, "T 3"], num_relations: int) -> Int[Tensor, "D
 
 
 def distinct(hrt: Int[Tensor, "T 3"], num_relations: int) -> Int[Tensor, "S 3"]:
-    """Directed triples once each, sorted: torch.unique(dim=0), but by one number a triple, at four times the speed."""
+    """Directed triples once each, sorted: torch.unique(dim=0), but by one number a triple, at many times the speed."""
     if not len(hrt):
         return hrt
     head, relation, tail = hrt.unbind(1)
     width, num_tails = 2 * num_relations, int(tail.max()) + 1
-    key = torch.unique((head * width + relation) * num_tails + tail)
+    key = rising((head * width + relation) * num_tails + tail)
     question = key // num_tails
     return torch.stack([question // width, question % width, key % num_tails], 1)
+
+
+def rising(keys: Int[Tensor, " T"]) -> Int[Tensor, " S"]:
+    """Each once, sorted: torch.unique, whose sort takes eight times as long on a CPU."""
+    return torch.from_numpy(ordered(keys.numpy())) if keys.device.type == "cpu" else torch.unique(keys)
 
 
 def spans(start: Int[Tensor, " B"], count: Int[Tensor, " B"]) -> tuple[Int[Tensor, " K"], Int[Tensor, " K"]]:

@@ -1,6 +1,6 @@
 """The logits that facts are ordered by, and that their probabilities are made of."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from kg.models.scorer import DotScorer
 from kg.probability.calibration import Calibration
+from kg.probability.entity_bounds import EntityBounds, entity_bounds
 from kg.probability.query_scores import QueryScores, ScoreBlock
 from kg.search.discovery import PairLogits
 
@@ -35,6 +36,10 @@ class FactLogits(PairLogits):
             logits = self.calibration.logits(block.relation, block.forward, block.backward)
             found[block.chosen] = logits[block.row, block.column]
         return found
+
+    def bounds(self, entity: int, questions: Sequence[int]) -> EntityBounds | None:
+        """See kg.probability.entity_bounds."""
+        return entity_bounds(self.query_scores, self.calibration, entity, questions)
 
     @property
     def is_bilinear(self) -> bool:

@@ -11,10 +11,11 @@ from torch import Tensor
 from kg.graph.dataset import Dataset
 from kg.graph.graph import Graph
 from kg.graph.known import KnownAnswers
-from kg.models.scorer import Queries, Scorer
+from kg.models.scorer import Queries, Scorer, State
 
 BATCH = 256  # questions scored at once
-_LEAST = -100.0  # a candidate without a vector has the lowest of all floats for a score: nothing could be added to it
+_ANSWERS = 1 << 13  # of a relation, so that their vectors and what is made of them stay in the cache
+LEAST = -100.0  # a candidate without a vector has the lowest of all floats for a score: nothing could be added to it
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,29 +64,34 @@ class QueryScores:
     @torch.no_grad()
     def block(self, relation: int, heads: Int[Tensor, " B"], tails: Int[Tensor, " K"]) -> ScoreBlock:
         """(head, relation, ?) of these heads, for these tails. O(B (K + answers of the relation)) scores, of which
-        those of the answers are held for one batch at a time."""
+        those of some answers are held for one batch at a time."""
         answers = self.answers(relation)
         scores = torch.zeros(len(heads), len(tails), device=heads.device)
         normaliser = torch.zeros(len(heads), device=heads.device)
-        every = torch.cat([tails, answers])
         for start in range(0, len(heads), BATCH):
             batch = slice(start, start + BATCH)
-            found = self._batch(relation, heads[batch], every)
-            scores[batch] = found[:, : len(tails)]
-            if len(answers):
-                normaliser[batch] = found[:, len(tails) :].logsumexp(1)
+            state = self._state(relation, heads[batch])
+            if len(tails):
+                scores[batch] = self._compared(state, tails)
+            parts = torch.split(answers, _ANSWERS) if len(answers) else ()
+            sums = [self._compared(state, part).logsumexp(1) for part in parts]
+            if sums:
+                normaliser[batch] = torch.stack(sums).logsumexp(0) if len(sums) > 1 else sums[0]
         return ScoreBlock(scores, normaliser, self.known.counts(heads, torch.full_like(heads, relation)))
 
     @torch.no_grad()
     def scores(self, relation: int, heads: Int[Tensor, " B"], tails: Int[Tensor, " K"]) -> Float[Tensor, "B K"]:
         """As `block` has them."""
         found = [torch.zeros(0, len(tails), device=heads.device)]
-        return torch.cat([*found, *(self._batch(relation, batch, tails) for batch in torch.split(heads, BATCH))])
+        batches = torch.split(heads, BATCH) if len(heads) else ()
+        return torch.cat([*found, *(self._compared(self._state(relation, each), tails) for each in batches)])
 
-    def _batch(self, relation: int, heads: Int[Tensor, " b"], tails: Int[Tensor, " K"]) -> Float[Tensor, "b K"]:
-        queries = Queries(heads, torch.full_like(heads, relation), self.graph)
-        scores = self.scorer.score_tails(queries, tails).float() / self.temperature
-        return scores.clamp_(min=_LEAST)
+    def _state(self, relation: int, heads: Int[Tensor, " b"]) -> State:
+        return self.scorer.encode(Queries(heads, torch.full_like(heads, relation), self.graph))
+
+    def _compared(self, state: State, tails: Int[Tensor, " K"]) -> Float[Tensor, "b K"]:
+        scores = self.scorer.compare(state, tails).float() / self.temperature
+        return scores.clamp_(min=LEAST)
 
     def of_facts(self, hrt: Int[Tensor, "F 3"]) -> Iterator[FactBlock]:
         """Of facts, a few at a time. O(F (F of a block + answers of their relations)) scores."""

@@ -187,8 +187,7 @@ class Predictor:
             raise UserError(f"the model cannot be asked about {name}, which came after its training: train again")
         saved = None if checkpoint is None else Checkpoint(checkpoint, self._fingerprint())
         floor = likely.lowest_logit(min_probability)
-        found, _ = best_new_facts(search, likely.logits, likely.eligible, floor, saved, progress)
-        ranked = self._ranked(found)
+        ranked = self._ranked(*best_new_facts(search, likely.logits, likely.eligible, floor, saved, progress))
         page = self._page(ranked, top, entity_id) if order == "page" else ranked
         return self._new(page).at_least(min_probability)
 
@@ -277,10 +276,9 @@ class Predictor:
         return self._candidates(hrt[best], scores[best], is_known[best], self.plausibility.of_facts_if_any(hrt[best]))
 
     @torch.no_grad()
-    def _ranked(self, hrt: Int[Tensor, "F 3"]) -> "_Ranked":
+    def _ranked(self, hrt: Int[Tensor, "F 3"], logits: Float[Tensor, " F"]) -> "_Ranked":
         """These facts by probability, then by the logit it is made of; after them those of `withheld` relations."""
-        hrt = hrt.to(self.knowledge.device)
-        logits = self.plausibility.logits.of_facts(hrt)
+        hrt, logits = (each.to(self.knowledge.device) for each in (hrt, logits))
         probabilities = self.plausibility.logits.calibration.probabilities(logits)
         withheld = torch.isin(hrt[:, 1], hrt.new_tensor(self.plausibility.withheld))
         order = np.lexsort([each.cpu().numpy() for each in (-logits, -probabilities, withheld)])
@@ -294,8 +292,8 @@ class Predictor:
         known = self.knowledge
         facts, hrt = known.facts.cpu().numpy(), ranked.hrt.cpu().numpy()
         statement = twins(np.concatenate([facts, hrt]), known.vocabulary, known.schema, facts)
-        says, said = statement[len(facts) :], np.unique(statement[: len(facts)])
-        fresh = np.flatnonzero(~np.isin(says, said))
+        says = statement[len(facts) :]
+        fresh = np.flatnonzero(~np.isin(says, statement[: len(facts)]))
         one_at_most = [known.vocabulary.relation_ids.get(RDFS + name, -1) for name in ("domain", "range")]
         taken = {(head, relation) for head, relation, _ in facts[np.isin(facts[:, 1], one_at_most)].tolist()}
         against = [fact[:2] in taken or any(known.consistency.of(*fact)) for fact in map(tuple, hrt[fresh].tolist())]

@@ -5,7 +5,7 @@ import json
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
@@ -22,10 +22,11 @@ from kg.errors import UserError, check_choice
 from kg.interruption import Interrupted, finishing, interruptible
 from kg.progress import SILENT, Progress
 from kg.search.eligibility import Eligibility
+from kg.search.one_entity import Bounds, best_facts_of
 from kg.search.type_constraints import CONSTRAINTS, Constraint
 
-_HEADS = 256  # rows of a block where a relation is one matrix
-_PAIRS = 1 << 24  # of a block elsewhere
+_HEADS, _LEAST_HEADS = 256, 16  # rows of a block where a relation is one matrix, the fewer the more tails there are
+_PAIRS = 1 << 24  # of a block
 _SAVE_EVERY_SECONDS = 5.0
 
 
@@ -60,6 +61,14 @@ class Search:
 class PairLogits(ABC):
     """What orders candidates: a logit for every fact, a relation's at a time."""
 
+    @abstractmethod
+    def of_facts(self, hrt: Int[Tensor, "F 3"]) -> Float[Tensor, " F"]:
+        """The logit of each of these facts."""
+
+    def bounds(self, entity: int, questions: Sequence[int]) -> Bounds | None:
+        """Of all facts that answer those of these questions about an entity that have cheap bounds; None: none has."""
+        return None
+
     @property
     @abstractmethod
     def is_bilinear(self) -> bool:
@@ -84,15 +93,20 @@ def best_new_facts(
 ) -> tuple[Int[Tensor, "K 3"], Float[Tensor, " K"]]:
     """The facts of the highest logits of all (head, relation, tail) that are candidates, and these; in no order.
 
+    The best facts of one entity are found by bounds, in a pass or two, of all its questions that have any.
     floor: what has no more than this is left out. checkpoint: takes what was found so far. A search that was killed
     goes on from there; its file is gone when it is done. UserError where that is of another search.
     """
-    blocks = _blocks(search, eligible, logits.is_bilinear)
+    bounds = _bounds(search, logits, eligible)
+    blocks = _blocks(search, eligible, logits.is_bilinear, () if bounds is None else bounds.questions)
     total = sum(block.size for block in blocks)
     best = _Best(search, floor)
     begun = 0 if checkpoint is None else checkpoint.read(best, search, blocks)
     done = sum(block.size for block in blocks[:begun])
     number = begun
+    if search.entity is not None and bounds is not None and not begun:
+        of_it = search.entity, bounds, logits.of_facts, eligible, search.types, search.top, floor, progress
+        best.hrt, best.logits = best_facts_of(*of_it)
     try:
         for of_relation in _by_relation(blocks[begun:]):
             logits_of = logits.of_relation(of_relation[0].relation, of_relation[0].tails)
@@ -109,6 +123,8 @@ def best_new_facts(
         if checkpoint is not None:
             checkpoint.write(best, number)
         raise
+    if blocks and len(best.hrt):  # theirs are summed in another order
+        best.logits = logits.of_facts(best.hrt.to(eligible.answerable.device)).cpu()
     if checkpoint is not None:
         checkpoint.remove()
     return best.hrt, best.logits
@@ -128,23 +144,42 @@ class _Block:
         return len(self.heads) * len(self.tails)
 
 
-def _blocks(search: Search, eligible: Eligibility, is_bilinear: bool) -> list[_Block]:
-    """All candidates, those of a relation with the same tails one after the other."""
+def _blocks(search: Search, eligible: Eligibility, is_bilinear: bool, without: Collection[int]) -> list[_Block]:
+    """All candidates, those of a relation with the same tails one after the other, but for the answers to these
+    questions about the entity."""
     num_relations = eligible.known.num_relations
     blocks = []
-    offered: list[int] = eligible.policy.relations.nonzero()[:, 0].tolist()
-    for relation in offered if search.relations is None else dict.fromkeys(search.relations):
+    for relation in _relations(search, eligible):
         both_ways = relation, relation + num_relations
+        if all(each in without for each in both_ways):
+            continue
         heads, tails = (eligible.heads(each, search.types, search.entity) for each in both_ways)
         sides = [(heads, tails)]
         if search.entity is not None:
             is_it, others = heads == search.entity, heads != search.entity
-            sides = [(heads[is_it], tails), (heads[others], tails[tails == search.entity])]
+            of_it = (heads[is_it], tails), (heads[others], tails[tails == search.entity])
+            sides = [side for asked, side in zip(both_ways, of_it, strict=True) if asked not in without]
         for some_heads, some_tails in sides:
-            height = _HEADS if is_bilinear else max(1, _PAIRS // max(1, len(some_tails)))
+            height = max(1, _PAIRS // max(1, len(some_tails)))
+            height = min(_HEADS, max(_LEAST_HEADS, height)) if is_bilinear else height
             if len(some_heads) and len(some_tails):
                 blocks += [_Block(relation, part, some_tails) for part in torch.split(some_heads, height)]
     return blocks
+
+
+def _bounds(search: Search, logits: PairLogits, eligible: Eligibility) -> Bounds | None:
+    if search.entity is None or search.per_relation is not None:
+        return None
+    num = eligible.known.num_relations
+    asked = [each for relation in _relations(search, eligible) for each in (relation, relation + num)]
+    may = eligible.allowed_of(slice(search.entity, search.entity + 1), search.types, torch.tensor(asked))[0]
+    return logits.bounds(search.entity, [each for each, stands in zip(asked, may.tolist(), strict=True) if stands])
+
+
+def _relations(search: Search, eligible: Eligibility) -> list[int]:
+    """Those that are looked at."""
+    offered: list[int] = eligible.policy.relations.nonzero()[:, 0].tolist()
+    return offered if search.relations is None else list(dict.fromkeys(search.relations))
 
 
 def _by_relation(blocks: list[_Block]) -> Iterator[list[_Block]]:

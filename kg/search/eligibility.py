@@ -60,6 +60,15 @@ class Eligibility:
             return (fit.fit(relation) >= line).to(device)
         return torch.ones(self._num_entities, dtype=torch.bool, device=device)
 
+    def allowed_of(self, entities: slice, types: Constraint, relations: Int[Tensor, " Q"]) -> Bool[Tensor, "B Q"]:
+        """Of these entities, which may be heads of each of these directed relations."""
+        if types == "declared":
+            return self._declared_to_all[entities][:, relations]
+        if types == "observed":
+            fit, line = self.observed
+            return fit.of_entities(entities, relations.cpu()) >= line
+        return torch.ones(len(range(*entities.indices(self._num_entities))), len(relations), dtype=torch.bool)
+
     def heads(self, relation: int, types: Constraint, named: int | None = None) -> Int[Tensor, " H"]:
         """Of those, the ones that the model can be asked about and the policy allows; named: this one in any case."""
         offered = self.policy.entities
@@ -127,6 +136,10 @@ class Eligibility:
         return row[column >= 0], column[column >= 0]
 
     @cached_property
+    def _declared_to_all(self) -> Bool[Tensor, "N R2"]:
+        return torch.stack([self._declared.allowed(each) for each in range(2 * self.known.num_relations)], 1)
+
+    @cached_property
     def num_heads(self) -> Int[np.ndarray, " R2"]:
         """How many entities may be heads of each directed relation, by observed types."""
         return np.array([len(self.heads(each, "observed")) for each in range(2 * self.known.num_relations)])
@@ -140,4 +153,5 @@ class Eligibility:
     @cached_property
     def observed(self) -> tuple[ObservedTypes, float]:
         """How well entities fit, and the line from which on they may stand somewhere."""
-        return ObservedTypes(self.known, self._num_entities), observed_line(self._learned_from)
+        types = ObservedTypes(self.known.questions, self.known.num_relations, self._num_entities)
+        return types, observed_line(self._learned_from)
