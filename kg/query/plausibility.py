@@ -16,6 +16,7 @@ from kg.models.scorer import Queries
 from kg.probability.calibration import Calibration, by_log_softmax, calibration_of
 from kg.probability.fact_logits import FactLogits
 from kg.probability.query_scores import BATCH, QueryScores, ScoreBlock
+from kg.query.best_answers import BestAnswers
 from kg.query.knowledge import Knowledge
 from kg.search.eligibility import Eligibility
 from kg.search.policy import Policy
@@ -33,6 +34,7 @@ class Plausibility:
         self.scorer = bundle.scorer
         self.knowledge = knowledge
         self.query_scores = QueryScores(self.scorer, knowledge.graph, knowledge.known, bundle.temperature or 1.0)
+        self.best_answers = BestAnswers(self.scorer)
         self._calibration = calibration_of(bundle)
         self._ends: dict[int, ScoreBlock] = {}
 
@@ -40,6 +42,7 @@ class Plausibility:
         """Of other knowledge. What is kept of earlier questions stays, where no other facts are known; where some more
         are, since people accepted them, what follows from these is added to what followed before."""
         made = Plausibility(self.bundle, knowledge)
+        made.best_answers = self.best_answers
         if knowledge.known is self.knowledge.known:
             made.query_scores, made._ends = self.query_scores, self._ends
         if knowledge.stated is not self.knowledge.stated:

@@ -241,17 +241,16 @@ class Predictor:
             return []
         num, queries = self.knowledge.num_relations, self._queries(questions)
         known, eligible = self.plausibility.eligible.of_questions(queries.head, queries.relation, new_only, types)
-        scores = self.plausibility.scorer.score_tails(queries).masked_fill_(~eligible, -torch.inf)
-        best = scores.topk(min(top, scores.shape[1]))
+        scores, best = self.plausibility.best_answers.of(queries, eligible, top)
         counts = eligible.sum(1).clamp(max=top).tolist()
         rows = []
-        for (entity, relation), ids, count in zip(questions, best.indices, counts, strict=True):
+        for (entity, relation), ids, count in zip(questions, best, counts, strict=True):
             given, found = torch.full_like(ids[:count], entity), ids[:count]
             ends = (given, found) if relation < num else (found, given)
             rows.append(torch.stack([ends[0], torch.full_like(given, relation % num), ends[1]], 1))
         probability = iter(self.plausibility.of_facts_if_any(torch.cat(rows)))
         return [
-            self._candidates(facts, best.values[i], known[i, best.indices[i]], [next(probability) for _ in facts])
+            self._candidates(facts, scores[i], known[i, best[i]], [next(probability) for _ in facts])
             for i, facts in enumerate(rows)
         ]
 
