@@ -18,6 +18,7 @@ from kg.serve.app import create_app
 from kg.serve.pages import Asked
 from kg.serve.safety import MOST_BYTES, Safety, read_people
 from kg.serve.service import Service
+from kg.serve.site import Site
 from kg.store.store import Store
 
 testclient = pytest.importorskip("starlette.testclient")
@@ -188,6 +189,12 @@ def test_where_nothing_can_be_answered_the_page_says_why(client: Any, store: Pat
     (store / "decisions.sqlite").write_bytes(b"what is no journal of decisions, as long as it may be" * 40)
     answer = client.get("/review", headers=PAGE)
     assert answer.status_code == 503 and "the journal of decisions cannot be used" in answer.text
+
+
+def test_a_probability_is_a_word_too(store: Path, country_model: Path) -> None:
+    site = Site(Service(country_model, store, top=5), Safety(frozenset(), "Ann"))
+    words = [site._templates.from_string("{{ word(p) }}").render(p=p) for p in (1.0, 0.9, 0.7, 0.4, 0.15, 0.1)]
+    assert words == ["very likely", "very likely", "likely", "open", "unlikely", "very unlikely"]
 
 
 # The API

@@ -6,12 +6,13 @@ from typing import Annotated, Any, Literal, final
 from kg.decisions.journal import Undo
 from kg.errors import extra
 from kg.query.pattern import Pattern
-from kg.serve.service import Service
+from kg.serve.site import Here, Person
 
 with extra("serve"):
-    from fastapi import APIRouter, Query, Request
+    from fastapi import APIRouter, Query
     from pydantic import BaseModel, Field
 
+router = APIRouter(prefix="/api/v1")
 _Term = Annotated[str, Query(min_length=1, max_length=4000)]
 
 
@@ -35,61 +36,64 @@ class NewUndo(BaseModel):
     id: str | None = Field(None, min_length=1, max_length=200)
 
 
-def api(service: Service) -> APIRouter:
-    """Its routes."""
-    router = APIRouter(prefix="/api/v1")
+@router.get("/health")
+def health(site: Here) -> dict[str, Any]:
+    """Whether questions are answered, and by what."""
+    return {"status": "ok", "model": site.service.model.name, "store": site.service.store.name}
 
-    @router.get("/health")
-    def health() -> dict[str, Any]:
-        """Whether questions are answered, and by what."""
-        return {"status": "ok", "model": service.model.name, "store": service.store.name}
 
-    @router.get("/ask")
-    def ask(
-        subject: Annotated[str | None, Query(max_length=4000)] = None,
-        predicate: Annotated[str | None, Query(max_length=4000)] = None,
-        object: Annotated[str | None, Query(max_length=4000)] = None,
-        top: Annotated[int, Query(ge=1, le=1000)] = 10,
-        new_only: bool = False,
-    ) -> list[dict[str, Any]]:
-        """The best answers for the one of subject, predicate and object that is left out; names are labels or IRIs."""
-        found = service.ask(Pattern(subject or None, predicate or None, object or None), top, new_only)
-        return [each.to_json() for each in found]
+@router.get("/ask")
+def ask(
+    site: Here,
+    subject: Annotated[str | None, Query(max_length=4000)] = None,
+    predicate: Annotated[str | None, Query(max_length=4000)] = None,
+    object: Annotated[str | None, Query(max_length=4000)] = None,
+    top: Annotated[int, Query(ge=1, le=1000)] = 10,
+    new_only: bool = False,
+) -> list[dict[str, Any]]:
+    """The best answers for the one of subject, predicate and object that is left out; names are labels or IRIs."""
+    found = site.service.ask(Pattern(subject or None, predicate or None, object or None), top, new_only)
+    return [each.to_json() for each in found]
 
-    @router.get("/explain")
-    def explain(subject: _Term, predicate: _Term, object: _Term) -> dict[str, Any]:
-        """What speaks for a fact, known or not, and what against it."""
-        return service.explain((subject, predicate, object)).to_json()
 
-    @router.get("/entities")
-    def entities(beginning: Annotated[str, Query(min_length=1, max_length=200)]) -> list[dict[str, str]]:
-        """Entities whose label begins so."""
-        return [{"term": term, "label": label} for term, label in service.search(beginning)]
+@router.get("/explain")
+def explain(site: Here, subject: _Term, predicate: _Term, object: _Term) -> dict[str, Any]:
+    """What speaks for a fact, known or not, and what against it."""
+    return site.service.explain((subject, predicate, object)).to_json()
 
-    @router.get("/decisions")
-    def decisions(
-        after: Annotated[int, Query(ge=0, lt=2**63)] = 0, limit: Annotated[int, Query(ge=1, le=10_000)] = 1000
-    ) -> list[dict[str, Any]]:
-        """The journal's lines after this number, so many of them, each with its own: what was taken back is followed by
-        a line that says so."""
-        return [{"number": number, **_line(line)} for number, line in service.journal.lines(after)[:limit]]
 
-    @router.post("/decisions", status_code=201)
-    def decide(request: Request, decision: NewDecision) -> dict[str, Any]:
-        """Say what you hold of a fact. It is on disk when the answer comes."""
-        id_, person = decision.id or str(uuid.uuid4()), request.scope["person"]
-        fact = service.terms((decision.subject, decision.predicate, decision.object))
-        made = service.decision(fact, decision.verdict, person, id_, note=decision.note or "")
-        return {"id": id_, "new": service.decide([made]) == 1}
+@router.get("/entities")
+def entities(site: Here, beginning: Annotated[str, Query(min_length=1, max_length=200)]) -> list[dict[str, str]]:
+    """Entities whose label begins so."""
+    return [{"term": term, "label": label} for term, label in site.service.search(beginning)]
 
-    @router.post("/undo", status_code=201)
-    def undo(request: Request, undo: NewUndo) -> dict[str, Any]:
-        """Take back what you said."""
-        id_ = undo.id or str(uuid.uuid4())
-        back = service.undo(Undo(id_, undo.batch, request.scope["person"]))
-        return {"id": id_, "taken_back": [each.id for each in back]}
 
-    return router
+@router.get("/decisions")
+def decisions(
+    site: Here,
+    after: Annotated[int, Query(ge=0, lt=2**63)] = 0,
+    limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
+) -> list[dict[str, Any]]:
+    """The journal's lines after this number, so many of them, each with its own: what was taken back is followed by a
+    line that says so."""
+    return [{"number": number, **_line(line)} for number, line in site.service.journal.lines(after)[:limit]]
+
+
+@router.post("/decisions", status_code=201)
+def decide(site: Here, person: Person, decision: NewDecision) -> dict[str, Any]:
+    """Say what you hold of a fact. It is on disk when the answer comes."""
+    id_, service = decision.id or str(uuid.uuid4()), site.service
+    fact = service.terms((decision.subject, decision.predicate, decision.object))
+    made = service.decision(fact, decision.verdict, person, id_, note=decision.note or "")
+    return {"id": id_, "new": service.decide([made]) == 1}
+
+
+@router.post("/undo", status_code=201)
+def undo(site: Here, person: Person, undo: NewUndo) -> dict[str, Any]:
+    """Take back what you said."""
+    id_ = undo.id or str(uuid.uuid4())
+    back = site.service.undo(Undo(id_, undo.batch, person))
+    return {"id": id_, "taken_back": [each.id for each in back]}
 
 
 def _line(line: Any) -> dict[str, Any]:

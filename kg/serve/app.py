@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Any
 
 from kg.errors import UserError, extra, one_line
-from kg.serve.api import api
-from kg.serve.pages import pages
+from kg.serve import api, pages
 from kg.serve.safety import Guard, Safety
 from kg.serve.service import Service
+from kg.serve.site import Site
 
 with extra("serve"):
     from fastapi import FastAPI, Request
@@ -21,9 +21,9 @@ def create_app(service: Service, safety: Safety) -> Any:
     """The application, guarded. An error of a person's is one line, on a page or as problem+json; of a defect of ours
     nobody learns more than that there is one."""
     app = FastAPI(title="kg", version="1", docs_url=None, redoc_url=None, openapi_url="/openapi.json")
-    shown = pages(service, safety)
-    app.include_router(api(service))
-    app.include_router(shown)
+    app.state.site = site = Site(service, safety)
+    app.include_router(api.router)
+    app.include_router(pages.router)
     app.mount("/static", StaticFiles(directory=Path(__file__).with_name("static")), name="static")
 
     def told(request: Request, status: int, what: str) -> Response:
@@ -31,7 +31,7 @@ def create_app(service: Service, safety: Safety) -> Any:
         if request.url.path.startswith("/api/") or "text/html" not in request.headers.get("accept", ""):
             problem = {"type": "about:blank", "title": line, "status": status}
             return JSONResponse(problem, status, media_type="application/problem+json")
-        page: Response = shown.error(request, status, line)  # type: ignore[attr-defined]
+        page: Response = site.error(request, status, line)
         return page
 
     @app.exception_handler(UserError)

@@ -8,33 +8,20 @@ from typing import Annotated, Any, final
 from urllib.parse import parse_qsl, urlencode
 
 from kg.decisions.journal import Fact, Undo
-from kg.decisions.verdicts import Verdicts
 from kg.errors import UserError, check_choice, extra
-from kg.query.candidates.candidate import Candidate
-from kg.query.review import ORDERS, Wanted, fact_of
-from kg.serve.safety import COOKIE, Safety
-from kg.serve.service import Service
+from kg.query.review import ORDERS, Wanted
+from kg.serve.safety import COOKIE
+from kg.serve.site import Here, Person
 
 with extra("serve"):
     import python_multipart  # noqa: F401  which reads forms
     from fastapi import APIRouter, Form, Request
     from fastapi.responses import HTMLResponse, RedirectResponse
-    from jinja2 import Environment, PackageLoader, StrictUndefined
 
-_ORDERS = tuple(zip(ORDERS, ("by subject", "surest first", "most uncertain first"), strict=True))
-_KEYS = (
-    ("accept", "a", "accept"),
-    ("reject", "x", "reject"),
-    ("unsure", "space", "unsure"),
-    ("undo", "z", "undo"),
-    ("next", "j", "next"),
-    ("previous", "k", "previous"),
-    ("search", "/", "find"),
-    ("help", "?", "keys"),
-)
-_WORDS = ((0.9, "very likely"), (0.7, "likely"), (0.4, "open"), (0.15, "unlikely"), (0.0, "very unlikely"))
 _SHOWN = 200  # decisions, facts of a relation
 _MOST = 200  # facts decided on at once
+_Field = Annotated[str, Form()]
+router = APIRouter(include_in_schema=False)
 
 
 @final
@@ -71,151 +58,79 @@ class Asked:
         return urlencode({**named, **{name: value for name, value in changed.items() if value}})
 
 
-def pages(service: Service, safety: Safety) -> APIRouter:
-    """Their routes."""
-    router = APIRouter(include_in_schema=False)
-    made = Environment(loader=PackageLoader("kg.serve"), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    made.globals |= {"word": _word, "as_json": _as_json, "keys": _KEYS, "orders": _ORDERS}
+# The queue
 
-    def page(name: str, request: Request, *, status: int = 200, **values: Any) -> HTMLResponse:
-        predictor = service.fresh
-        shown = {
-            "person": request.scope.get("person", ""),
-            "label": lambda term: " ".join(predictor.label(term).split()),
-            "facts_from": predictor.knowledge.data,
-            "model": service.model.name,
-            "here": name.removesuffix(".html"),
-            "q": "",
-        }
-        return HTMLResponse(made.get_template(name).render(shown | values), status)
 
-    def error(request: Request, status: int, what: str) -> HTMLResponse:
-        try:
-            return page("error.html", request, status=status, what=what)
-        except UserError as found:  # nothing can be answered: the page has no frame, and says why
-            return HTMLResponse(made.get_template("broken.html").render(what=f"{what}; {found}"), 503)
+@router.get("/")
+def home() -> RedirectResponse:
+    return RedirectResponse("/review", 303)
 
-    router.error = error  # type: ignore[attr-defined]
 
-    @router.get("/")
-    def home() -> RedirectResponse:
-        return RedirectResponse("/review", 303)
+@router.get("/review")
+def review(request: Request, site: Here, person: Person) -> HTMLResponse:
+    asked, service = Asked.of(request.query_params), site.service
+    item = service.item(person, asked.wanted, asked.place, asked.fact)
+    settled, every = service.progress(person)
+    return site.page(
+        "review.html",
+        request,
+        item=item,
+        wanted=asked.wanted,
+        filtered=asked.wanted != Wanted(),
+        query=asked.query(place=asked.place),
+        query_at=lambda place: asked.query(place=place),
+        relations=service.relations,
+        types=service.types,
+        settled=settled,
+        every=every,
+        last=service.last_of(person),
+        new_id=lambda: str(uuid.uuid4()),
+    )
 
-    @router.get("/review")
-    def review(request: Request) -> HTMLResponse:
-        asked, person = Asked.of(request.query_params), request.scope["person"]
-        item, last = service.item(person, asked.wanted, asked.place, asked.fact), service.last_of(person)
-        settled, every = service.progress(person)
-        return page(
-            "review.html",
-            request,
-            item=item,
-            wanted=asked.wanted,
-            filtered=asked.wanted != Wanted(),
-            query=asked.query(place=asked.place),
-            query_at=lambda place: asked.query(place=place),
-            relations=service.relations,
-            types=service.types,
-            settled=settled,
-            every=every,
-            last=last,
-            new_id=lambda: str(uuid.uuid4()),
-        )
 
-    @router.post("/decide")
-    def decide(
-        request: Request,
-        subject: Annotated[str, Form()],
-        predicate: Annotated[str, Form()],
-        object: Annotated[str, Form()],
-        verdict: Annotated[str, Form()],
-        id: Annotated[str, Form()],
-        note: Annotated[str, Form()] = "",
-        query: Annotated[str, Form()] = "",
-    ) -> RedirectResponse:
-        fact = subject, predicate, object
-        service.decide([service.decision(fact, verdict, request.scope["person"], id, note=note)])
-        return _back(query)
+@router.post("/decide")
+def decide(
+    site: Here,
+    person: Person,
+    subject: _Field,
+    predicate: _Field,
+    object: _Field,
+    verdict: _Field,
+    id: _Field,
+    note: _Field = "",
+    query: _Field = "",
+) -> RedirectResponse:
+    fact = subject, predicate, object
+    site.service.decide([site.service.decision(fact, verdict, person, id, note=note)])
+    return _back(query)
 
-    @router.post("/decide-all")
-    def decide_all(
-        request: Request,
-        fact: Annotated[list[str], Form()],
-        verdict: Annotated[str, Form()],
-        id: Annotated[str, Form()],
-        query: Annotated[str, Form()] = "",
-    ) -> RedirectResponse:
-        if len(fact) > _MOST:
-            raise UserError(f"at most {_MOST} facts are decided on at once: got {len(fact)}")
-        facts = [_from_json(each) for each in fact]
-        person = request.scope["person"]
-        service.decide(
-            [service.decision(each, verdict, person, f"{id}-{number}", id) for number, each in enumerate(facts)]
-        )
-        return _back(query)
 
-    @router.post("/undo")
-    def undo(
-        request: Request,
-        id: Annotated[str, Form()],
-        batch: Annotated[str, Form()],
-        query: Annotated[str, Form()] = "",
-    ) -> RedirectResponse:
-        back = service.undo(Undo(id, batch, request.scope["person"]))
-        return _back(query, back[0].fact if back else None)
+@router.post("/decide-all")
+def decide_all(
+    site: Here,
+    person: Person,
+    fact: Annotated[list[str], Form()],
+    verdict: _Field,
+    id: _Field,
+    query: _Field = "",
+) -> RedirectResponse:
+    if len(fact) > _MOST:
+        raise UserError(f"at most {_MOST} facts are decided on at once: got {len(fact)}")
+    facts, service = [_from_json(each) for each in fact], site.service
+    service.decide([service.decision(each, verdict, person, f"{id}-{number}", id) for number, each in enumerate(facts)])
+    return _back(query)
 
-    @router.post("/renew")
-    def renew() -> RedirectResponse:
-        service.renew()
-        return RedirectResponse("/review", 303)
 
-    @router.get("/decisions")
-    def decisions(request: Request) -> HTMLResponse:
-        made_ = service.journal.decisions()
-        verdicts = Verdicts.of(made_)
-        shown = made_[: -_SHOWN - 1 : -1]
-        return page("decisions.html", request, made=shown, counts=verdicts.counts(), agreement=verdicts.agreement())
+@router.post("/undo")
+def undo(site: Here, person: Person, id: _Field, batch: _Field, query: _Field = "") -> RedirectResponse:
+    back = site.service.undo(Undo(id, batch, person))
+    return _back(query, back[0].fact if back else None)
 
-    @router.get("/entity")
-    def entity(request: Request, term: str) -> HTMLResponse:
-        out, into, predicted = service.of_entity(term)
-        known = service.fresh.knowledge
-        term = known.vocabulary.entities[known.entity(term)]
-        types = known.schema.types.get(term, ())
-        return page("entity.html", request, term=term, types=types, out=out, into=into, predicted=predicted)
 
-    @router.get("/relation")
-    def relation(request: Request, term: str) -> HTMLResponse:
-        term, count, facts = service.of_relation(term, _SHOWN)
-        known = service.fresh.knowledge
-        ends = [
-            ", ".join(known.label(each) for each in said.get(term, ()))
-            for said in (known.schema.domain, known.schema.range)
-        ]
-        precision = service.precision(term)
-        return page("relation.html", request, term=term, count=count, facts=facts, precision=precision, ends=ends)
-
-    @router.get("/search")
-    def search(request: Request, q: str = "") -> Any:
-        found = service.search(q)
-        if len(found) == 1:
-            return RedirectResponse(f"/entity?{urlencode({'term': found[0][0]})}", 303)
-        return page("search.html", request, q=q, found=found)
-
-    @router.get("/login")
-    def login(wrong: bool = False) -> HTMLResponse:
-        return HTMLResponse(made.get_template("login.html").render(wrong=wrong))
-
-    @router.post("/login")
-    def log_in(request: Request, token: Annotated[str, Form()]) -> RedirectResponse:
-        secure = request.url.scheme == "https"
-        if safety.named(token) is None:
-            return RedirectResponse("/login?wrong=1", 303)
-        answer = RedirectResponse("/review", 303)
-        answer.set_cookie(COOKIE, token, max_age=30 * 86400, httponly=True, samesite="strict", path="/", secure=secure)
-        return answer
-
-    return router
+@router.post("/renew")
+def renew(site: Here) -> RedirectResponse:
+    site.service.renew()
+    return RedirectResponse("/review", 303)
 
 
 def _back(query: str, fact: Fact | None = None) -> RedirectResponse:
@@ -223,14 +138,6 @@ def _back(query: str, fact: Fact | None = None) -> RedirectResponse:
     asked = Asked.of(dict(parse_qsl(query)))
     at: dict[str, object] = dict(zip(("subject", "predicate", "object"), fact, strict=True)) if fact else {}
     return RedirectResponse(f"/review?{asked.query(place=asked.place, **at)}", 303)
-
-
-def _word(probability: float) -> str:
-    return next(word for least, word in _WORDS if probability >= least)
-
-
-def _as_json(candidate: Candidate) -> str:
-    return json.dumps(fact_of(candidate))
 
 
 def _from_json(text: str) -> Fact:
@@ -241,3 +148,48 @@ def _from_json(text: str) -> Fact:
     if not all(isinstance(each, str) for each in (subject, predicate, object_)):
         raise UserError(f"expected a fact as a JSON list of three terms: got {text[:80]!r}", "fact")
     return subject, predicate, object_
+
+
+# What there is
+
+
+@router.get("/decisions")
+def decisions(request: Request, site: Here) -> HTMLResponse:
+    verdicts, shown = site.service.last(_SHOWN)
+    return site.page("decisions.html", request, made=shown, counts=verdicts.counts(), agreement=verdicts.agreement())
+
+
+@router.get("/entity")
+def entity(request: Request, site: Here, term: str) -> HTMLResponse:
+    return site.page("entity.html", request, **vars(site.service.of_entity(term)))
+
+
+@router.get("/relation")
+def relation(request: Request, site: Here, term: str) -> HTMLResponse:
+    return site.page("relation.html", request, **vars(site.service.of_relation(term, _SHOWN)))
+
+
+@router.get("/search")
+def search(request: Request, site: Here, q: str = "") -> Any:
+    found = site.service.search(q)
+    if len(found) == 1:
+        return RedirectResponse(f"/entity?{urlencode({'term': found[0][0]})}", 303)
+    return site.page("search.html", request, q=q, found=found)
+
+
+# Who comes in
+
+
+@router.get("/login")
+def login(site: Here, wrong: bool = False) -> HTMLResponse:
+    return site.bare("login.html", wrong=wrong)
+
+
+@router.post("/login")
+def log_in(request: Request, site: Here, token: _Field) -> RedirectResponse:
+    secure = request.url.scheme == "https"
+    if site.safety.named(token) is None:
+        return RedirectResponse("/login?wrong=1", 303)
+    answer = RedirectResponse("/review", 303)
+    answer.set_cookie(COOKIE, token, max_age=30 * 86400, httponly=True, samesite="strict", path="/", secure=secure)
+    return answer

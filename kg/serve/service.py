@@ -11,6 +11,7 @@ from typing import final
 from kg import generations
 from kg.decisions.folding import unfold
 from kg.decisions.journal import Decision, Fact, Journal, Undo
+from kg.decisions.verdicts import Verdicts
 from kg.errors import UserError
 from kg.graph.graph import Graph
 from kg.progress import SILENT, Progress
@@ -38,6 +39,30 @@ class Item:
     left: int
     group: tuple[Candidate, ...]
     others: tuple[Decision, ...]
+    precision: Precision
+
+
+@final
+@dataclass(frozen=True)
+class OfEntity:
+    """What there is of an entity: facts of which it is the subject, and the object; what is predicted."""
+
+    term: str
+    types: tuple[str, ...]
+    out: list[Fact]
+    into: list[Fact]
+    predicted: Candidates
+
+
+@final
+@dataclass(frozen=True)
+class OfRelation:
+    """What there is of a predicate. ends: labels of its declared subjects and objects."""
+
+    term: str
+    count: int
+    facts: list[Fact]
+    ends: list[str]
     precision: Precision
 
 
@@ -78,12 +103,16 @@ class Service:
         if self._predictor.knowledge.known is not before.known or change.schema:
             self._cached.cache_clear()
 
-    @property
     def fresh(self) -> Predictor:
         """The predictor, up to now."""
         with self._lock:
             self._fresh()
             return self._predictor
+
+    @property
+    def predictor(self) -> Predictor:
+        """As the last call left it."""
+        return self._predictor
 
     # The queue
 
@@ -142,6 +171,12 @@ class Service:
         """What this person said last, and did not take back, and how many facts they decided on with it."""
         return self._review.verdicts.last_of(person)
 
+    def last(self, most: int) -> tuple[Verdicts, list[Decision]]:
+        """What all decisions come to, and the last of them, the newest first."""
+        with self._lock:
+            self._fresh()
+            return self._review.verdicts, self.journal.decisions()[: -most - 1 : -1]
+
     def decision(self, fact: Fact, verdict: str, person: str, id: str, batch: str = "", note: str = "") -> Decision:
         """As this person makes it, with what was shown of the fact: of one in a batch no evidence. UserError: `verdict`
         is none."""
@@ -167,13 +202,9 @@ class Service:
 
     def terms(self, names: Fact) -> Fact:
         """The terms of what a person wrote: labels, prefix:name or IRIs."""
-        known = self.fresh.knowledge
+        known = self.fresh().knowledge
         fact = known.entity(names[0]), known.relation(names[1]), known.entity(names[2])
         return known.terms(*fact)
-
-    def precision(self, relation: str | None = None) -> Precision:
-        with self._lock:
-            return self._review.precision(relation)
 
     def progress(self, person: str) -> tuple[int, int]:
         """How many candidates of the queue this person or all have settled, and how many there are."""
@@ -202,28 +233,30 @@ class Service:
             self._fresh()
             return self._explained(*fact)
 
-    def of_entity(self, term: str) -> tuple[list[Fact], list[Fact], Candidates]:
-        """What is known of an entity, as subject and as object, at most 50 of each; and what is predicted."""
+    def of_entity(self, name: str) -> OfEntity:
+        """What is known of an entity, at most 50 facts each way, and what is predicted."""
         with self._lock:
             self._fresh()
             known = self._predictor.knowledge
-            entity = known.entity(term)
-            out, into = _edges(known.graph, entity)
-            facts = [known.terms(*each) for each in out], [known.terms(*each) for each in into]
+            entity = known.entity(name)
+            term, edges = known.vocabulary.entities[entity], _edges(known.graph, entity)
+            out, into = ([known.terms(*each) for each in facts] for facts in edges)
             predicted: Candidates = Candidates(())
             if entity < self._predictor.bundle.scorer.num_entities:
                 predicted = self._predictor.complete(20, entity=term, order="page")
-            return *facts, predicted
+            return OfEntity(term, known.schema.types.get(term, ()), out, into, predicted)
 
-    def of_relation(self, name: str, most: int) -> tuple[str, int, list[Fact]]:
-        """A predicate's term, how many facts it has, and the first of them."""
+    def of_relation(self, name: str, most: int) -> OfRelation:
+        """Of a predicate how many facts it has, and the first of them."""
         with self._lock:
             self._fresh()
             known = self._predictor.knowledge
             relation = known.relation(name)
             rows = known.facts[known.facts[:, 1] == relation]
             facts = [known.terms(*each) for each in rows[:most].tolist()]
-            return known.vocabulary.relations[relation], len(rows), facts
+            term, said = known.vocabulary.relations[relation], (known.schema.domain, known.schema.range)
+            ends = [", ".join(known.label(each) for each in declared.get(term, ())) for declared in said]
+            return OfRelation(term, len(rows), facts, ends, self._review.precision(term))
 
     def search(self, beginning: str) -> list[tuple[str, str]]:
         """Entities whose label begins so, whatever the case: term and label."""
