@@ -67,6 +67,7 @@ def train(
     batch_size: int | None = None,
     negatives: int | None = None,
     precision: Literal["fp32", "bf16"] | None = None,
+    fine_tune: bool = False,
     seed: int = 0,
     relations: Collection[str] | None = None,
     graphs: Collection[str] | None = None,
@@ -81,7 +82,7 @@ def train(
     that are given; calibrates it, and saves it in the folder `out`.
 
     negatives: how many entities an answer is told from, 0 for all. minutes: at most so long; measuring and calibrating
-    come on top.
+    come on top. fine_tune: the weights of "pretrained" are trained further.
     relations, graphs, valid, test, restrictions, language: what of a store is learnt from, how much of it is held out,
     and in which language its words are shown, see open_dataset. parts: of a model that combines trained ones, their
     folders, or names of models to train first.
@@ -120,6 +121,7 @@ def train(
         batch_size=batch_size,
         negatives=negatives,
         precision=precision,
+        fine_tune=fine_tune,
         seed=seed,
     )
     if minutes is not None and epochs is None:
@@ -149,6 +151,13 @@ def calibrated(bundle: Bundle, progress: Progress = SILENT) -> Bundle:
     they are few, and on what people decided."""
     others = of_other_splits(bundle, progress)
     return calibrate(bundle, said=said_of(bundle), others=others, progress=progress)
+
+
+def pretrained(store: Path | str, folder: Path, progress: Progress = SILENT) -> Bundle:
+    """The pretrained network as it is, in a model folder that knows all facts of a store: it ranks, and gives no
+    probabilities, as no fact was held out. `train` with model "pretrained" holds some out."""
+    dataset = open_dataset(store, valid=0.0, test=0.0, progress=progress)
+    return training.train(dataset, default_run("pretrained")(dataset), folder, progress=progress)
 
 
 def said_of(bundle: Bundle) -> Said:

@@ -39,7 +39,7 @@ def test_a_default_can_be_stored_for_any_graph(model: str, random_dataset: Datas
         assert Run.from_json(stored).to_json() == stored
 
 
-@pytest.mark.parametrize("model", [name for name in SCORERS if name not in (*COUNTED, *WITHOUT)])
+@pytest.mark.parametrize("model", [name for name in SCORERS if name not in (*COUNTED, *WITHOUT, "pretrained")])
 def test_a_default_learns(model: str, random_dataset: Dataset) -> None:
     run = default_run(model)(random_dataset)
     run = replace(run, algorithm=run.algorithm.with_epochs(5))

@@ -29,7 +29,8 @@ Made by `python experiments/harness/contents.py`: a test holds it to the files.
 - `robustness/`: whether what comes in is read as it says, what goes wrong is said, and the tests notice defects.
 - `gpu/`: all that a GPU is wanted for, in one command (`run.py`); `pack.py` makes what it needs without a network.
 - `speed/`: how fast, beside the bare arithmetic and beside other libraries (`peers/`, in an environment of their own).
-- `harness/`: what the scripts share; `behaviour.py` records what the commands answer, to compare it after a change.
+- `harness/`: what the scripts share; `behaviour.py` records what the commands answer, to compare it after a change;
+  `pretraining.py` trains the weights that the package carries.
 - `results/`: what was measured: the command, seed, versions, hardware and figures, and pictures.
 
 The scripts find the public benchmarks by `--data FOLDER`, in `$KG_DATA`, or beside the checkout in
@@ -201,6 +202,10 @@ CLAIMS: dict[str, Callable[[dict[str, Any]], str]] = {
         "when no neighbour of the given entity may answer"
     ),
     "trained": _trained,
+    "zero_shot": lambda r: (
+        "MRR on test with nothing trained: "
+        + ", ".join(f"{name} {each['pretrained']['mrr']:.3f}" for name, each in r["graphs"].items())
+    ),
     "mrr_at_time": lambda r: (
         f"MRR on valid of {r['dataset']} after so many CPU seconds: "
         + ", ".join(

@@ -3,6 +3,7 @@
 import math
 from typing import TYPE_CHECKING, Annotated, Literal
 
+from kg.cli.answering import answering
 from kg.cli.candidate_page import layout_of, print_candidates
 from kg.cli.command import START, command
 from kg.cli.console import note, out, print_json, say
@@ -10,11 +11,11 @@ from kg.cli.options import (
     ANSWERS,
     HOW,
     TYPES,
+    Answering,
     Device,
     Json,
     KnownFrom,
     Language,
-    ModelPath,
     Plain,
     Types,
     Wide,
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     'kg ask model "(Germany, borders, ?x) & (?x, language, ?y)"',
 )
 def ask(
-    model: ModelPath,
+    model: Answering,
     question: Annotated[str, argument("QUESTION", "A fact with '?' in it, or several with variables.")],
     top: Annotated[int, option(ANSWERS, "N", "How many (10).")] = 10,
     new_only: Annotated[bool, option(ANSWERS, None, "Leave known facts out.", "--new-only")] = False,
@@ -81,24 +82,25 @@ def ask(
     if tnorm is not None and not several:
         example = "(?x, borders, France) & (?x, memberOf, NATO)"
         raise UserError(f"tnorm is for questions with variables, such as {example}", "tnorm")
-    predictor = Predictor.load(model, store, device_named(device), language)
-    if isinstance(asked, Conjunction):
-        answers = cqd.answers(predictor.plausibility, asked, top, new_only, tnorm or "product")
-        if json_:
-            print_json([answer.to_json() for answer in answers])
+    with answering(model) as model:
+        predictor = Predictor.load(model, store, device_named(device), language)
+        if isinstance(asked, Conjunction):
+            answers = cqd.answers(predictor.plausibility, asked, top, new_only, tnorm or "product")
+            if json_:
+                print_json([answer.to_json() for answer in answers])
+            else:
+                out.print(answer_table(asked.asked, answers, predictor.label))
         else:
-            out.print(answer_table(asked.asked, answers, predictor.label))
-    else:
-        candidates = predictor.ask(asked, top, new_only, types)
-        unsure = None if uncertainty is None else predictor.uncertainty(asked, uncertainty, new_only=new_only)
-        if json_:
-            added = {"uncertainty": unsure.to_json()} if unsure else {}
-            print_json([candidate.to_json() | added for candidate in candidates])
-        else:
-            print_candidates(candidates, layout_of(wide, plain))
-            if unsure:
-                say(uncertainty_line(unsure))
-    say_what_is_known(predictor)
+            candidates = predictor.ask(asked, top, new_only, types)
+            unsure = None if uncertainty is None else predictor.uncertainty(asked, uncertainty, new_only=new_only)
+            if json_:
+                added = {"uncertainty": unsure.to_json()} if unsure else {}
+                print_json([candidate.to_json() | added for candidate in candidates])
+            else:
+                print_candidates(candidates, layout_of(wide, plain))
+                if unsure:
+                    say(uncertainty_line(unsure))
+        say_what_is_known(predictor)
 
 
 def uncertainty_line(found: "Uncertainty") -> str:

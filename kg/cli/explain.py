@@ -3,11 +3,12 @@
 from pathlib import Path
 from typing import Annotated
 
+from kg.cli.answering import answering
 from kg.cli.ask import say_what_is_known
 from kg.cli.command import ANSWERS, command
 from kg.cli.console import note, print_json, say
 from kg.cli.options import ANSWERS as WHICH
-from kg.cli.options import OUTPUT, Json, KnownFrom, Language, ModelPath, argument, option
+from kg.cli.options import OUTPUT, Answering, Json, KnownFrom, Language, argument, option
 from kg.errors import UserError
 
 
@@ -17,7 +18,7 @@ from kg.errors import UserError
     'kg explain model "(Germany, continent, Europe)" --svg why.svg',
 )
 def explain(
-    model: ModelPath,
+    model: Answering,
     fact: Annotated[list[str], argument("FACT", 'Three names, or one text: "(Germany, continent, Europe)".')],
     top: Annotated[int, option(WHICH, "N", "How many paths (5).")] = 5,
     store: KnownFrom = None,
@@ -35,15 +36,16 @@ def explain(
     if len(fact) not in (1, 3):
         raise UserError(f"a fact is three names, or one text in brackets: got {len(fact)} of them")
     subject, predicate, object_ = fact if len(fact) == 3 else parse_fact(fact[0])
-    predictor = Predictor.load(model, store, language=language)
-    found = predictor.explain(subject, predicate, object_, top)
-    if svg is not None:
-        from kg.query.explain.picture import write_svg
+    with answering(model) as model:
+        predictor = Predictor.load(model, store, language=language)
+        found = predictor.explain(subject, predicate, object_, top)
+        if svg is not None:
+            from kg.query.explain.picture import write_svg
 
-        write_svg(found, svg)
-        note(f"the picture is in {svg}")
-    if json_:
-        print_json(found.to_json())
-    else:
-        say(str(found))
-    say_what_is_known(predictor)
+            write_svg(found, svg)
+            note(f"the picture is in {svg}")
+        if json_:
+            print_json(found.to_json())
+        else:
+            say(str(found))
+        say_what_is_known(predictor)

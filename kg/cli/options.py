@@ -25,6 +25,9 @@ def option(panel: str, metavar: str | None, help: str, *flags: str) -> Any:
 
 StorePath = Annotated[Path, argument("STORE", "The store's folder.")]
 ModelPath = Annotated[Path, argument("MODEL", "A trained model's folder.")]
+Answering = Annotated[
+    Path, argument("MODEL_OR_STORE", "A trained model's folder; for a store a pretrained model answers.")
+]
 Source = Annotated[Path, argument("STORE_OR_FOLDER", "A store, or a folder of train, valid and test files.")]
 
 Relations = Annotated[

@@ -30,6 +30,7 @@ class RunSettings:
     lr: float | None
     seed: int | None
     precision: Literal["fp32", "bf16"] | None
+    fine_tune: bool
 
     def from_dataset(self, model_out: Path, device: str, progress: Progress) -> "tuple[Callable[[Dataset], Run], int]":
         """From a dataset to the Run to vary, and the seed, which also splits a store. Parts are trained on that way."""
@@ -67,11 +68,11 @@ class RunSettings:
             for name in ("dim", "epochs", "lr", "batch_size", "negatives", "precision", "seed")
         }
         given = {name: value for name, value in given.items() if value is not None}
-        if not given:
+        if not given and not self.fine_tune:
             return run
         from kg.training.variation import varied
 
-        return varied(run, **given)
+        return varied(run, fine_tune=self.fine_tune, **given)
 
     def say_choice(self, run: "Run", dataset: "Dataset") -> None:
         """What a recipe chose because of the graph's size, where the user did not."""

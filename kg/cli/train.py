@@ -35,6 +35,7 @@ from kg.cli.run_settings import RunSettings
     "kg train world.kg model --relation memberOf --relation borders",
     "kg train world.kg both --model combine --parts model,rules",
     "kg train folder model --preset experiments/presets/umls.py:complex --seed 1",
+    "kg train world.kg model --model pretrained --fine-tune --minutes 5",
     "kg train world.kg model --resume",
 )
 def train(
@@ -72,6 +73,9 @@ def train(
     ] = None,
     seed: Annotated[int | None, option(HOW, "N", "Decides every random choice (0, or the preset's).")] = None,
     device: Device = "cpu",
+    fine_tune: Annotated[
+        bool, option(HOW, None, "Train the weights of --model pretrained further, on this graph.", "--fine-tune")
+    ] = False,
     resume: Annotated[
         bool, option(HOW, None, "Go on with the model in OUT, with its own settings.", "--resume")
     ] = False,
@@ -89,7 +93,9 @@ def train(
     from kg.training import train as training
     from kg.training.estimate import check_minutes, planned
 
-    asked = RunSettings(model, preset, parts, dim, epochs, minutes, batch_size, negatives, lr, seed, precision)
+    asked = RunSettings(
+        model, preset, parts, dim, epochs, minutes, batch_size, negatives, lr, seed, precision, fine_tune
+    )
     device = device_named(device)
     check_minutes(minutes)
     with saving(f"kg train {source} {model_out} --resume goes on", model_out), ConsoleProgress() as progress:

@@ -38,6 +38,7 @@ SCORERS = {
     "compgcn": "kg.models.compgcn:CompGCN",
     "neighbourhood": "kg.models.neighbourhood:NeighbourhoodTransformer",
     "paths": "kg.models.path_network:PathNetwork",
+    "pretrained": "kg.models.pretrained:PretrainedPathNetwork",
     "gated": "kg.models.gated:Gated",
     "combine": "kg.models.combined:Combined",
     "rank_ensemble": "kg.models.rank_ensemble:RankEnsemble",

@@ -23,6 +23,7 @@ ALGORITHMS: dict[str, str] = {
     "counting": "kg.training.algorithms.counting:Counting",
     "mining": "kg.training.algorithms.mining:Mining",
     "path_regression": "kg.training.algorithms.path_regression:PathRegression",
+    "transfer": "kg.training.algorithms.transfer:Transfer",
     "additive": "kg.training.algorithms.additive:Additive",
     "stacking": "kg.training.ensembles.stacking:Stacking",
     "rank_weights": "kg.training.ensembles.rank_weights:RankWeighing",

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from kg.errors import UserError, check_at_least_one
 from kg.training.gradient_descent import GradientDescent
+from kg.training.recipes.pretrained import fine_tuned
 from kg.training.recipes.scale import against
 from kg.training.run import Run
 
@@ -20,13 +21,16 @@ def varied(
     batch_size: int | None = None,
     negatives: int | None = None,
     precision: Literal["fp32", "bf16"] | None = None,
+    fine_tune: bool = False,
     seed: int | None = None,
 ) -> Run:
     """The run with what is not None in its place. UserError where its scorer or its algorithm has no such setting.
 
     dim: of the scorer. negatives: see kg.training.recipes.scale.against. lr, batch_size, precision: of gradient
-    descent. epochs: of what passes over the facts more than once.
+    descent. epochs: of what passes over the facts more than once. fine_tune: pretrained weights are trained further.
     """
+    if fine_tune:
+        run = fine_tuned(run)
     if seed is not None:
         run = replace(run, seed=seed)
     if dim is not None:

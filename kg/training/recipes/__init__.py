@@ -50,6 +50,7 @@ FAMILIES = {
     "compgcn": "kg.training.recipes.encoders",
     "neighbourhood": "kg.training.recipes.neighbourhood",
     "paths": "kg.training.recipes.paths",
+    "pretrained": "kg.training.recipes.pretrained",
     "gated": "kg.training.recipes.ensembles",
     "combine": "kg.training.recipes.ensembles",
     "rank_ensemble": "kg.training.recipes.ensembles",

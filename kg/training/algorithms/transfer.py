@@ -1,0 +1,120 @@
+"""Transfer: a scorer begins with weights that were trained on other graphs, and may go on from there."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from importlib.resources import as_file, files
+from typing import Any, ClassVar, final
+
+import torch
+from safetensors.torch import load_file
+
+from kg.errors import UserError
+from kg.graph.dataset import Dataset
+from kg.models.pretrained import PretrainedPathNetwork
+from kg.models.scorer import Queries, Scorer, Unseen
+from kg.progress import SILENT, Progress
+from kg.training.algorithm import Epoch, Trainer, TrainingAlgorithm
+from kg.training.gradient_descent import GradientDescent
+
+WEIGHTS = "pretrained.safetensors"
+_SOME = 64  # facts: what the loss of all is, roughly
+
+
+@final
+@dataclass(frozen=True)
+class Transfer(TrainingAlgorithm):
+    """The weights that the package carries (data/pretrained.safetensors), and nothing learnt of this graph; with
+    `descent`, gradient descent from there."""
+
+    descent: GradientDescent | None = None
+
+    tables: ClassVar[Mapping[str, Mapping[str, Any]]] = {"descent": {"gradient_descent": GradientDescent}}
+
+    @property
+    def epochs(self) -> int:
+        return self.descent.epochs if self.descent else super().epochs
+
+    @property
+    def valid_every(self) -> int:
+        return self.descent.valid_every if self.descent else super().valid_every
+
+    @property
+    def patience(self) -> int:
+        return self.descent.patience if self.descent else super().patience
+
+    @property
+    def is_iterative(self) -> bool:
+        return self.descent is not None
+
+    @property
+    def has_planned_steps(self) -> bool:
+        return self.descent is not None and self.descent.has_planned_steps
+
+    @property
+    def batch_size(self) -> int:
+        return self.descent.batch_size if self.descent else super().batch_size
+
+    @property
+    def numbers_a_weight(self) -> int:
+        return self.descent.numbers_a_weight if self.descent else super().numbers_a_weight
+
+    def with_epochs(self, epochs: int) -> TrainingAlgorithm:
+        if self.descent is None:
+            raise UserError("nothing is trained here: fine_tune goes on from the pretrained weights", "epochs")
+        return replace(self, descent=replace(self.descent, epochs=epochs))
+
+    def check_scorer(self, made: Any) -> None:
+        if self.descent:
+            self.descent.check_scorer(made)
+
+    def start(self, scorer: Scorer, dataset: Dataset, progress: Progress = SILENT) -> None:
+        """UserError for a network of another size than the weights are of."""
+        with as_file(files("kg.data") / WEIGHTS) as path:
+            weights = load_file(path)
+        try:
+            _checked(scorer).load_state_dict(weights)
+        except RuntimeError as error:
+            raise UserError(f"the pretrained weights are of another size: {' '.join(str(error).split())}") from None
+
+    def trainer(self, scorer: Scorer, dataset: Dataset, seed: int, device: torch.device | str = "cpu") -> Trainer:
+        """UserError for another scorer than the weights are of."""
+        checked = _checked(scorer)
+        return (
+            self.descent.trainer(checked, dataset, seed, device)
+            if self.descent
+            else AsItIs(checked, dataset, self, seed, device)
+        )
+
+
+@final
+class AsItIs(Trainer):
+    """No step. loss: mean of -log softmax(scores) of some training facts' answers, each hidden from its question, in
+    nats."""
+
+    def __init__(
+        self, scorer: Scorer, dataset: Dataset, algorithm: Transfer, seed: int, device: torch.device | str
+    ) -> None:
+        super().__init__(scorer, algorithm, seed, device)
+        self._graph = dataset.graph().to(self.device)
+        order = torch.randperm(len(dataset.train), generator=torch.Generator().manual_seed(seed))
+        self._some = dataset.train[order[:_SOME]].to(self.device)
+        self.num_queries = len(self._some)
+        self.num_steps = 1
+
+    @torch.no_grad()
+    def loss(self) -> float:
+        head, relation, tail = self._some.unbind(1)
+        unseen = Unseen(torch.arange(len(head), device=head.device), head, relation, tail, pairs=False)
+        scores = self.scorer.score_tails(Queries(head, relation, self._graph, unseen=unseen))
+        return -float(scores.log_softmax(1).gather(1, tail[:, None]).mean())
+
+    def __iter__(self) -> Iterator[Epoch]:
+        while not self.finished:
+            self.epoch += 1
+            yield Epoch(self.epoch, self.loss(), self.num_queries, complete=True)
+
+
+def _checked(scorer: Scorer) -> PretrainedPathNetwork:
+    if not isinstance(scorer, PretrainedPathNetwork):
+        raise UserError(f"transfer is to PretrainedPathNetwork, not {type(scorer).__name__}")
+    return scorer

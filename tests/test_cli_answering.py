@@ -1,0 +1,48 @@
+"""A store where a model could stand: the pretrained network answers, and says that it is that."""
+
+from pathlib import Path
+
+from commands import refused, run
+
+SMALL = """@prefix : <http://example.org/> .
+:ann :knows :bob, :carl . :bob :knows :carl, :dan . :carl :knows :dan . :dan :knows :eve . :eve :knows :ann .
+:ann :worksAt :acme . :bob :worksAt :acme . :carl :worksAt :acme . :dan :worksAt :bolt . :eve :worksAt :bolt .
+:ann :livesIn :rome . :bob :livesIn :rome . :dan :livesIn :oslo .
+"""
+
+
+def store(tmp_path: Path) -> Path:
+    (tmp_path / "small.ttl").write_text(SMALL)
+    assert run("load", str(tmp_path / "s.kg"), str(tmp_path / "small.ttl")).code == 0
+    return tmp_path / "s.kg"
+
+
+def test_a_store_is_asked_without_any_training(tmp_path: Path) -> None:
+    path = store(tmp_path)
+    asked = run("ask", str(path), "(ann, livesIn, ?)", "--top", "3")
+    assert asked.code == 0 and "nothing was trained" in asked.stderr
+    assert "rome" in asked.stdout.splitlines()[1]  # the one known answer
+    new = run("ask", str(path), "(ann, livesIn, ?)", "--new-only", "--top", "9")
+    assert "rome" not in new.stdout and "oslo" in new.stdout
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["s.kg", "small.ttl"]  # nothing is left behind
+
+
+def test_a_fact_is_explained_without_any_training(tmp_path: Path) -> None:
+    found = run("explain", str(store(tmp_path)), "carl", "livesIn", "rome")
+    assert found.code == 0 and "nothing was trained" in found.stderr
+    assert "(bob, livesIn, rome)" in found.stdout
+
+
+def test_a_model_is_trained_from_the_pretrained_weights(tmp_path: Path) -> None:
+    path = store(tmp_path)
+    tuned = run("train", str(path), str(tmp_path / "m"), "--model", "pretrained", "--fine-tune", "--epochs", "1")
+    assert tuned.code == 0 and "pretrained, 1 epochs" in tuned.stdout
+    line = refused("train", str(path), str(tmp_path / "n"), "--model", "complex", "--fine-tune")
+    assert "fine-tune goes on from pretrained weights" in line
+    line = refused("train", str(path), str(tmp_path / "n"), "--model", "pretrained", "--epochs", "3")
+    assert "nothing is trained here" in line
+
+
+def test_what_is_neither_is_no_model(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    assert "is no model" in refused("ask", str(tmp_path / "other"), "(a, b, ?)")
