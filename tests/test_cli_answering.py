@@ -38,7 +38,7 @@ def test_a_model_is_trained_from_the_pretrained_weights(tmp_path: Path) -> None:
     tuned = run("train", str(path), str(tmp_path / "m"), "--model", "pretrained", "--fine-tune", "--epochs", "1")
     assert tuned.code == 0 and "pretrained, 1 epochs" in tuned.stdout
     line = refused("train", str(path), str(tmp_path / "n"), "--model", "complex", "--fine-tune")
-    assert "fine-tune goes on from pretrained weights" in line
+    assert "fine-tune goes on from the weights of the model pretrained" in line
     line = refused("train", str(path), str(tmp_path / "n"), "--model", "pretrained", "--epochs", "3")
     assert "nothing is trained here" in line
 

@@ -23,7 +23,7 @@ def fine_tuned(run: Run) -> Run:
     """The same, and gradient descent on this graph's own facts after it. UserError where its weights are not the
     pretrained ones."""
     if not isinstance(run.algorithm, Transfer):
-        raise UserError("fine_tune goes on from pretrained weights: --model pretrained", "fine_tune")
+        raise UserError("fine_tune goes on from the weights of the model pretrained, and of no other", "fine_tune")
     descent = GradientDescent(
         partial(Adam, lr=0.001),
         OneVsUnknown(max_answers=8),
