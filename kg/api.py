@@ -143,14 +143,13 @@ def trained(
         found = training.resume(folder, minutes=minutes, device=device, progress=progress)
     else:
         found = training.train(dataset, run, folder, minutes=minutes, device=device, progress=progress)
-    return found if found.calibration else calibrated(found, progress)
+    return found if found.calibration else calibrated(found, said_of(found), progress)
 
 
-def calibrated(bundle: Bundle, progress: Progress = SILENT) -> Bundle:
+def calibrated(bundle: Bundle, said: Said, progress: Progress = SILENT) -> Bundle:
     """A trained model with its probabilities fitted anew: on its valid facts, on those of models of other splits where
-    they are few, and on what people decided."""
-    others = of_other_splits(bundle, progress)
-    return calibrate(bundle, said=said_of(bundle), others=others, progress=progress)
+    they are few, and on what people said."""
+    return calibrate(bundle, said=said, others=of_other_splits(bundle, progress), progress=progress)
 
 
 def pretrained(store: Path | str, folder: Path, progress: Progress = SILENT) -> Bundle:

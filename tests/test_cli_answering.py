@@ -33,6 +33,11 @@ def test_a_fact_is_explained_without_any_training(tmp_path: Path) -> None:
     assert "(bob, livesIn, rome)" in found.stdout
 
 
+def test_a_question_with_variables_needs_a_model(tmp_path: Path) -> None:
+    line = refused("ask", str(store(tmp_path)), "(?x, livesIn, rome) & (?x, worksAt, acme)")
+    assert "needs probabilities, which a model has" in line
+
+
 def test_a_model_is_trained_from_the_pretrained_weights(tmp_path: Path) -> None:
     path = store(tmp_path)
     tuned = run("train", str(path), str(tmp_path / "m"), "--model", "pretrained", "--fine-tune", "--epochs", "1")

@@ -70,13 +70,13 @@ def test_a_search_keeps_what_it_found(
     assert ran.code == 130 and ran.stderr == "Stopped and saved: the same command goes on\n"
     assert [path.name for path in tmp_path.iterdir()] == [".new.tsv.search"]
     asked: list[int] = []
-    take = discovery._Best.take
+    take = discovery.Best.take
 
     def taking(*arguments: Any) -> None:
         asked.append(1)
         take(*arguments)
 
-    monkeypatch.setattr(discovery._Best, "take", taking)
+    monkeypatch.setattr(discovery.Best, "take", taking)
     done("complete", country_model, "-o", out)
     rest, asked[:] = len(asked), []
     done("complete", country_model, "-o", tmp_path / "whole.tsv")

@@ -404,13 +404,13 @@ def stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_what_is_left_is_looked_at_whole(stopped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each block that was not looked at is, and none twice."""
     taken: list[int] = []
-    take = discovery._Best.take
+    take = discovery.Best.take
 
-    def counted(self: discovery._Best, logits: Tensor, block: discovery._Block) -> None:
+    def counted(self: discovery.Best, logits: Tensor, block: discovery._Block) -> None:
         taken.append(block.size)
         take(self, logits, block)
 
-    monkeypatch.setattr(discovery._Best, "take", counted)
+    monkeypatch.setattr(discovery.Best, "take", counted)
     with np.load(stopped) as stored:
         begun = int(stored["blocks"])
     best(predictor(), SEARCH, stopped)

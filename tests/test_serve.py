@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pyoxigraph as ox
 import pytest
@@ -263,6 +264,33 @@ def test_a_client_that_sends_slowly_keeps_nobody_out(client: Any, monkeypatch: p
     monkeypatch.setattr(guard, "_free", threading.Semaphore(0))  # all places are taken: it does not even ask for one
     asyncio.run(guard(scope, never, send))
     assert sent[0]["status"] == 408
+
+
+def test_half_a_request_decides_nothing(client: Any, store: Path) -> None:
+    """The connection ends within the note, when all that is needed is there."""
+    sent = fields(page(client), "/decide")
+    body = urlencode(sent | {"verdict": "accept", "note": "but only"}).encode()
+    messages = iter([{"type": "http.request", "body": body, "more_body": True}, {"type": "http.disconnect"}])
+    told = list[dict[str, Any]]()
+
+    async def receive() -> dict[str, Any]:
+        return next(messages)
+
+    async def send(message: dict[str, Any]) -> None:
+        told.append(message)
+
+    kind = b"application/x-www-form-urlencoded"
+    headers = [(b"host", HOST.encode()), (b"content-type", kind), (b"origin", f"http://{HOST}".encode())]
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/decide",
+        "headers": headers,
+        "scheme": "http",
+        "query_string": b"",
+    }
+    asyncio.run(client.app(scope, receive, send))
+    assert told[0]["status"] == 400 and not Journal(store).decisions()
 
 
 # Who may

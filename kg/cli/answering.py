@@ -1,31 +1,34 @@
-"""What answers where a store is named instead of a model: the pretrained network, with nothing trained."""
+"""What answers: a model, or, where a store is named instead, the pretrained network with nothing trained."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from kg.cli.console import note
+from kg.cli.progress_bar import ConsoleProgress
 from kg.errors import UserError
-from kg.progress import SILENT, Progress
+
+if TYPE_CHECKING:
+    from kg.query.predictor import Predictor
 
 
-@contextmanager
-def answering(path: Path, progress: Progress = SILENT) -> Iterator[Path]:
-    """The model at this path; of a store one that is made for the while and knows all its facts."""
-    if not _is_store(path):
-        yield path
-        return
+def answering(path: Path, store: Path | None, device: str = "cpu", language: str | None = None) -> "Predictor":
+    """Predictor.load of the model at this path; of a store, of a network that knows all its facts and is written
+    nowhere."""
+    from kg.query.predictor import Predictor
+
+    if not is_store(path):
+        return Predictor.load(path, store, device, language)
     from kg.api import pretrained
 
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory() as folder, ConsoleProgress() as progress:
         made = Path(folder) / "pretrained"
         pretrained(path, made, progress)
         note(f"pretrained, nothing was trained on {path}: kg train {path} MODEL does better")
-        yield made
+        return Predictor.load(made, store or path, device, language)
 
 
-def _is_store(path: Path) -> bool:
+def is_store(path: Path) -> bool:
     """Whether what lies there is no model, but could be one. What is neither is for its reader to say."""
     from kg.generations import current
     from kg.manifest import read_manifest

@@ -3,7 +3,7 @@
 import math
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from kg.cli.answering import answering
+from kg.cli.answering import answering, is_store
 from kg.cli.candidate_page import layout_of, print_candidates
 from kg.cli.command import START, command
 from kg.cli.console import note, out, print_json, say
@@ -67,7 +67,6 @@ def ask(
     """
     from kg.query.complex import cqd
     from kg.query.complex.conjunctive_query import Conjunction, parse_question
-    from kg.query.predictor import Predictor
 
     asked = parse_question(question)
     several = isinstance(asked, Conjunction)
@@ -82,25 +81,26 @@ def ask(
     if tnorm is not None and not several:
         example = "(?x, borders, France) & (?x, memberOf, NATO)"
         raise UserError(f"tnorm is for questions with variables, such as {example}", "tnorm")
-    with answering(model) as model:
-        predictor = Predictor.load(model, store, device_named(device), language)
-        if isinstance(asked, Conjunction):
-            answers = cqd.answers(predictor.plausibility, asked, top, new_only, tnorm or "product")
-            if json_:
-                print_json([answer.to_json() for answer in answers])
-            else:
-                out.print(answer_table(asked.asked, answers, predictor.label))
+    if several and is_store(model):
+        raise UserError(f"a question with variables needs probabilities, which a model has: kg train {model} MODEL")
+    predictor = answering(model, store, device_named(device), language)
+    if isinstance(asked, Conjunction):
+        answers = cqd.answers(predictor.plausibility, asked, top, new_only, tnorm or "product")
+        if json_:
+            print_json([answer.to_json() for answer in answers])
         else:
-            candidates = predictor.ask(asked, top, new_only, types)
-            unsure = None if uncertainty is None else predictor.uncertainty(asked, uncertainty, new_only=new_only)
-            if json_:
-                added = {"uncertainty": unsure.to_json()} if unsure else {}
-                print_json([candidate.to_json() | added for candidate in candidates])
-            else:
-                print_candidates(candidates, layout_of(wide, plain))
-                if unsure:
-                    say(uncertainty_line(unsure))
-        say_what_is_known(predictor)
+            out.print(answer_table(asked.asked, answers, predictor.label))
+    else:
+        candidates = predictor.ask(asked, top, new_only, types)
+        unsure = None if uncertainty is None else predictor.uncertainty(asked, uncertainty, new_only=new_only)
+        if json_:
+            added = {"uncertainty": unsure.to_json()} if unsure else {}
+            print_json([candidate.to_json() | added for candidate in candidates])
+        else:
+            print_candidates(candidates, layout_of(wide, plain))
+            if unsure:
+                say(uncertainty_line(unsure))
+    say_what_is_known(predictor)
 
 
 def uncertainty_line(found: "Uncertainty") -> str:

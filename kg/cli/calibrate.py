@@ -25,7 +25,7 @@ def calibrate(model: ModelPath, device: Device = "cpu", json_: Json = False) -> 
     bundle = Bundle.load(model, device_named(device))
     with ConsoleProgress() as progress:
         said = api.said_of(bundle)
-        calibrated = api.calibrated(bundle, progress)
+        calibrated = api.calibrated(bundle, said, progress)
     found = calibration_of(calibrated)
     if calibrated is bundle or found is None:
         raise UserError(f"{model} was trained without valid facts: there is nothing to calibrate it on")

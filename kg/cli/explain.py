@@ -31,21 +31,19 @@ def explain(
     Paths of known facts, like facts, and what the model attended to.
     """
     from kg.query.pattern import parse_fact
-    from kg.query.predictor import Predictor
 
     if len(fact) not in (1, 3):
         raise UserError(f"a fact is three names, or one text in brackets: got {len(fact)} of them")
     subject, predicate, object_ = fact if len(fact) == 3 else parse_fact(fact[0])
-    with answering(model) as model:
-        predictor = Predictor.load(model, store, language=language)
-        found = predictor.explain(subject, predicate, object_, top)
-        if svg is not None:
-            from kg.query.explain.picture import write_svg
+    predictor = answering(model, store, language=language)
+    found = predictor.explain(subject, predicate, object_, top)
+    if svg is not None:
+        from kg.query.explain.picture import write_svg
 
-            write_svg(found, svg)
-            note(f"the picture is in {svg}")
-        if json_:
-            print_json(found.to_json())
-        else:
-            say(str(found))
-        say_what_is_known(predictor)
+        write_svg(found, svg)
+        note(f"the picture is in {svg}")
+    if json_:
+        print_json(found.to_json())
+    else:
+        say(str(found))
+    say_what_is_known(predictor)

@@ -125,9 +125,9 @@ def train(
                 run = planned(run, dataset, minutes, device)
             bundle = training.train(dataset, run, model_out, minutes=minutes, device=device, progress=progress)
         if not bundle.calibration:
-            from kg.api import calibrated  # what follows the training does not delay its beginning
+            from kg.api import calibrated, said_of  # what follows the training does not delay its beginning
 
-            bundle = calibrated(bundle, progress)
+            bundle = calibrated(bundle, said_of(bundle), progress)
     say_what_is_withheld(bundle)
     figures = bundle.metrics["valid"]
     if json_:

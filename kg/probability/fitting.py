@@ -41,7 +41,7 @@ from kg.probability.query_scores import BATCH, QueryScores
 from kg.probability.regression import relation_weights, rising_line
 from kg.progress import SILENT, Progress
 from kg.resources import threads_for
-from kg.search.discovery import Search, best_new_facts
+from kg.search.discovery import Search, searched
 from kg.search.eligibility import Eligibility
 
 _SAMPLES = 5
@@ -186,8 +186,8 @@ class _Fit:
         is_dear = self._scores.scorer.reads_graph or self._eligible.num_candidates > _MOST_PAIRS
         if is_dear and not logits.is_bilinear:
             return None
-        hrt, _ = best_new_facts(search, logits, self._eligible, progress=self._progress)
-        return self._looked_at(hrt.to(self._valid.device))
+        found = searched(search, logits, self._eligible, progress=self._progress)
+        return self._looked_at(found.hrt.to(self._valid.device))
 
     def _looked_at(self, hrt: Int[Tensor, "L 3"]) -> CandidateSample:
         """Those of these facts that nobody accepted."""

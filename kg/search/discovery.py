@@ -81,7 +81,6 @@ class PairLogits(ABC):
         """From heads to the logits of their facts with these tails."""
 
 
-@interruptible()
 @torch.no_grad()
 def best_new_facts(
     search: Search,
@@ -91,7 +90,24 @@ def best_new_facts(
     checkpoint: "Checkpoint | None" = None,
     progress: Progress = SILENT,
 ) -> tuple[Int[Tensor, "K 3"], Float[Tensor, " K"]]:
-    """The facts of the highest logits of all (head, relation, tail) that are candidates, and these; in no order.
+    """What `searched` finds, and the logits of these facts."""
+    best = searched(search, logits, eligible, floor, checkpoint, progress)
+    if not best.are_exact and len(best.hrt):
+        return best.hrt, logits.of_facts(best.hrt.to(eligible.answerable.device)).cpu()
+    return best.hrt, best.logits
+
+
+@interruptible()
+@torch.no_grad()
+def searched(
+    search: Search,
+    logits: PairLogits,
+    eligible: Eligibility,
+    floor: float = -math.inf,
+    checkpoint: "Checkpoint | None" = None,
+    progress: Progress = SILENT,
+) -> "Best":
+    """The facts of the highest logits of all (head, relation, tail) that are candidates; in no order.
 
     The best facts of one entity are found by bounds, in a pass or two, of all its questions that have any.
     floor: what has no more than this is left out. checkpoint: takes what was found so far. A search that was killed
@@ -100,7 +116,7 @@ def best_new_facts(
     bounds = _bounds(search, logits, eligible)
     blocks = _blocks(search, eligible, logits.is_bilinear, () if bounds is None else bounds.questions)
     total = sum(block.size for block in blocks)
-    best = _Best(search, floor)
+    best = Best(search, floor)
     begun = 0 if checkpoint is None else checkpoint.read(best, search, blocks)
     done = sum(block.size for block in blocks[:begun])
     number = begun
@@ -123,11 +139,10 @@ def best_new_facts(
         if checkpoint is not None:
             checkpoint.write(best, number)
         raise
-    if blocks and len(best.hrt):  # theirs are summed in another order
-        best.logits = logits.of_facts(best.hrt.to(eligible.answerable.device)).cpu()
+    best.are_exact = not blocks
     if checkpoint is not None:
         checkpoint.remove()
-    return best.hrt, best.logits
+    return best
 
 
 @final
@@ -188,8 +203,11 @@ def _by_relation(blocks: list[_Block]) -> Iterator[list[_Block]]:
 
 
 @final
-class _Best:
-    """The best so far, and the bar that a candidate must pass to be among them."""
+class Best:
+    """The best so far, and the bar that a candidate must pass to be among them. are_exact: whether the logits are those
+    of PairLogits.of_facts; what blocks of pairs give is summed in another order."""
+
+    are_exact = False
 
     def __init__(self, search: Search, floor: float) -> None:
         self._apart = search.per_relation is not None
@@ -230,7 +248,7 @@ class Checkpoint:
         self._what, self._of = what, ""
         self._saved = time.monotonic()
 
-    def read(self, best: _Best, search: Search, blocks: Sequence[_Block]) -> int:
+    def read(self, best: Best, search: Search, blocks: Sequence[_Block]) -> int:
         """Fill in what is the best of the first blocks of this search; how many these are."""
         # Of the schema nothing but who may stand where counts, and that shows in the sizes.
         sizes = hashlib.sha256(json.dumps([block.size for block in blocks]).encode()).hexdigest()
@@ -251,7 +269,7 @@ class Checkpoint:
         """Every five seconds."""
         return time.monotonic() - self._saved >= _SAVE_EVERY_SECONDS
 
-    def write(self, best: _Best, blocks: int) -> None:
+    def write(self, best: Best, blocks: int) -> None:
         with files.replacing(self._path) as stream:
             file = cast("IO[bytes]", stream)
             np.savez(file, of=self._of, blocks=blocks, logits=best.logits.numpy(), hrt=best.hrt.numpy())

@@ -168,10 +168,12 @@ async def _body(receive: Any) -> bytes:
         async with asyncio.timeout(MOST_SECONDS):
             while True:
                 message = await receive()
+                if message["type"] == "http.disconnect":  # half a request is none
+                    raise Refused(400, "the connection ended within the request")
                 body += message.get("body", b"")
                 if len(body) > MOST_BYTES:
                     raise Refused(413, f"a request may have {MOST_BYTES:,} bytes")
-                if not message.get("more_body", False):  # the end of it, or of the connection
+                if not message.get("more_body", False):
                     return bytes(body)
     except TimeoutError:
         raise Refused(408, f"a request comes whole within {MOST_SECONDS} seconds") from None

@@ -24,6 +24,7 @@ ALGORITHMS: dict[str, str] = {
     "mining": "kg.training.algorithms.mining:Mining",
     "path_regression": "kg.training.algorithms.path_regression:PathRegression",
     "transfer": "kg.training.algorithms.transfer:Transfer",
+    "fine_tuning": "kg.training.algorithms.transfer:FineTuning",
     "additive": "kg.training.algorithms.additive:Additive",
     "stacking": "kg.training.ensembles.stacking:Stacking",
     "rank_weights": "kg.training.ensembles.rank_weights:RankWeighing",

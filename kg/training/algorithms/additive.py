@@ -1,9 +1,8 @@
 """Additive: the paths of ARE are found first, then all its weights are fitted together."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar, final
+from typing import final
 
 import torch
 
@@ -13,61 +12,24 @@ from kg.interruption import waited_for
 from kg.models.are import ARE
 from kg.models.scorer import Scorer
 from kg.progress import SILENT, Progress
-from kg.training.algorithm import Trainer, TrainingAlgorithm
+from kg.training.algorithm import Trainer
+from kg.training.algorithms.on_descent import OnDescent
 from kg.training.algorithms.path_regression import PathRegression
-from kg.training.gradient_descent import GradientDescent
 
 
 @final
 @dataclass(frozen=True)
-class Additive(TrainingAlgorithm):
+class Additive(OnDescent):
     """Paths and the weights to begin with from the regressions of PathRegression; then gradient descent.
 
     The walks of a batch go through the graph without its facts, so that a fact never supports itself.
     """
 
-    descent: GradientDescent
     num_facts: int = 500
     strength: float = 100.0
 
-    tables: ClassVar[Mapping[str, Mapping[str, Any]]] = {"descent": {"gradient_descent": GradientDescent}}
-
     def __post_init__(self) -> None:
         PathRegression(self.num_facts, self.strength)  # which says what cannot be
-
-    @property
-    def epochs(self) -> int:
-        return self.descent.epochs
-
-    @property
-    def valid_every(self) -> int:
-        return self.descent.valid_every
-
-    @property
-    def patience(self) -> int:
-        return self.descent.patience
-
-    @property
-    def is_iterative(self) -> bool:
-        return True
-
-    @property
-    def has_planned_steps(self) -> bool:
-        return self.descent.has_planned_steps
-
-    @property
-    def batch_size(self) -> int:
-        return self.descent.batch_size
-
-    @property
-    def numbers_a_weight(self) -> int:
-        return self.descent.numbers_a_weight
-
-    def with_epochs(self, epochs: int) -> "Additive":
-        return replace(self, descent=replace(self.descent, epochs=epochs))
-
-    def check_scorer(self, made: Any) -> None:
-        self.descent.check_scorer(made)
 
     def start(self, scorer: Scorer, dataset: Dataset, progress: Progress = SILENT) -> None:
         """Find the paths. UserError for anything but ARE."""

@@ -1,9 +1,9 @@
 """Transfer: a scorer begins with weights that were trained on other graphs, and may go on from there."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib.resources import as_file, files
-from typing import Any, ClassVar, final
+from typing import final
 
 import torch
 from safetensors.torch import load_file
@@ -14,7 +14,7 @@ from kg.models.pretrained import PretrainedPathNetwork
 from kg.models.scorer import Queries, Scorer, Unseen
 from kg.progress import SILENT, Progress
 from kg.training.algorithm import Epoch, Trainer, TrainingAlgorithm
-from kg.training.gradient_descent import GradientDescent
+from kg.training.algorithms.on_descent import OnDescent
 
 WEIGHTS = "pretrained.safetensors"
 _SOME = 64  # facts: what the loss of all is, roughly
@@ -23,67 +23,39 @@ _SOME = 64  # facts: what the loss of all is, roughly
 @final
 @dataclass(frozen=True)
 class Transfer(TrainingAlgorithm):
-    """The weights that the package carries (data/pretrained.safetensors), and nothing learnt of this graph; with
-    `descent`, gradient descent from there."""
-
-    descent: GradientDescent | None = None
-
-    tables: ClassVar[Mapping[str, Mapping[str, Any]]] = {"descent": {"gradient_descent": GradientDescent}}
-
-    @property
-    def epochs(self) -> int:
-        return self.descent.epochs if self.descent else super().epochs
-
-    @property
-    def valid_every(self) -> int:
-        return self.descent.valid_every if self.descent else super().valid_every
-
-    @property
-    def patience(self) -> int:
-        return self.descent.patience if self.descent else super().patience
-
-    @property
-    def is_iterative(self) -> bool:
-        return self.descent is not None
-
-    @property
-    def has_planned_steps(self) -> bool:
-        return self.descent is not None and self.descent.has_planned_steps
-
-    @property
-    def batch_size(self) -> int:
-        return self.descent.batch_size if self.descent else super().batch_size
-
-    @property
-    def numbers_a_weight(self) -> int:
-        return self.descent.numbers_a_weight if self.descent else super().numbers_a_weight
+    """The weights that the package carries (data/pretrained.safetensors), and nothing learnt of this graph."""
 
     def with_epochs(self, epochs: int) -> TrainingAlgorithm:
-        if self.descent is None:
-            raise UserError("nothing is trained here: fine_tune goes on from the pretrained weights", "epochs")
-        return replace(self, descent=replace(self.descent, epochs=epochs))
-
-    def check_scorer(self, made: Any) -> None:
-        if self.descent:
-            self.descent.check_scorer(made)
+        raise UserError("nothing is trained here: fine_tune goes on from the pretrained weights", "epochs")
 
     def start(self, scorer: Scorer, dataset: Dataset, progress: Progress = SILENT) -> None:
-        """UserError for a network of another size than the weights are of."""
-        with as_file(files("kg.data") / WEIGHTS) as path:
-            weights = load_file(path)
-        try:
-            _checked(scorer).load_state_dict(weights)
-        except RuntimeError as error:
-            raise UserError(f"the pretrained weights are of another size: {' '.join(str(error).split())}") from None
+        """UserError for another scorer, and for a network of another size than the weights are of."""
+        _give_weights(scorer)
 
     def trainer(self, scorer: Scorer, dataset: Dataset, seed: int, device: torch.device | str = "cpu") -> Trainer:
-        """UserError for another scorer than the weights are of."""
-        checked = _checked(scorer)
-        return (
-            self.descent.trainer(checked, dataset, seed, device)
-            if self.descent
-            else AsItIs(checked, dataset, self, seed, device)
-        )
+        return AsItIs(_checked(scorer), dataset, self, seed, device)
+
+
+@final
+@dataclass(frozen=True)
+class FineTuning(OnDescent):
+    """Gradient descent that begins with these weights."""
+
+    def start(self, scorer: Scorer, dataset: Dataset, progress: Progress = SILENT) -> None:
+        """As Transfer's."""
+        _give_weights(scorer)
+
+    def trainer(self, scorer: Scorer, dataset: Dataset, seed: int, device: torch.device | str = "cpu") -> Trainer:
+        return self.descent.trainer(_checked(scorer), dataset, seed, device)
+
+
+def _give_weights(scorer: Scorer) -> None:
+    with as_file(files("kg.data") / WEIGHTS) as path:
+        weights = load_file(path)
+    try:
+        _checked(scorer).load_state_dict(weights)
+    except RuntimeError as error:
+        raise UserError(f"the pretrained weights are of another size: {' '.join(str(error).split())}") from None
 
 
 @final

@@ -7,7 +7,7 @@ from torch.optim import Adam
 from kg.errors import UserError
 from kg.graph.dataset import Dataset
 from kg.models import scorer_class
-from kg.training.algorithms.transfer import Transfer
+from kg.training.algorithms.transfer import FineTuning, Transfer
 from kg.training.gradient_descent import GradientDescent, WarmUp
 from kg.training.objectives import OneVsUnknown
 from kg.training.recipes import Recipe
@@ -36,7 +36,7 @@ def fine_tuned(run: Run) -> Run:
         valid_every=1,
         patience=3,
     )
-    return Run(run.scorer, Transfer(descent), run.seed)
+    return Run(run.scorer, FineTuning(descent), run.seed)
 
 
 RECIPES = {"pretrained": Recipe(Space({"max_nodes": Choice((1000, 5000, 20_000))}), _default)}
