@@ -456,7 +456,7 @@ def test_shapes_by_hand() -> None:
 def test_what_a_question_adds_by_hand() -> None:
     """weights: 1, mean, softmax there, back, log count there, back, any there, back."""
     found = Calibration(torch.tensor([[10.0, 2.0, 3.0, 5.0, 7.0, 11.0, 13.0, 17.0]]), "platt", ((1.0, 0.0),))
-    rows = ScoreBlock(torch.zeros(2, 0), torch.tensor([1.0, 2.0]), torch.tensor([0, 1]))
+    rows = ScoreBlock(torch.zeros(2, 0), torch.tensor([1.0, 2.0]), torch.tensor([0, 1]), torch.zeros(2))
     assert found.of_scores(0) == (4.0, 6.0)
     assert found.of_question(0, rows).tolist() == pytest.approx([10 - 3, 10 - 6 + 7 * math.log(2) + 13])
     assert found.of_question(1, rows).tolist() == pytest.approx([-5, -10 + 11 * math.log(2) + 17])

@@ -1,7 +1,9 @@
 """A store where a model could stand: the pretrained network answers, and says that it is that."""
 
+import json
 from pathlib import Path
 
+import pytest
 from commands import refused, run
 
 SMALL = """@prefix : <http://example.org/> .
@@ -31,6 +33,30 @@ def test_a_fact_is_explained_without_any_training(tmp_path: Path) -> None:
     found = run("explain", str(store(tmp_path)), "carl", "livesIn", "rome")
     assert found.code == 0 and "nothing was trained" in found.stderr
     assert "(bob, livesIn, rome)" in found.stdout
+
+
+def test_a_graph_is_completed_without_any_training(tmp_path: Path) -> None:
+    """Also where it is too small for probabilities; a page for people and rows for programs."""
+    path = store(tmp_path)
+    ran = run("complete", str(path), "--top", "5")
+    assert ran.code == 0 and "nothing was trained" in ran.stderr and len(ran.stdout.splitlines()) > 5
+    rows = json.loads(run("complete", str(path), "--top", "5", "--json").stdout)
+    assert [each["rank"] for each in rows] == [1, 2, 3, 4, 5] and not any(each["known"] for each in rows)
+    assert all(each["because"] for each in rows)
+    line = refused("complete", str(path), "--minutes", "0")
+    assert "minutes must be above 0" in line
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["s.kg", "small.ttl"]
+
+
+@pytest.mark.parametrize("name", ["one fact", "literals alone"])
+def test_hardly_a_graph_is_completed(tmp_path: Path, name: str) -> None:
+    text = {"one fact": "<http://x/a> <http://x/b> <http://x/c> .", "literals alone": '<http://x/a> <http://x/b> "c" .'}
+    (tmp_path / "few.ttl").write_text(text[name])
+    assert run("load", str(tmp_path / "s.kg"), str(tmp_path / "few.ttl")).code == 0
+    if name == "one fact":
+        assert run("complete", str(tmp_path / "s.kg")).code == 0
+    else:
+        assert "no facts" in refused("complete", str(tmp_path / "s.kg"))
 
 
 def test_a_question_with_variables_needs_a_model(tmp_path: Path) -> None:

@@ -1,9 +1,11 @@
 """The best new facts of a graph, against every candidate looked at one by one; killed, and gone on with."""
 
+import os
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache, partial
 from itertools import product
 from pathlib import Path
@@ -21,20 +23,23 @@ from kg.errors import UserError
 from kg.graph.dataset import Dataset
 from kg.graph.schema import Schema
 from kg.graph.vocabulary import Vocabulary
+from kg.interruption import Interrupted
 from kg.models.complex import ComplEx
 from kg.models.distmult import DistMult
 from kg.models.frequency import Frequency
 from kg.models.neighbourhood import NeighbourhoodTransformer
+from kg.models.path_network import PathNetwork
 from kg.models.rescal import RESCAL
-from kg.models.scorer import WORST, Scorer
+from kg.models.scorer import WORST, Queries, Scorer
 from kg.models.transe import TransE
+from kg.probability.calibration import Calibration
 from kg.probability.fitting import fit_calibration
 from kg.progress import SILENT, Progress
 from kg.query.candidates.candidate import Candidates
 from kg.query.knowledge import Knowledge
 from kg.query.predictor import Predictor
 from kg.search import discovery
-from kg.search.discovery import Search
+from kg.search.discovery import Search, best_new_facts
 
 N, R = 12, 3
 SCHEMA = Schema(
@@ -52,6 +57,7 @@ SCORERS = {
     "transe": partial(TransE, dim=5),
     "neighbourhood": partial(NeighbourhoodTransformer, dim=4, width=8),
     "frequency": Frequency,
+    "paths": partial(PathNetwork, dim=4, num_layers=2, attention_dim=4, prior_dim=4),  # asked one way
 }
 
 
@@ -187,7 +193,7 @@ def test_the_best_of_all(kind: str) -> None:
     same_as_by_hand(predictor(kind), Search(top=40, types="off"))
 
 
-@pytest.mark.parametrize("kind", ["complex", "rescal-tied", "transe"])
+@pytest.mark.parametrize("kind", ["complex", "rescal-tied", "transe", "paths"])
 def test_the_best_of_all_without_probabilities(kind: str) -> None:
     same_as_by_hand(predictor(kind, calibrated=False), Search(top=40, types="off"))
 
@@ -207,7 +213,7 @@ SEARCHES = {
 }
 
 
-@pytest.mark.parametrize("kind", ["complex", "transe"])
+@pytest.mark.parametrize("kind", ["complex", "transe", "paths"])
 @pytest.mark.parametrize("search", SEARCHES.values(), ids=SEARCHES)
 def test_every_search(search: Search, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """And in blocks of a few rows as in one."""
@@ -338,6 +344,72 @@ def test_complete_goes_by_names() -> None:
         given.complete(relations=["r9"])
     with pytest.raises(UserError, match="no entity 'nobody'"):
         given.complete(entity="nobody")
+
+
+# Where each question takes its time
+
+
+def one_way() -> Predictor:
+    """A scorer that reads its answers off the graph, whose every score is drawn: r0 and r1 are asked about heads."""
+    scorer = Tabled(4 * torch.randn(2 * R, N, N, generator=torch.Generator().manual_seed(0)))
+    scorer.hides = scorer.reads_graph = True
+    given = asked(scorer, data())
+    weights = {"asked_log_softmax": 1.0, "asked_log_known": -2.0, "other_any_known": 3.0, "other_log_fit": 1.0}
+    stored = Calibration.shared(R, weights, asked=(0, 1, 2 + R)).to_json()
+    return Predictor(replace(given.bundle, calibration=stored), given.knowledge)
+
+
+def test_the_likeliest_questions_are_asked_first_and_some_never(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(discovery, "_QUESTIONS", 1)
+    given = one_way()
+    same_as_by_hand(given, Search(top=9, types="off"))
+    questions: list[tuple[int, int]] = []
+    encode = Tabled.encode
+
+    def counted(self: Tabled, queries: Queries) -> Queries:
+        questions.extend(zip(queries.relation.tolist(), queries.head.tolist(), strict=True))
+        return encode(self, queries)
+
+    monkeypatch.setattr(Tabled, "encode", counted)
+    logits, eligible = given.plausibility.logits, given.plausibility.eligible
+    found = best_new_facts(Search(top=9, types="off"), logits, eligible)
+    assert {relation for relation, _ in questions} <= {0, 1, 2 + R} and found.unasked == 0
+    assert len(set(questions)) == len(questions) < 3 * N
+    every = best_new_facts(Search(top=10_000, types="off"), logits, eligible)
+    order = every.logits.argsort(descending=True)
+    assert found.logits.sort(descending=True).values.tolist() == pytest.approx(every.logits[order[:9]].tolist())
+
+
+def test_a_search_that_is_ended_has_the_best_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the clock, or by Ctrl-C where nothing is to be gone on with; and says how much is left."""
+    monkeypatch.setattr(discovery, "_QUESTIONS", 1)
+    given = one_way()
+    whole = given.complete(9, types="off")
+    at_once = given.complete(9, types="off", seconds=1e-9)
+    assert whole.unasked == 0 < at_once.unasked < 3 * N and len(at_once) == 9  # one question of 12 answers
+    assert len({(each.predicate, each.subject) for each in at_once}) == 1 or len({e.object for e in at_once}) == 1
+
+    def stop(done: int, total: int) -> None:
+        if done >= 2 * N:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    stopped = given.complete(9, types="off", progress=Calls(stop))
+    assert len(stopped) == 9 and 0 < stopped.unasked < at_once.unasked
+    with pytest.raises(UserError, match="minutes: the search asks the likeliest questions first, which is a path"):
+        predictor().complete(9, seconds=5.0)
+
+
+def test_a_search_that_goes_on_later_is_stopped_by_ctrl_c(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(discovery, "_QUESTIONS", 1)
+    given, file = one_way(), tmp_path / "found"
+
+    def stop(done: int, total: int) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(Interrupted):
+        best(given, Search(top=9, types="off"), file, Calls(stop))
+    assert file.exists()
+    assert best(given, Search(top=9, types="off"), file) == best(given, Search(top=9, types="off"))
 
 
 # Killed

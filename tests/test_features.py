@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from kg.probability.calibration import Calibration, by_log_softmax
-from kg.probability.features import FEATURES, WEIGHTS, features
+from kg.probability.features import FEATURES, ONE_WAY, WEIGHTS, features
 from kg.probability.query_scores import ScoreBlock
 
 # Two heads and one tail of a relation, each number another.
-FORWARD = ScoreBlock(torch.tensor([[5.0], [7.0]]), torch.tensor([1.0, 2.0]), torch.tensor([0, 3]))
-BACKWARD = ScoreBlock(torch.tensor([[11.0, 13.0]]), torch.tensor([4.0]), torch.tensor([2]))
+FORWARD = ScoreBlock(torch.tensor([[5.0], [7.0]]), torch.tensor([1.0, 2.0]), torch.tensor([0, 3]), torch.zeros(2))
+BACKWARD = ScoreBlock(torch.tensor([[11.0, 13.0]]), torch.tensor([4.0]), torch.tensor([2]), torch.zeros(1))
 VALUES = {
     "constant": torch.tensor([1.0, 1.0]),
     "mean_score": torch.tensor([8.0, 10.0]),
@@ -53,3 +53,43 @@ def test_what_is_stored_names_the_features() -> None:
     assert torch.equal(Calibration.from_json(unnamed).weights, Calibration.from_json(stored).weights)
     with pytest.raises(ValueError, match="it is of constant, luck, this version knows constant, mean_score"):
         Calibration.from_json({**stored, "features": ["constant", "luck"]})
+
+
+# Asked (t, r + R, ?) of r1, and (h, r, ?) of r0.
+ASKED = (0, 3)
+NOT_ASKED = ScoreBlock(torch.zeros(2, 1), torch.zeros(2), torch.tensor([0, 3]), torch.tensor([-2.0, 0.0]), False)
+ONE_VALUES = {
+    "constant": torch.tensor([1.0, 1.0]),
+    "asked_log_softmax": torch.tensor([7.0, 9.0]),
+    "asked_log_known": torch.tensor([2.0, 2.0]).log1p(),
+    "other_log_known": torch.tensor([0.0, 3.0]).log1p(),
+    "asked_any_known": torch.tensor([1.0, 1.0]),
+    "other_any_known": torch.tensor([0.0, 1.0]),
+    "asked_log_fit": torch.tensor([0.0, 0.0]),
+    "other_log_fit": torch.tensor([-2.0, 0.0]),
+}
+
+
+def test_a_column_each_of_a_scorer_that_is_asked_one_way() -> None:
+    assert ("constant", *ONE_WAY) == tuple(ONE_VALUES)
+    found = features(NOT_ASKED, BACKWARD, torch.tensor([0, 1]), torch.tensor([0, 0]))
+    torch.testing.assert_close(found, torch.stack([ONE_VALUES[name] for name in ONE_WAY], 1))
+    turned = features(BACKWARD, NOT_ASKED, torch.tensor([0, 0]), torch.tensor([0, 1]))
+    torch.testing.assert_close(turned, found)  # by what is asked, not by which way
+
+
+@pytest.mark.parametrize("name", ONE_VALUES)
+def test_a_weight_by_name_of_one_way(name: str) -> None:
+    only = Calibration.shared(2, {name: 3.0}, ASKED)
+    again = Calibration.from_json(json.loads(json.dumps(only.to_json())))
+    assert again.asked == ASKED
+    for each in (only, again):
+        torch.testing.assert_close(each.logits(1, NOT_ASKED, BACKWARD)[:, 0], 3 * ONE_VALUES[name])
+        torch.testing.assert_close(each.logits(0, BACKWARD, NOT_ASKED)[0], 3 * ONE_VALUES[name])
+
+
+@pytest.mark.parametrize("wrong", [[0], [0, 1, 1], [0, 2], ["0", 3], [0, None], 3, {"0": 3}, [0, 1.5]])
+def test_which_way_is_asked_is_not_believed(wrong: object) -> None:
+    stored = Calibration.shared(2, {"constant": 1.0}, ASKED).to_json()
+    with pytest.raises(ValueError, match=r"asked must say of each|expected a list"):
+        Calibration.from_json({**stored, "asked": wrong})

@@ -128,10 +128,12 @@ def test_the_best_of_an_entity_by_types(types: Any, top: int) -> None:
 def same_as_without_bounds(given: Predictor, search: Search, floor: float = -torch.inf) -> None:
     """The same logits, and of those above the last one the same facts: of equal ones any may be among the best."""
     parts = search, given.plausibility.logits, given.plausibility.eligible, floor
-    found, values = best_new_facts(*parts)
+    best = best_new_facts(*parts)
+    found, values = best.hrt, best.logits
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(FactLogits, "bounds", lambda *_: None)
-        expected, known_values = best_new_facts(*parts)
+        other = best_new_facts(*parts)
+        expected, known_values = other.hrt, other.logits
     assert values.sort().values.tolist() == pytest.approx(known_values.sort().values.tolist(), abs=1e-4)
     last = known_values.min().item() + 1e-3 if len(known_values) == search.top else -torch.inf
     above, known_above = found[values > last], expected[known_values > last]
@@ -191,10 +193,9 @@ def test_what_the_policy_does_not_offer(monkeypatch: pytest.MonkeyPatch) -> None
         monkeypatch.setattr(other.plausibility.eligible, "policy", policy)
         for entity in (3, 5):
             same_as_without_bounds(other, Search(top=1000, entity=entity, types="off"))
-            found, _ = best_new_facts(
-                Search(entity=entity, types="off"), other.plausibility.logits, other.plausibility.eligible
-            )
-            assert all(4 not in (head, tail) for head, _, tail in found.tolist())
+            search = Search(entity=entity, types="off")
+            best = best_new_facts(search, other.plausibility.logits, other.plausibility.eligible)
+            assert all(4 not in (head, tail) for head, _, tail in best.hrt.tolist())
 
 
 def test_what_is_found_has_the_logits_that_its_facts_have() -> None:
@@ -202,7 +203,8 @@ def test_what_is_found_has_the_logits_that_its_facts_have() -> None:
     for kind in ("complex", "rescal-tied", "transe"):
         given = predictor(kind)
         for search in (Search(top=30, types="off"), Search(top=30, entity=3, types="off")):
-            found, values = best_new_facts(search, given.plausibility.logits, given.plausibility.eligible)
+            best = best_new_facts(search, given.plausibility.logits, given.plausibility.eligible)
+            found, values = best.hrt, best.logits
             assert values.tolist() == pytest.approx(logits(given, found), abs=1e-5)
 
 

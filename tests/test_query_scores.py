@@ -1,6 +1,7 @@
 """Questions put to a scorer: scores, normalisers and counts by hand, and how much is held at once."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,11 +9,14 @@ from tabled import Tabled
 from test_models import Largest
 
 from kg.errors import UserError
+from kg.graph.dataset import Dataset
 from kg.graph.graph import Graph
 from kg.graph.known import KnownAnswers
+from kg.graph.vocabulary import Vocabulary
 from kg.models.scorer import WORST
 from kg.probability import query_scores as module
 from kg.probability.query_scores import QueryScores
+from kg.search.eligibility import Eligibility
 
 FACTS = torch.tensor([[0, 0, 1], [0, 0, 2], [3, 0, 1]])  # of two relations; the other has none
 
@@ -88,3 +92,54 @@ def test_what_normalises_is_not_held_for_all_questions_at_once(monkeypatch: pyte
         rows = asked.block(0, every, every[:1])
     assert rows.normaliser.tolist() == pytest.approx([math.log(300)] * 300)
     assert largest.numel < 20 * 300
+
+
+def asked_one_way() -> QueryScores:
+    """Of r0 the tails are asked about, of r1 the heads."""
+    return replace(query_scores(temperature=2.0), asked=(2, 1))
+
+
+def test_asked_one_way_by_hand() -> None:
+    """(t, r0^-1, ?) over all that are not known: of 1 these are 1 and 2, of 3 all four."""
+    rows = asked_one_way().block(2, torch.tensor([1, 3]), torch.tensor([2, 0]))
+    assert rows.is_asked and rows.scores.tolist() == [[11.5, 11.0], [13.5, 13.0]]
+    of_unknown = [
+        math.log(sum(math.exp((20 + 2 * h + t / 2) / 2) for t in ts)) for h, ts in ((1, (1, 2)), (3, range(4)))
+    ]
+    assert rows.normaliser.tolist() == pytest.approx(of_unknown)
+    assert rows.count.tolist() == [2, 0]
+    # 1 is known as a tail of r0. 3 is a head of r0, of whose two heads none is a tail of it; and two of four are.
+    assert rows.log_fit.tolist() == pytest.approx([0, math.log((0.5 + 0) / 2)])
+
+
+def test_what_is_not_asked_takes_no_question(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        raise AssertionError("it was asked")
+
+    given = asked_one_way()
+    monkeypatch.setattr(Tabled, "encode", refused)
+    rows = given.block(0, torch.tensor([0, 1]), torch.tensor([2, 3, 1]))
+    assert not rows.is_asked and rows.scores.tolist() == [[0, 0, 0], [0, 0, 0]] and rows.normaliser.tolist() == [0, 0]
+    assert rows.count.tolist() == [2, 0] and rows.log_fit[0] == 0 > rows.log_fit[1]
+    assert given.scores(0, torch.tensor([0]), torch.tensor([2, 3])).tolist() == [[0, 0]]
+    before = given.unasked(2, torch.tensor([1, 3]))
+    assert before.count.tolist() == [2, 0] and before.scores.shape == (2, 0)
+    with pytest.raises(AssertionError, match="it was asked"):
+        given.block(2, torch.tensor([1]), torch.tensor([2]))
+
+
+def test_all_answers_known() -> None:
+    """Nothing is left to normalise by: a candidate there is none."""
+    facts = torch.tensor([[0, 0, 0], [0, 0, 1]])
+    known = KnownAnswers.from_triples(facts, 1)
+    given = QueryScores(Tabled(torch.ones(2, 2, 2)), Graph.from_triples(facts, 2, 1), known, 1.0, asked=(0,))
+    assert given.block(0, torch.tensor([0]), torch.tensor([1])).normaliser.tolist() == [0]
+
+
+def test_the_direction_of_fewer_questions_is_asked() -> None:
+    """Of r0 one head and three tails, of r1 as many of either, of r2 three heads and one tail."""
+    facts = torch.tensor([[0, 0, 1], [0, 0, 2], [0, 0, 3], [4, 1, 5], [6, 2, 9], [7, 2, 9], [8, 2, 9]])
+    names = Vocabulary([f"e{i}" for i in range(10)], ["r0", "r1", "r2"])
+    # Valid facts draw the line for observed types: who is known as a head, and nobody else.
+    data = Dataset(facts, facts[:1], facts[:0], names)
+    assert module.asked_one_way(Eligibility.of_training(data, "train")) == (0, 1, 2 + 3)

@@ -75,3 +75,18 @@ def test_it_is_a_function_of_the_seed(logits: Tensor, drawn: Dataset) -> None:
 
 def test_without_valid_facts_there_is_none(logits: Tensor, drawn: Dataset) -> None:
     assert fit_temperature(Pairs(logits), replace(drawn, valid=drawn.valid[:0])) is None
+
+
+def test_scores_that_are_not_kept_are_computed_anew(
+    logits: Tensor, drawn: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, encode = [], Pairs.encode
+
+    def counted(self: Pairs, queries: Queries) -> State:
+        asked.append(len(queries))
+        return encode(self, queries)
+
+    monkeypatch.setattr(Pairs, "encode", counted)
+    kept, times = fit_temperature(Pairs(logits), drawn), len(asked)
+    monkeypatch.setattr("kg.evaluation.temperature._KEPT", 0)
+    assert fit_temperature(Pairs(logits), drawn) == kept and len(asked) == (1 + 4) * times

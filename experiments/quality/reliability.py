@@ -44,7 +44,7 @@ def of_withheld(bundle: Bundle, calibration: Calibration) -> dict[str, dict[str,
     if not calibration.withheld:
         return {}
     eligible = Eligibility.of_training(data, "train", "valid")
-    scores = QueryScores.of_training(bundle.scorer, data, bundle.temperature)
+    scores = QueryScores.of_training(bundle.scorer, data, bundle.temperature, calibration.asked)
     sample = sample_candidates(scores, data.test, eligible, SEEDS[0])
     share = len(data.test) / (len(data.valid) + len(data.test))
     for each in calibration.withheld:

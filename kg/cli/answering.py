@@ -12,9 +12,15 @@ if TYPE_CHECKING:
     from kg.query.predictor import Predictor
 
 
-def answering(path: Path, store: Path | None, device: str = "cpu", language: str | None = None) -> "Predictor":
-    """Predictor.load of the model at this path; of a store, of a network that knows all its facts and is written
-    nowhere."""
+def answering(
+    path: Path,
+    store: Path | None,
+    device: str = "cpu",
+    language: str | None = None,
+    probabilities: bool = False,
+) -> "Predictor":
+    """Predictor.load of the model at this path; of a store, of a network that knows its facts and is written nowhere.
+    probabilities: it gives some, which take a while to fit."""
     from kg.query.predictor import Predictor
 
     if not is_store(path):
@@ -23,7 +29,7 @@ def answering(path: Path, store: Path | None, device: str = "cpu", language: str
 
     with TemporaryDirectory() as folder, ConsoleProgress() as progress:
         made = Path(folder) / "pretrained"
-        pretrained(path, made, progress)
+        pretrained(path, made, probabilities=probabilities, progress=progress)
         note(f"pretrained, nothing was trained on {path}: kg train {path} MODEL does better")
         return Predictor.load(made, store or path, device, language)
 

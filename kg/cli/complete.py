@@ -4,6 +4,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+from kg.cli.answering import answering, is_store
 from kg.cli.ask import say_what_is_known
 from kg.cli.candidate_page import layout_of, print_candidates
 from kg.cli.command import ANSWERS, command
@@ -13,11 +14,11 @@ from kg.cli.options import ANSWERS as WHICH
 from kg.cli.options import (
     OUTPUT,
     TYPES,
+    Answering,
     Device,
     Json,
     KnownFrom,
     Language,
-    ModelPath,
     Plain,
     Types,
     Wide,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from kg.query.predictor import Predictor
 
 _SHOWN = 20
+_STORE_MINUTES = 0.25
 
 
 @command(
@@ -42,9 +44,10 @@ _SHOWN = 20
     "kg complete model -o best.trig --top 5000",
     "kg complete model --relation memberOf --min-probability 0.5",
     "kg complete model --entity Germany --json",
+    "kg complete world.kg",
 )
 def complete(
-    model: ModelPath,
+    model: Answering,
     relations: Annotated[
         list[str] | None, option(WHICH, "NAME", "Of this predicate (repeat it); otherwise of all.", "--relation")
     ] = None,
@@ -59,6 +62,10 @@ def complete(
         ),
     ] = None,
     types: Annotated[Types, option(WHICH, None, f"{TYPES} (observed).")] = "observed",
+    minutes: Annotated[
+        float | None,
+        option(WHICH, "N", "Of a path network: search for so long, the likeliest questions first (a store: 0.25)."),
+    ] = None,
     shapes: Annotated[
         Path | None,
         option(WHICH, "FILE", "Note what its SHACL shapes forbid, of those that evidence is looked for of."),
@@ -83,11 +90,11 @@ def complete(
 
     Every subject, predicate and object that is not known is tried. Of those that say the same, or have the same
     predicate and object, a page shows some and counts the others. Stopped or killed, the search goes on where it was:
-    with -o, the same command. The best twenty are printed, with what speaks for them.
+    with -o, the same command. The best twenty are printed, with what speaks for them. Of a store, with nothing trained,
+    a pretrained network gives them, the likeliest questions first; stopped, the best so far.
     """
     from kg.query.candidates.completion import EVIDENCE, Completion, complete_into, looked_at
     from kg.query.candidates.files import check_writable
-    from kg.query.predictor import Predictor
 
     layout = layout_of(wide, plain)
     if evidence is not None and evidence < 0:
@@ -95,10 +102,13 @@ def complete(
     whole = json_ or plain or out_ is not None
     if not whole and top is None and per_relation is None:
         top = _SHOWN
-    wanted = Completion(relations, entity, top, per_relation, min_probability, types, order)
+    untrained = is_store(model)
+    if untrained and minutes is None:
+        minutes = _STORE_MINUTES
+    wanted = Completion(relations, entity, top, per_relation, min_probability, types, order, minutes)
     if out_ is not None:  # said before the model is loaded, not after the search
         check_writable(out_, rdf11)
-    predictor = Predictor.load(model, store, device_named(device), language)
+    predictor = answering(model, store, device_named(device), language, probabilities=True)
     rules = None if shapes is None else _shapes(predictor, store, shapes)
     stoppable = saving("the same command goes on") if out_ is not None else nullcontext()
     looked = evidence if evidence is not None else EVIDENCE if whole else _SHOWN
@@ -148,5 +158,7 @@ def _say_what_is_left_out(found: "Candidates", given: "Candidates", looked: int)
         note(f"these are the first {len(given):,} of {len(found):,}: --plain, --json or -o FILE give all")
     if looked < len(given):
         note(f"what speaks for a fact was looked for of the first {looked:,} alone: --evidence {len(given)} for all")
+    if found.unasked:
+        note(f"{found.unasked:,} less likely questions were not reached: --minutes N searches for longer")
     if found.restated:
         note(f"{found.restated:,} that restate known facts by another predicate are left out: --order probability")

@@ -29,19 +29,31 @@ from torch import Tensor
 from kg.bundle import CALIBRATION, Bundle
 from kg.errors import UserError, one_line
 from kg.probability.candidate_sample import CandidateSample
-from kg.probability.features import WEIGHTS
+from kg.probability.features import names_of
 from kg.probability.query_scores import ScoreBlock
 
 # Models before 0.4 have one of the others: the logistic function of a line, or of no more than its slope, or steps.
 SHAPES = ("pieces", "platt", "temperature", "isotonic")
+# Of a scorer that is asked one way: what a regression of all relations together found for the pretrained network on the
+# graph of the world that the package carries.
+_UNFITTED = {
+    "asked_log_softmax": 1.0,
+    "asked_log_known": 1.5,
+    "other_log_known": 0.6,
+    "asked_any_known": -1.9,
+    "other_any_known": -1.2,
+    "asked_log_fit": 1.1,
+    "other_log_fit": 0.3,
+}
 _LARGEST = 1e12  # of what is fitted; with numbers near the largest of all, a probability would be none
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """weights: of 1, then of the features, a row a relation, its columns those of kg.probability.features.WEIGHTS.
+    """weights: of 1, then of the features (kg.probability.features), a row a relation.
 
+    asked: of each relation the directed one whose question is asked (see QueryScores); none where both are.
     shape: of f, one of SHAPES. knots: of pieces the logits, then what they become, between which a line is drawn, and
     beyond which the last ones go on; of an isotonic one the logits, then the probabilities; else the slope and the
     shift of the line. reason: why no probability holds, None where they do. withheld: the relations of which none does.
@@ -52,20 +64,29 @@ class Calibration:
     knots: tuple[tuple[float, ...], ...]
     reason: str | None = None
     withheld: tuple[int, ...] = ()
+    asked: tuple[int, ...] = ()
 
     @classmethod
-    def shared(cls, num_relations: int, weights: Mapping[str, float]) -> "Calibration":
+    def shared(cls, num_relations: int, weights: Mapping[str, float], asked: tuple[int, ...] = ()) -> "Calibration":
         """These weights for every relation, 0 for what is not named; p is the logistic function of the logit."""
-        line = torch.tensor([weights.get(name, 0.0) for name in WEIGHTS])
-        return cls(line.repeat(num_relations, 1), "platt", ((1.0, 0.0),))
+        line = torch.tensor([weights.get(name, 0.0) for name in ("constant", *names_of(bool(asked)))])
+        return cls(line.repeat(num_relations, 1), "platt", ((1.0, 0.0),), asked=asked)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the columns of the weights."""
+        return ("constant", *names_of(bool(self.asked)))
 
     def of_relation(self, relation: int) -> dict[str, float]:
         """Its weights by name. A relation may be given in either direction."""
-        return dict(zip(WEIGHTS, self.weights[relation % len(self.weights)].tolist(), strict=True))
+        return dict(zip(self.names, self.weights[relation % len(self.weights)].tolist(), strict=True))
 
     def of_scores(self, relation: int) -> tuple[float, float]:
         """What the scores of (head, r, ?) and those of (tail, r + R, ?) count in a logit."""
         weights = self.of_relation(relation)
+        if self.asked:
+            of_score = weights["asked_log_softmax"]
+            return (of_score, 0.0) if self.asked[relation] == relation else (0.0, of_score)
         half = weights["mean_score"] / 2
         return half + weights["forward_log_softmax"], half + weights["backward_log_softmax"]
 
@@ -73,12 +94,16 @@ class Calibration:
         """What a directed question adds to the logits of all its candidates; r's also the constant."""
         weights = self.of_relation(relation)
         is_forward = relation < len(self.weights)
-        direction = "forward" if is_forward else "backward"
-        constant = weights["constant"] if is_forward else 0.0
-        softmax, count, any_ = (weights[f"{direction}_{name}"] for name in ("log_softmax", "log_known", "any_known"))
+        role = "forward" if is_forward else "backward"
+        if self.asked:
+            role = "asked" if relation in self.asked else "other"
+        softmax, count, any_, fit = (
+            weights.get(f"{role}_{name}", 0.0) for name in ("log_softmax", "log_known", "any_known", "log_fit")
+        )
         known = block.count.float()
+        constant = weights["constant"] if is_forward else 0.0
         found: Tensor = constant - softmax * block.normaliser + count * known.log1p() + any_ * (known > 0)
-        return found
+        return found + fit * block.log_fit
 
     def logits(self, relation: int, forward: ScoreBlock, backward: ScoreBlock) -> Float[Tensor, "H T"]:
         """Of all pairs of the heads asked `forward` and the tails asked `backward`."""
@@ -112,7 +137,8 @@ class Calibration:
     def to_json(self) -> dict[str, Any]:
         knots = [list(each) for each in self.knots]
         return {
-            "features": list(WEIGHTS),
+            "features": list(self.names),
+            "asked": list(self.asked),
             "weights": self.weights.tolist(),
             "shape": self.shape,
             "knots": knots,
@@ -122,16 +148,18 @@ class Calibration:
 
     @classmethod
     def from_json(cls, stored: dict[str, Any]) -> "Calibration":
-        """ValueError where it was fitted to other features, or to nothing. (Those of WEIGHTS are meant where none are
-        named.)"""
-        names = _listed(stored.get("features", list(WEIGHTS)))
-        if names != list(WEIGHTS):
-            raise ValueError(
-                f"it is of {one_line(', '.join(map(str, names)))}, this version knows {', '.join(WEIGHTS)}"
-            )
+        """ValueError where it was fitted to other features, or to nothing. (Where none are named, both questions were
+        asked.)"""
+        asked = _listed(stored.get("asked", []))
+        wanted = ["constant", *names_of(bool(asked))]
+        names = _listed(stored.get("features", wanted))
+        if names != wanted:
+            raise ValueError(f"it is of {one_line(', '.join(map(str, names)))}, this version knows {', '.join(wanted)}")
         rows = [_numbers(row) for row in _listed(stored.get("weights"))]
-        if any(len(row) != len(WEIGHTS) for row in rows):
-            raise ValueError(f"its weights must be rows of {len(WEIGHTS)} numbers")
+        if any(len(row) != len(wanted) for row in rows):
+            raise ValueError(f"its weights must be rows of {len(wanted)} numbers")
+        if asked and not (len(asked) == len(rows) and all(each in (i, i + len(rows)) for i, each in enumerate(asked))):
+            raise ValueError("asked must say of each of its relations which way it is asked")
         knots = tuple(_numbers(each) for each in _listed(stored.get("knots")))
         shape = stored.get("shape")
         if shape not in SHAPES:
@@ -147,7 +175,8 @@ class Calibration:
             raise ValueError(f"its reason must be a text: got {one_line(str(reason))[:80]}")
         if any(type(each) is not int or not 0 <= each < len(rows) for each in withheld):
             raise ValueError(f"withheld must be numbers of its {len(rows)} relations")
-        return cls(torch.tensor(rows).view(-1, len(WEIGHTS)), shape, knots, reason, tuple(withheld))
+        weights = torch.tensor(rows).view(-1, len(wanted))
+        return cls(weights, shape, knots, reason, tuple(withheld), tuple(map(int, asked)))
 
 
 def _listed(value: Any) -> list[Any]:
@@ -195,6 +224,9 @@ def calibration_of(bundle: Bundle) -> Calibration | None:
     return found
 
 
-def by_log_softmax(num_relations: int) -> Calibration:
-    """What candidates are ordered by where a model was not calibrated: the mean log-softmax of both directions."""
+def by_log_softmax(num_relations: int, asked: tuple[int, ...] = ()) -> Calibration:
+    """What candidates are ordered by where a model was not calibrated: the mean log-softmax of both directions. Of a
+    scorer that is asked one way, that of the asked one, and how likely the question has an answer that is not known."""
+    if asked:
+        return Calibration.shared(num_relations, _UNFITTED, asked)
     return Calibration.shared(num_relations, {"forward_log_softmax": 0.5, "backward_log_softmax": 0.5})

@@ -18,7 +18,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from kg.graph.known import KnownAnswers
-from kg.probability.features import FEATURES, features, of_block
+from kg.probability.features import FEATURES, features, names_of, of_block
 from kg.probability.query_scores import QueryScores, ScoreBlock
 from kg.progress import SILENT, Progress
 from kg.search.eligibility import Eligibility
@@ -39,13 +39,14 @@ _OF_THE_KIND = 0.75  # of the entities drawn: those that are known to have stood
 class CandidateSample:
     """P candidates of all relations, each standing for `weight` of them; `is_true`: those that were held out.
 
-    features: see kg.probability.features.
+    features: a column each of `names`, see kg.probability.features.
     """
 
     hrt: Int[Tensor, "P 3"]
     features: Float[Tensor, "P X"]
     weight: Float[Tensor, " P"]
     is_true: Bool[Tensor, " P"]
+    names: tuple[str, ...] = FEATURES
 
     @property
     def relation(self) -> Int[Tensor, " P"]:
@@ -59,14 +60,14 @@ class CandidateSample:
     def of(self, chosen: Bool[Tensor, " P"], weight: float = 1.0) -> "CandidateSample":
         """These candidates alone, each standing for `weight` times as many."""
         hrt, found, is_true = self.hrt[chosen], self.features[chosen], self.is_true[chosen]
-        return CandidateSample(hrt, found, self.weight[chosen] * weight, is_true)
+        return CandidateSample(hrt, found, self.weight[chosen] * weight, is_true, self.names)
 
     def without(self, listed: KnownAnswers) -> "CandidateSample":
         """What it says of all the candidates that are not these."""
         return self.of(~listed.contains(*self.hrt.unbind(1)))
 
     def logits(self, weights: Float[Tensor, "R W"]) -> Float[Tensor, " P"]:
-        """By a relation's weights of 1 and of the features (kg.probability.features.WEIGHTS), in fp64."""
+        """By a relation's weights of 1 and of the features, in fp64."""
         lines = weights[self.relation].double()
         found: Tensor = lines[:, 0] + (lines[:, 1:] * self.features).sum(1)
         return found
@@ -77,20 +78,21 @@ def joined(*samples: CandidateSample) -> CandidateSample:
     hrt, found, weight, is_true = (
         torch.cat([getattr(each, name) for each in samples]) for name in ("hrt", "features", "weight", "is_true")
     )
-    return CandidateSample(hrt, found, weight, is_true)
+    return CandidateSample(hrt, found, weight, is_true, samples[0].names)
 
 
 def listed_candidates(
     scores: QueryScores, hrt: Int[Tensor, "L 3"], true: KnownAnswers, progress: Progress = SILENT
 ) -> CandidateSample:
     """These candidates, each standing for itself."""
-    found, done = torch.zeros(len(hrt), len(FEATURES), device=hrt.device), 0
+    names = names_of(bool(scores.asked))
+    found, done = torch.zeros(len(hrt), len(names), device=hrt.device), 0
     for block in scores.of_facts(hrt):
         found[block.chosen] = of_block(block)
         done += len(block.chosen)
         progress.at("the best candidates", done, len(hrt))
-    found = found.cpu()
-    return CandidateSample(hrt.cpu(), found, torch.ones(len(hrt)), true.contains(*hrt.unbind(1)).cpu())
+    is_true = true.contains(*hrt.unbind(1)).cpu()
+    return CandidateSample(hrt.cpu(), found.cpu(), torch.ones(len(hrt)), is_true, names)
 
 
 def sample_candidates(
@@ -112,6 +114,15 @@ def sample_candidates(
     return _Sampler(scores, true, eligible, seed, rows, dear).sample(progress)
 
 
+def takes_all(scores: QueryScores, eligible: Eligibility, dear: int) -> bool:
+    """Whether all candidates are looked at, of which more than some can be told apart: see sample_candidates."""
+    if not scores.scorer.reads_graph:
+        return eligible.num_candidates <= _ALL
+    heads = eligible.num_heads
+    questions = heads[list(scores.asked)] if scores.asked else heads
+    return bool(questions.sum() <= dear) and eligible.num_candidates <= _ALL
+
+
 @final
 class _Sampler:
     def __init__(
@@ -121,13 +132,14 @@ class _Sampler:
         self._generator = torch.Generator().manual_seed(seed)
         self._num_relations = scores.known.num_relations
         self._most_rows = max(2, rows // self._num_relations)  # of a relation
-        asks_few = not scores.scorer.reads_graph or eligible.num_heads.sum() <= dear
-        self._takes_all = asks_few and eligible.num_candidates <= _ALL
+        self._takes_all = takes_all(scores, eligible, dear)
         true = true[eligible.are_candidates(true)]
         most = dear // 2 if scores.scorer.reads_graph else _QUESTIONS  # the other half of those are the facts' own
-        self._most_drawn = min(_DRAWN, max(1 if scores.scorer.reads_graph else 16, most // (4 * self._num_relations)))
+        sides = 2 if scores.asked else 4  # hubs, and others, of the ends that are asked about
+        least = 1 if scores.scorer.reads_graph else 16
+        self._most_drawn = min(_DRAWN, max(least, most // (sides * self._num_relations)))
         self._held_out = KnownAnswers.from_triples(true, self._num_relations)
-        most = len(true) if self._takes_all else min(_TRUE, dear // 4) if scores.scorer.reads_graph else _TRUE
+        most = len(true) if self._takes_all else min(_TRUE, dear // sides) if scores.scorer.reads_graph else _TRUE
         self._share = max(1.0, len(true) / max(1, most))  # each fact stands for so many, looked at or not
         if self._share > 1:
             true = true[torch.randperm(len(true), generator=self._generator)[:most].to(true.device)]
@@ -163,7 +175,8 @@ class _Sampler:
         weight = torch.cat([weight, weight.new_full((len(facts),), self._share)])
         is_true = torch.arange(len(row), device=row.device) >= len(pairs[0])
         found = features(forward, backward, row, column)
-        pairs_drawn = CandidateSample(hrt.cpu(), found.cpu(), weight.cpu(), is_true.cpu())
+        names = names_of(bool(scores.asked))
+        pairs_drawn = CandidateSample(hrt.cpu(), found.cpu(), weight.cpu(), is_true.cpu(), names)
         return pairs_drawn if loops is None else joined(pairs_drawn, loops)
 
     def _loops(self, relation: int) -> CandidateSample | None:
@@ -181,7 +194,7 @@ class _Sampler:
     def _ends(self, relation: int, own: Int[Tensor, " F"]) -> tuple[Int[Tensor, " K"], Float[Tensor, " K"]]:
         """Heads of a directed relation, and how many each stands for. own: those of the facts."""
         every = self._eligible.heads(relation, "observed")
-        if self._takes_all:
+        if self._takes_all or not self._scores.is_asked(relation):
             return every, torch.ones(len(every), device=every.device)
         scores, num, most = self._scores, self._num_relations, self._most_drawn
         stood = scores.answers((relation + num) % (2 * num))

@@ -1,7 +1,7 @@
 """The logits that facts are ordered by, and that their probabilities are made of."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
 import torch
@@ -13,6 +13,8 @@ from kg.probability.calibration import Calibration
 from kg.probability.entity_bounds import EntityBounds, entity_bounds
 from kg.probability.query_scores import QueryScores, ScoreBlock
 from kg.search.discovery import PairLogits
+
+_ROUNDING = 1e-3  # in nats: more than what a log-softmax is above 0 by
 
 
 @final
@@ -40,6 +42,20 @@ class FactLogits(PairLogits):
     def bounds(self, entity: int, questions: Sequence[int]) -> EntityBounds | None:
         """See kg.probability.entity_bounds."""
         return entity_bounds(self.query_scores, self.calibration, entity, questions)
+
+    def highest(
+        self, relation: int, heads: Int[Tensor, " H"], tails: Int[Tensor, " T"]
+    ) -> tuple[bool, Float[Tensor, " Q"]] | None:
+        """Of a scorer that is asked one way: a log-softmax over all answers that are not known is at most 0."""
+        scores, calibration = self.query_scores, self.calibration
+        if not scores.asked or min(calibration.of_scores(relation)) < 0:
+            return None
+        inverse = relation + scores.known.num_relations
+        of_heads = calibration.of_question(relation, scores.unasked(relation, heads))
+        of_tails = calibration.of_question(inverse, scores.unasked(inverse, tails))
+        if scores.is_asked(relation):
+            return False, of_heads + of_tails.max() + _ROUNDING
+        return True, of_tails + of_heads.max() + _ROUNDING
 
     @property
     def is_bilinear(self) -> bool:
@@ -99,5 +115,5 @@ class _BothWays:
             backward = self._ends = self._query_scores.block(self._inverse, self._tails, heads)
         else:
             scores = self._query_scores.scores(self._inverse, self._tails, heads)
-            backward = ScoreBlock(scores, self._ends.normaliser, self._ends.count)
+            backward = replace(self._ends, scores=scores)
         return self._calibration.logits(self._relation, forward, backward)

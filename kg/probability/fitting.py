@@ -35,9 +35,10 @@ from kg.probability.candidate_sample import (
     joined,
     listed_candidates,
     sample_candidates,
+    takes_all,
 )
 from kg.probability.fact_logits import FactLogits
-from kg.probability.query_scores import BATCH, QueryScores
+from kg.probability.query_scores import BATCH, QueryScores, asked_one_way
 from kg.probability.regression import relation_weights, rising_line
 from kg.progress import SILENT, Progress
 from kg.resources import threads_for
@@ -46,6 +47,7 @@ from kg.search.eligibility import Eligibility
 
 _SAMPLES = 5
 _ROWS = 1 << 19  # candidates, of all samples together
+_DEAR_ROWS = 1 << 16  # of a scorer that looks at the graph for each question: what is fitted to fewer facts
 _DEAR_QUESTIONS = 400  # a sample, of a scorer that looks at the graph for each
 _FOLDS = 5
 _SHOWN = 10_000  # candidates of a search
@@ -112,7 +114,8 @@ def _fit_calibration(models: Sequence["_Model"], seed: int, said: Said, progress
     if bool(fit.pooled.is_true.any()):
         return fit.calibration()
     reason = f"none of its {len(dataset.valid):,} valid facts is a candidate"
-    return replace(Calibration.shared(dataset.num_relations, {"mean_score": 1.0}), reason=reason)
+    by_score = Calibration.shared(dataset.num_relations, {"mean_score": 1.0, "asked_log_softmax": 1.0}, fit.asked)
+    return replace(by_score, reason=reason)
 
 
 @final
@@ -121,8 +124,9 @@ class _Model:
 
     def __init__(self, scorer: Scorer, dataset: Dataset, temperature: float | None) -> None:
         self.dataset = dataset
-        self.scores = QueryScores.of_training(scorer, dataset, temperature)
         self.eligible = Eligibility.of_training(dataset, "train", device=scorer.device)
+        asked = asked_one_way(self.eligible) if scorer.hides else ()
+        self.scores = QueryScores.of_training(scorer, dataset, temperature, asked)
         self.valid = dataset.valid.to(scorer.device)
 
 
@@ -133,6 +137,7 @@ class _Fit:
 
     def __init__(self, models: Sequence[_Model], seed: int, said: Said, progress: Progress) -> None:
         own, self._seed, self._progress = models[0], seed, progress
+        self.asked = own.scores.asked
         self._scores, self._eligible, self._is_alone = own.scores, own.eligible, len(models) == 1
         self._num_relations, self._num_entities = own.dataset.num_relations, own.dataset.num_entities
         self._valid = torch.cat([each.valid for each in models])
@@ -140,7 +145,9 @@ class _Fit:
         self._hidden = num_test / (len(self._valid) + num_test)
         self._true = KnownAnswers.from_triples(own.valid, self._num_relations)
         self._accepted = KnownAnswers.from_triples(said.accepted.cpu(), self._num_relations)  # where samples lie
-        self._takes_all = not own.scores.scorer.reads_graph and own.eligible.num_candidates <= _ROWS
+        dear = _DEAR_QUESTIONS * (_SAMPLES if self.asked else 1)
+        few = own.eligible.num_candidates <= _ROWS
+        self._takes_all = takes_all(own.scores, own.eligible, dear) and (few or bool(self.asked))
         views = models if self._takes_all or not self._is_alone else [own] * _SAMPLES
         self._samples = [
             sample_candidates(
@@ -148,8 +155,8 @@ class _Fit:
                 each.valid,
                 each.eligible,
                 seed * _SAMPLES + number,
-                _ROWS // len(views),
-                _DEAR_QUESTIONS,
+                (_DEAR_ROWS if self.asked else _ROWS) // len(views),
+                dear if self._takes_all else _DEAR_QUESTIONS,
                 progress,
             ).without(self._accepted)
             for number, each in enumerate(views)
@@ -214,7 +221,8 @@ class _Fit:
     def _fitted(self, sample: CandidateSample) -> Calibration:
         weights = relation_weights(sample, self._num_relations, self._hidden)
         labels, weight = sample.is_true.double().numpy(), sample.weight.double().numpy()
-        return Calibration(weights, "pieces", rising_line(sample.logits(weights).numpy(), labels, weight, self._hidden))
+        line = rising_line(sample.logits(weights).numpy(), labels, weight, self._hidden)
+        return Calibration(weights, "pieces", line, asked=self.asked)
 
     def _without_their_ends(self, sample: CandidateSample) -> Float[Tensor, " P"]:
         """The probability of each candidate to be in valid, by fits that saw no candidate of its head, or of its tail

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from kg.newton import minimised
 from kg.probability.candidate_sample import CandidateSample
+from kg.probability.features import FEATURES, ONE_WAY
 
 _PULL = 10.0  # towards another regression, on weights of features in units of spread ...
 _PULL_ON_RATE = 1.0  # ... and on the constant: how often a relation holds is soon learnt
@@ -29,8 +30,11 @@ _NEVER_FALLS = 1e6  # what a probability that falls with the score costs
 _Array = Float[np.ndarray, " _"]
 _Table = Float[np.ndarray, "_ _"]
 
-# What the score of either direction counts in a logit, of the weights of FEATURES: half the mean, and a log-softmax.
-_OF_SCORES = np.array([[0.5, 1.0, *[0.0] * 5], [0.5, 0.0, 1.0, *[0.0] * 4]])
+# What the scores of a direction count in a logit, of the weights of features: half the mean, and a log-softmax.
+_OF_SCORES: dict[tuple[str, ...], tuple[dict[str, float], ...]] = {
+    FEATURES: ({"mean_score": 0.5, "forward_log_softmax": 1.0}, {"mean_score": 0.5, "backward_log_softmax": 1.0}),
+    ONE_WAY: ({"asked_log_softmax": 1.0},),
+}
 
 
 def relation_weights(sample: CandidateSample, num_relations: int, hidden: float) -> Float[Tensor, "R W"]:
@@ -41,8 +45,9 @@ def relation_weights(sample: CandidateSample, num_relations: int, hidden: float)
     x = np.column_stack([np.ones(len(x)), (x - middle) / spread])
     rate = np.clip(weight @ labels / weight.sum(), 1e-12, 1 - 1e-12)
     start = np.array([math.log(rate / (1 - rate)), *[0.0] * len(spread)])
-    scores = np.zeros((len(_OF_SCORES), len(start)))  # what each direction's counts, of a line
-    scores[:, 1:] = _OF_SCORES / spread
+    of_scores = np.array([[each.get(name, 0.0) for name in sample.names] for each in _OF_SCORES[sample.names]])
+    scores = np.zeros((len(of_scores), len(start)))  # what each direction's counts, of a line
+    scores[:, 1:] = of_scores / spread
     overall = logistic_regression(x, labels, weight, hidden, start, rising=scores)
     lines = np.tile(overall, (num_relations, 1))
     order, ends = np.argsort(sample.relation.numpy(), kind="stable"), np.bincount(sample.relation).cumsum()
@@ -53,7 +58,8 @@ def relation_weights(sample: CandidateSample, num_relations: int, hidden: float)
             lines[relation] = logistic_regression(*some, hidden, overall, rising=scores)
     lines[:, 1:] /= spread
     lines[:, 0] -= lines[:, 1:] @ middle
-    for column, of_score in enumerate(_OF_SCORES, 2):
+    for of_score in of_scores:
+        column = 1 + int(np.flatnonzero(of_score == 1)[0])
         lines[:, column] -= np.minimum(lines[:, 1:] @ of_score, 0)  # what the cost leaves of a fall
     return torch.from_numpy(lines).float()
 

@@ -127,7 +127,7 @@ def held_out_reliability(
     eligible = Eligibility.of_training(
         dataset, *(("train", "valid") if part == "test" else ("train",)), device=scorer.device
     )
-    scores = QueryScores.of_training(scorer, dataset, temperature)
+    scores = QueryScores.of_training(scorer, dataset, temperature, calibration.asked)
     sample = sample_candidates(scores, dataset.part(part).to(scorer.device), eligible, seed, progress=progress)
     share = len(dataset.part(part)) / (len(dataset.valid) + len(dataset.test))
     sample = sample.of(~torch.isin(sample.relation, sample.relation.new_tensor(calibration.withheld)))

@@ -15,7 +15,7 @@ from kg.graph.known import KnownAnswers
 from kg.models.scorer import Queries
 from kg.probability.calibration import Calibration, by_log_softmax, calibration_of
 from kg.probability.fact_logits import FactLogits
-from kg.probability.query_scores import BATCH, QueryScores, ScoreBlock
+from kg.probability.query_scores import BATCH, QueryScores, ScoreBlock, asked_one_way
 from kg.query.best_answers import BestAnswers
 from kg.query.knowledge import Knowledge
 from kg.search.eligibility import Eligibility
@@ -33,7 +33,6 @@ class Plausibility:
         self.bundle = bundle
         self.scorer = bundle.scorer
         self.knowledge = knowledge
-        self.query_scores = QueryScores(self.scorer, knowledge.graph, knowledge.known, bundle.temperature or 1.0)
         self.best_answers = BestAnswers(self.scorer)
         self._calibration = calibration_of(bundle)
         self._ends: dict[int, ScoreBlock] = {}
@@ -44,7 +43,8 @@ class Plausibility:
         made = Plausibility(self.bundle, knowledge)
         made.best_answers = self.best_answers
         if knowledge.known is self.knowledge.known:
-            made.query_scores, made._ends = self.query_scores, self._ends
+            made._ends = self._ends
+            made.__dict__.update({name: self.__dict__[name] for name in ("query_scores",) if name in self.__dict__})
         if knowledge.stated is not self.knowledge.stated:
             return made
         kept = ("answerable", "_entailment", "_entailed_by_stated")
@@ -67,6 +67,17 @@ class Plausibility:
         return self._entailment.facts(self.knowledge.stated.known)[0]
 
     # Scores
+
+    @cached_property
+    def query_scores(self) -> QueryScores:
+        """A model without probabilities is asked the way that it would be with them."""
+        known = self.knowledge
+        asked: tuple[int, ...] = ()
+        if self.is_calibrated:
+            asked = self.calibration.asked
+        elif self.scorer.hides:
+            asked = asked_one_way(self.eligible)
+        return QueryScores(self.scorer, known.graph, known.known, self.bundle.temperature or 1.0, asked)
 
     @torch.no_grad()
     def scores(self, hrt: Int[Tensor, "F 3"]) -> Float[Tensor, " F"]:
@@ -113,8 +124,10 @@ class Plausibility:
     @cached_property
     def logits(self) -> FactLogits:
         """What candidates are ordered by: that of the calibration, or the mean log-softmax of both directions."""
-        ordered_by = self.calibration if self.is_calibrated else by_log_softmax(self.knowledge.num_relations)
-        return FactLogits(self.query_scores, ordered_by)
+        scores = self.query_scores
+        if self.is_calibrated:
+            return FactLogits(scores, self.calibration)
+        return FactLogits(scores, by_log_softmax(self.knowledge.num_relations, scores.asked))
 
     def lowest_logit(self, probability: float) -> float:
         """Below it every fact is less probable than that: by bisection."""
@@ -173,7 +186,7 @@ class Plausibility:
             chosen, inverse = relation == directed, (directed + num) % (2 * num)
             asked = self.query_scores.block(directed, head[chosen], every)
             ends = self._ends_of(inverse)
-            others = ScoreBlock(self.query_scores.scores(inverse, every, head[chosen]), ends.normaliser, ends.count)
+            others = replace(ends, scores=self.query_scores.scores(inverse, every, head[chosen]))
             forward, backward = (asked, others) if directed < num else (others, asked)
             logits = self.calibration.logits(directed % num, forward, backward)
             found[chosen, : len(every)] = self.calibration.probabilities(logits if directed < num else logits.T)
@@ -214,7 +227,7 @@ class Plausibility:
         if count > self.scorer.num_entities:
             newest, first = (torch.tensor([entity], device=device) for entity in (count - 1, 0))
             try:
-                self.query_scores.scores(0, newest, first)
+                self.scorer.score_hrt(Queries(newest, first, self.knowledge.graph), first)
             except UserError:  # which is what such a scorer says
                 count = self.scorer.num_entities
         return torch.arange(count, device=device)

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import math
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -153,6 +155,7 @@ class Predictor:
         min_probability: float = 0.0,
         order: Order = "probability",
         checkpoint: Path | None = None,
+        seconds: float | None = None,
         progress: Progress = SILENT,
     ) -> Candidates:
         """The most probable new facts of the whole graph: the best of all candidates, by probability, then by the logit
@@ -163,7 +166,9 @@ class Predictor:
 
         Where the model gives no probability, the order is that of the mean log-softmax of both directions. Of a
         bilinear scorer all candidates of a relation are one product of matrices; of any other the scores of both
-        directions are computed. checkpoint: a file that takes what was found so far, so that a search that was killed
+        directions are computed, but for a path network's: it is asked one way, the likeliest questions first, so it may
+        be interrupted, or given so many seconds, and `unasked` of the candidates says how many questions are left.
+        checkpoint: a file that takes what was found so far, so that a search that was killed
         goes on from there. UserError where it is of another search, and for an entity that the model cannot be asked
         about.
         """
@@ -178,6 +183,9 @@ class Predictor:
             raise UserError(f"min_probability: no probability is given of {name}", "min_probability")
         check_choice("order", order, ORDERS)
         check_at_least_one(top=top)
+        if seconds is not None and not likely.query_scores.asked:
+            why = "which it was not calibrated for: do it anew" if likely.scorer.hides else "which is a path network's"
+            raise UserError(f"minutes: the search asks the likeliest questions first, {why}", "minutes")
         if order == "page" and per_relation is not None:
             raise UserError("order page is for the best of all, not of each relation: choose one", "order")
         looked_at = pool(top) if order == "page" else top
@@ -187,9 +195,11 @@ class Predictor:
             raise UserError(f"the model cannot be asked about {name}, which came after its training: train again")
         saved = None if checkpoint is None else Checkpoint(checkpoint, self._fingerprint())
         floor = likely.lowest_logit(min_probability)
-        ranked = self._ranked(*best_new_facts(search, likely.logits, likely.eligible, floor, saved, progress))
+        until = math.inf if seconds is None else time.monotonic() + seconds
+        best = best_new_facts(search, likely.logits, likely.eligible, floor, saved, until, progress)
+        ranked = self._ranked(best.hrt, best.logits)
         page = self._page(ranked, top, entity_id) if order == "page" else ranked
-        return self._new(page).at_least(min_probability)
+        return replace(self._new(page).at_least(min_probability), unasked=best.unasked)
 
     # Why, and how sure
 

@@ -27,6 +27,7 @@ from kg.search.type_constraints import CONSTRAINTS, Constraint
 
 _HEADS, _LEAST_HEADS = 256, 16  # rows of a block where a relation is one matrix, the fewer the more tails there are
 _PAIRS = 1 << 24  # of a block
+_QUESTIONS = 64  # of a block where each takes its time
 _SAVE_EVERY_SECONDS = 5.0
 
 
@@ -69,6 +70,13 @@ class PairLogits(ABC):
         """Of all facts that answer those of these questions about an entity that have cheap bounds; None: none has."""
         return None
 
+    def highest(
+        self, relation: int, heads: Int[Tensor, " H"], tails: Int[Tensor, " T"]
+    ) -> tuple[bool, Float[Tensor, " Q"]] | None:
+        """Where each question takes its time, and a relation's facts are those of one question each, that of the tail
+        if the first says so: for each that may be asked what no logit of its facts is above. Else None."""
+        return None
+
     @property
     @abstractmethod
     def is_bilinear(self) -> bool:
@@ -88,13 +96,14 @@ def best_new_facts(
     eligible: Eligibility,
     floor: float = -math.inf,
     checkpoint: "Checkpoint | None" = None,
+    until: float = math.inf,
     progress: Progress = SILENT,
-) -> tuple[Int[Tensor, "K 3"], Float[Tensor, " K"]]:
-    """What `searched` finds, and the logits of these facts."""
-    best = searched(search, logits, eligible, floor, checkpoint, progress)
+) -> "Best":
+    """What `searched` finds, with the logits that `logits.of_facts` has of these facts."""
+    best = searched(search, logits, eligible, floor, checkpoint, until, progress)
     if not best.are_exact and len(best.hrt):
-        return best.hrt, logits.of_facts(best.hrt.to(eligible.answerable.device)).cpu()
-    return best.hrt, best.logits
+        best.logits = logits.of_facts(best.hrt.to(eligible.answerable.device)).cpu()
+    return best
 
 
 @interruptible()
@@ -105,16 +114,20 @@ def searched(
     eligible: Eligibility,
     floor: float = -math.inf,
     checkpoint: "Checkpoint | None" = None,
+    until: float = math.inf,
     progress: Progress = SILENT,
 ) -> "Best":
     """The facts of the highest logits of all (head, relation, tail) that are candidates; in no order.
 
-    The best facts of one entity are found by bounds, in a pass or two, of all its questions that have any.
-    floor: what has no more than this is left out. checkpoint: takes what was found so far. A search that was killed
-    goes on from there; its file is gone when it is done. UserError where that is of another search.
+    The best facts of one entity are found by bounds, in a pass or two, of all its questions that have any. Where each
+    question takes its time (PairLogits.highest), those that may have the best facts are asked first, and those that
+    cannot have any are not asked. floor: what has no more than this is left out. checkpoint: takes what was found so
+    far. A search that was killed goes on from there; its file is gone when it is done. UserError where that is of
+    another search. until: the search ends then (time.monotonic), as it does when it is interrupted where there is no
+    checkpoint and the questions are asked in that order: the best so far, which says how many questions are left.
     """
     bounds = _bounds(search, logits, eligible)
-    blocks = _blocks(search, eligible, logits.is_bilinear, () if bounds is None else bounds.questions)
+    blocks = _blocks(search, eligible, logits, () if bounds is None else bounds.questions)
     total = sum(block.size for block in blocks)
     best = Best(search, floor)
     begun = 0 if checkpoint is None else checkpoint.read(best, search, blocks)
@@ -123,47 +136,62 @@ def searched(
     if search.entity is not None and bounds is not None and not begun:
         of_it = search.entity, bounds, logits.of_facts, eligible, search.types, search.top, floor, progress
         best.hrt, best.logits = best_facts_of(*of_it)
+    best_first = any(block.highest < math.inf for block in blocks)
+    best.are_exact = best_first or not blocks
     try:
         for of_relation in _by_relation(blocks[begun:]):
-            logits_of = logits.of_relation(of_relation[0].relation, of_relation[0].tails)
+            logits_of = None
             for block in of_relation:
-                found = logits_of(block.heads)
-                found[eligible.no_candidates(block.relation, block.heads, block.tails)] = -torch.inf
-                with finishing():
-                    best.take(found, block)
-                    number, done = number + 1, done + block.size
+                if block.highest > best.bar(block.relation):
+                    logits_of = logits_of or logits.of_relation(block.relation, block.tails)
+                    found = logits_of(block.heads)
+                    found[eligible.no_candidates(block.relation, block.heads, block.tails)] = -torch.inf
+                    with finishing():
+                        best.take(found, block)
+                number, done = number + 1, done + block.size
                 if checkpoint is not None and checkpoint.is_due():
                     checkpoint.write(best, number)
                 progress.at("candidates", done, total)
+                if time.monotonic() >= until:
+                    raise _TimeIsUp
     except Interrupted:
         if checkpoint is not None:
             checkpoint.write(best, number)
-        raise
-    best.are_exact = not blocks
+        if checkpoint is not None or not best_first:
+            raise
+    except _TimeIsUp:
+        pass
+    best.unasked = sum(block.questions for block in blocks[number:] if block.highest > best.bar(block.relation))
     if checkpoint is not None:
         checkpoint.remove()
     return best
 
 
+class _TimeIsUp(Exception):
+    """Of a search."""
+
+
 @final
 @dataclass(frozen=True, eq=False)
 class _Block:
-    """Every pair of these heads and tails."""
+    """Every pair of these heads and tails. highest: no logit is above. questions: how many are asked about them."""
 
     relation: int
     heads: Int[Tensor, " H"]
     tails: Int[Tensor, " T"]
+    highest: float = math.inf
+    questions: int = 0
 
     @property
     def size(self) -> int:
         return len(self.heads) * len(self.tails)
 
 
-def _blocks(search: Search, eligible: Eligibility, is_bilinear: bool, without: Collection[int]) -> list[_Block]:
-    """All candidates, those of a relation with the same tails one after the other, but for the answers to these
-    questions about the entity."""
+def _blocks(search: Search, eligible: Eligibility, logits: PairLogits, without: Collection[int]) -> list[_Block]:
+    """All candidates, those that may be the best first where that is known, else those of a relation with the same
+    tails one after the other; but for the answers to these questions about the entity."""
     num_relations = eligible.known.num_relations
-    blocks = []
+    blocks: list[_Block] = []
     for relation in _relations(search, eligible):
         both_ways = relation, relation + num_relations
         if all(each in without for each in both_ways):
@@ -175,11 +203,26 @@ def _blocks(search: Search, eligible: Eligibility, is_bilinear: bool, without: C
             of_it = (heads[is_it], tails), (heads[others], tails[tails == search.entity])
             sides = [side for asked, side in zip(both_ways, of_it, strict=True) if asked not in without]
         for some_heads, some_tails in sides:
-            height = max(1, _PAIRS // max(1, len(some_tails)))
-            height = min(_HEADS, max(_LEAST_HEADS, height)) if is_bilinear else height
-            if len(some_heads) and len(some_tails):
-                blocks += [_Block(relation, part, some_tails) for part in torch.split(some_heads, height)]
-    return blocks
+            if not len(some_heads) or not len(some_tails):
+                continue
+            if (highest := logits.highest(relation, some_heads, some_tails)) is not None:
+                blocks += _best_first(relation, some_heads, some_tails, *highest)
+                continue
+            height = max(1, _PAIRS // len(some_tails))
+            height = min(_HEADS, max(_LEAST_HEADS, height)) if logits.is_bilinear else height
+            blocks += [_Block(relation, part, some_tails) for part in torch.split(some_heads, height)]
+    return sorted(blocks, key=lambda block: -block.highest)
+
+
+def _best_first(
+    relation: int, heads: Int[Tensor, " H"], tails: Int[Tensor, " T"], of_tails: bool, highest: Float[Tensor, " Q"]
+) -> Iterator[_Block]:
+    """A few questions each, those that may have the best facts together."""
+    asked, others = (tails, heads) if of_tails else (heads, tails)
+    order = highest.argsort(descending=True, stable=True)
+    for some in torch.split(order, max(1, min(_QUESTIONS, _PAIRS // len(others)))):
+        sides = (others, asked[some]) if of_tails else (asked[some], others)
+        yield _Block(relation, *sides, highest[some[0]].item(), len(some))
 
 
 def _bounds(search: Search, logits: PairLogits, eligible: Eligibility) -> Bounds | None:
@@ -205,9 +248,11 @@ def _by_relation(blocks: list[_Block]) -> Iterator[list[_Block]]:
 @final
 class Best:
     """The best so far, and the bar that a candidate must pass to be among them. are_exact: whether the logits are those
-    of PairLogits.of_facts; what blocks of pairs give is summed in another order."""
+    of PairLogits.of_facts; what blocks of pairs give is summed in another order. unasked: questions that were not
+    reached, and may have some of the best."""
 
     are_exact = False
+    unasked = 0
 
     def __init__(self, search: Search, floor: float) -> None:
         self._apart = search.per_relation is not None
@@ -216,8 +261,7 @@ class Best:
         self.logits, self.hrt = torch.zeros(0), torch.zeros(0, 3, dtype=torch.long)
 
     def take(self, logits: Float[Tensor, "H T"], block: _Block) -> None:
-        rivals = self._rivals(block.relation)
-        bar = self._floor if int(rivals.sum()) < self._most else self.logits[rivals].min().item()
+        rivals, bar = self._rivals(block.relation), self.bar(block.relation)
         if logits.max().item() <= bar:
             return
         flat = logits.flatten()
@@ -231,6 +275,10 @@ class Best:
         kept = found.topk(min(self._most, len(found))).indices
         self.logits = torch.cat([self.logits[~rivals], found[kept]])
         self.hrt = torch.cat([self.hrt[~rivals], facts[kept]])
+
+    def bar(self, relation: int) -> float:
+        rivals = self._rivals(relation)
+        return self._floor if int(rivals.sum()) < self._most else self.logits[rivals].min().item()
 
     def _rivals(self, relation: int) -> Bool[Tensor, " K"]:
         return self.hrt[:, 1] == relation if self._apart else torch.ones(len(self.hrt), dtype=torch.bool)

@@ -12,7 +12,7 @@ from torch import Tensor
 from kg.graph.dataset import Dataset
 from kg.graph.known import KnownAnswers
 from kg.search.policy import Policy
-from kg.search.type_constraints import Constraint, DeclaredTypes, ObservedTypes, observed_line
+from kg.search.type_constraints import Constraint, DeclaredTypes, ObservedTypes, observed_line, observed_types
 
 
 @final
@@ -153,5 +153,4 @@ class Eligibility:
     @cached_property
     def observed(self) -> tuple[ObservedTypes, float]:
         """How well entities fit, and the line from which on they may stand somewhere."""
-        types = ObservedTypes(self.known.questions, self.known.num_relations, self._num_entities)
-        return types, observed_line(self._learned_from)
+        return observed_types(self.known, self._num_entities), observed_line(self._learned_from)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from kg.graph.dataset import Dataset
 from kg.graph.graph import spans
-from kg.graph.known import asked
+from kg.graph.known import KnownAnswers, asked
 from kg.graph.schema import Schema, all_above
 from kg.graph.vocabulary import Vocabulary
 from kg.namespaces import OWL, RDFS
@@ -93,6 +93,12 @@ class ObservedTypes:
         fit = (self._rate[relation] + said) / (1 + self._own[head])
         fit[fact[other == relation[fact]]] = torch.inf
         return fit
+
+
+@lru_cache(maxsize=2)
+def observed_types(known: KnownAnswers, num_entities: int) -> ObservedTypes:
+    """By these facts; kept for the last two that were asked about: what training knew, and what is known now."""
+    return ObservedTypes(known.questions, known.num_relations, num_entities)
 
 
 def observed_line(dataset: Dataset) -> float:

@@ -118,11 +118,13 @@ def _typed(name: str, text: str) -> str | int | float | bool:
 class Candidates(Sequence[Candidate]):
     """Ranked candidates: `print` and notebooks show them as a table.
 
-    restated: how many others a page left out, as they restate known facts by another predicate.
+    restated: how many others a page left out, as they restate known facts by another predicate. unasked: how many
+    questions a search that ended before its end did not come to, though some of the best may answer them.
     """
 
     items: tuple[Candidate, ...]
     restated: int = 0
+    unasked: int = 0
 
     @overload
     def __getitem__(self, at: int) -> Candidate: ...

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from kg.errors import UserError
+from kg.errors import UserError, check_above_zero
 from kg.progress import SILENT, Progress
 from kg.query.candidates.annotations import Origin
 from kg.query.candidates.candidate import Candidates
@@ -33,8 +33,10 @@ class Completion:
     min_probability: float = 0.0
     types: Constraint = "observed"
     order: Order | None = None
+    minutes: float | None = None
 
     def __post_init__(self) -> None:
+        check_above_zero(minutes=self.minutes)
         if self.top is not None and self.per_relation is not None:
             raise UserError("top and per_relation: the best of all, or of each predicate; choose one")
         if self.top is None and self.per_relation is None:
@@ -58,6 +60,7 @@ class Completion:
             min_probability=self.min_probability,
             order=self.order or "probability",
             checkpoint=checkpoint,
+            seconds=None if self.minutes is None else 60 * self.minutes,
             progress=progress,
         )
 

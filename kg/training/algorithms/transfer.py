@@ -18,6 +18,7 @@ from kg.training.algorithms.on_descent import OnDescent
 
 WEIGHTS = "pretrained.safetensors"
 _SOME = 64  # facts: what the loss of all is, roughly
+_MEASURED = 250  # valid facts: their MRR is within .06 of that of all, with 95 % confidence
 
 
 @final
@@ -72,6 +73,10 @@ class AsItIs(Trainer):
         self._some = dataset.train[order[:_SOME]].to(self.device)
         self.num_queries = len(self._some)
         self.num_steps = 1
+
+    def num_measured(self, dataset: Dataset) -> int:
+        """At most 250: it is to answer at once."""
+        return min(len(dataset.valid), _MEASURED)
 
     @torch.no_grad()
     def loss(self) -> float:
