@@ -8,7 +8,8 @@ kg.evaluate("model").metrics.mrr
 from collections.abc import Collection, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Literal
 
 import torch
 
@@ -24,6 +25,8 @@ from kg.probability import assessment
 from kg.probability.assessment import Assessment
 from kg.probability.fitting import Said, calibrate
 from kg.progress import SILENT, Progress
+from kg.query.candidates.candidate import Candidates
+from kg.query.predictor import Predictor
 from kg.store.store import Loaded, Store
 from kg.training import train as training
 from kg.training.cross_validation import of_other_splits
@@ -33,6 +36,11 @@ from kg.training.recipes import default_run
 from kg.training.recipes.scale import choice
 from kg.training.run import Run
 from kg.training.variation import varied
+
+if TYPE_CHECKING:
+    import rdflib
+
+SECONDS = 15.0  # of a search where nothing is trained, unless told otherwise
 
 
 def load(
@@ -160,6 +168,47 @@ def pretrained(store: Path | str, folder: Path, *, probabilities: bool = False, 
     """
     dataset = open_dataset(store, valid=0.1 if probabilities else 0.0, test=0.0, progress=progress)
     return trained(dataset, default_run("pretrained")(dataset), folder, progress=progress)
+
+
+def untrained(
+    store: Path | str,
+    *,
+    probabilities: bool = False,
+    known_from: Path | str | None = None,
+    device: str = "cpu",
+    language: str | None = None,
+    progress: Progress = SILENT,
+) -> Predictor:
+    """The pretrained network as a predictor that knows all that a store says (or another one, `known_from`); nothing is
+    trained, and nothing written. probabilities: see `pretrained`."""
+    with TemporaryDirectory() as folder:
+        model = Path(folder) / "pretrained"
+        pretrained(store, model, probabilities=probabilities, progress=progress)
+        return Predictor.load(model, known_from or store, device, language)
+
+
+def suggest(
+    source: "Path | str | rdflib.Graph",
+    top: int = 100,
+    *,
+    seconds: float | None = SECONDS,
+    language: str | None = None,
+    progress: Progress = SILENT,
+) -> Candidates:
+    """A varied page of the most probable new facts of a store, or of an rdflib graph or dataset, with nothing trained.
+
+    The pretrained network gives them, with probabilities fitted to a tenth of the facts where they hold; `train` does
+    better. seconds: the search ends then, the likeliest questions asked first; None: it asks all that may matter.
+    Evidence: kg.query.explain.evidence.with_evidence, of a predictor (`untrained`).
+    """
+    if isinstance(source, str | Path):
+        predictor = untrained(source, probabilities=True, language=language, progress=progress)
+        return predictor.complete(top, order="page", seconds=seconds, progress=progress)
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "graph.kg"
+        with Store(path, create=True) as store:
+            store.load(source, progress=progress)
+        return suggest(path, top, seconds=seconds, language=language, progress=progress)
 
 
 def said_of(bundle: Bundle) -> Said:

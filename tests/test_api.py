@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import rdflib
 import torch
 from commands import EX
 from runs import Noted
@@ -57,3 +58,18 @@ def test_what_is_refused_is_said_before_a_store_is_read(tmp_path: Path) -> None:
     ):
         with pytest.raises(kg.UserError, match=said):
             kg.train(tmp_path / "nowhere", tmp_path / "m", **settings)  # type: ignore[arg-type]
+
+
+def test_suggestions_with_nothing_trained(store: Path, tmp_path: Path) -> None:
+    """Of a store and of the same facts in rdflib; known facts are none, and nothing is left behind."""
+    of_store = kg.suggest(store, 5)
+    with kg.Store(store) as opened:
+        graph = rdflib.Graph()
+        for fact in opened.to_rdflib_graph():
+            graph.add(fact)
+        known = {(str(s), str(p), str(o)) for s, p, o in graph}
+    of_graph = kg.suggest(graph, 5, seconds=None)
+    assert [each.rank for each in of_store] == [1, 2, 3, 4, 5] and of_graph.unasked == 0
+    for found in (of_store, of_graph):
+        assert not known & {(each.subject, each.predicate, each.object) for each in found}
+    assert {each.predicate for each in of_graph} <= {p for _, p, _ in known}

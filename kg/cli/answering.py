@@ -1,7 +1,6 @@
 """What answers: a model, or, where a store is named instead, the pretrained network with nothing trained."""
 
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from kg.cli.console import note
@@ -25,13 +24,14 @@ def answering(
 
     if not is_store(path):
         return Predictor.load(path, store, device, language)
-    from kg.api import pretrained
+    from kg.api import untrained
 
-    with TemporaryDirectory() as folder, ConsoleProgress() as progress:
-        made = Path(folder) / "pretrained"
-        pretrained(path, made, probabilities=probabilities, progress=progress)
-        note(f"pretrained, nothing was trained on {path}: kg train {path} MODEL does better")
-        return Predictor.load(made, store or path, device, language)
+    with ConsoleProgress() as progress:
+        made = untrained(
+            path, probabilities=probabilities, known_from=store, device=device, language=language, progress=progress
+        )
+    note(f"pretrained, nothing was trained on {path}: kg train {path} MODEL does better")
+    return made
 
 
 def is_store(path: Path) -> bool:

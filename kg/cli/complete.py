@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from kg.query.predictor import Predictor
 
 _SHOWN = 20
-_STORE_MINUTES = 0.25
 
 
 @command(
@@ -102,9 +101,10 @@ def complete(
     whole = json_ or plain or out_ is not None
     if not whole and top is None and per_relation is None:
         top = _SHOWN
-    untrained = is_store(model)
-    if untrained and minutes is None:
-        minutes = _STORE_MINUTES
+    if minutes is None and is_store(model):
+        from kg.api import SECONDS
+
+        minutes = SECONDS / 60
     wanted = Completion(relations, entity, top, per_relation, min_probability, types, order, minutes)
     if out_ is not None:  # said before the model is loaded, not after the search
         check_writable(out_, rdf11)

@@ -3,6 +3,8 @@
 import json
 import shutil
 import time
+from collections.abc import Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -33,8 +35,8 @@ def demo(
 ) -> None:
     """All of it in a few minutes, on a graph of the world.
 
-    Load, train three models, compare them, show the best new facts and the evidence for them. Run again, it loads
-    nothing twice and trains anew.
+    Load, see what a pretrained network says, train three models, compare them, show the best new facts and the
+    evidence for them. Run again, it loads nothing twice and trains anew.
     """
     from importlib.resources import as_file
 
@@ -52,6 +54,10 @@ def demo(
         tell(f"{world.name}: {loaded.read:,} facts loaded, {loaded.added:,} of them new to {folder / 'world.kg'}")
         dataset = dataset_from_store(store)
     tell(dataset.describe())
+    first = _before_training(folder / "world.kg")
+    if not json_:
+        say("With nothing trained, the pretrained network says of this graph:")
+        _list(first)
     scores = {name: _trained(name, dataset, folder / name) for name in _TRAINED}
     best = max(scores, key=lambda name: scores[name]["valid mrr"])
     predictor = Predictor.load(folder / best)
@@ -61,19 +67,32 @@ def demo(
     written = folder / "candidates.jsonl"
     write_lines(written, (json.dumps(row, ensure_ascii=False) for row in rows))
     if json_:
-        print_json({"models": scores, "best": best, "candidates": rows})
+        before = [each.to_json() for each in first]
+        print_json({"before training": before, "models": scores, "best": best, "candidates": rows})
         return
     out.print(_leaderboard(scores))
     say(f"The ten best new facts, says {best}, how probable they are, and why:")
-    for row, why in zip(candidates.rows(), reasons, strict=True):
-        rank, subject, predicate, object_, probability, *_ = row
-        say(f"{rank:>2}  {probability}  {subject}, {predicate}, {object_}")
-        say(f"           {why.because}")
+    _list(candidates, [why.because for why in reasons])
     say(f'written to {written}; ask more with: kg ask {folder / best} "(Germany, borders, ?)"')
     if serve:
         from kg.cli.serve import serve as shown
 
         shown(folder / "world.kg", folder / best)
+
+
+def _before_training(store: Path) -> "Candidates":
+    from kg.api import suggest
+
+    with ConsoleProgress() as progress:
+        return suggest(store, 5, progress=progress)
+
+
+def _list(candidates: "Candidates", reasons: Sequence[str] = ()) -> None:
+    for row, why in zip_longest(candidates.rows(), reasons):
+        rank, subject, predicate, object_, probability, *_ = row
+        say(f"{rank:>2}  {probability}  {subject}, {predicate}, {object_}")
+        if why is not None:
+            say(f"           {why}")
 
 
 def _trained(name: str, dataset: "Dataset", folder: Path) -> dict[str, float]:
