@@ -8,6 +8,7 @@ import sys
 import urllib.request
 from pathlib import Path
 
+import pytest
 from commands import run
 
 
@@ -22,9 +23,11 @@ def test_the_command_refuses_what_would_let_others_in(country_store: Path, count
         assert ran.code == 1 and message in ran.stderr
 
 
-def test_from_the_command_to_the_first_page(country_store: Path, country_model: Path) -> None:
-    """At a port that was free, until Ctrl-C."""
-    line = [sys.executable, "-m", "kg", "serve", country_store, "--model", country_model, "--port", "0", "--top", "20"]
+@pytest.mark.parametrize("trained", [True, False])
+def test_from_the_command_to_the_first_page(country_store: Path, country_model: Path, trained: bool) -> None:
+    """At a port that was free, until Ctrl-C; with a model, and with nothing trained."""
+    model = ("--model", country_model) if trained else ()
+    line = [sys.executable, "-m", "kg", "serve", country_store, *model, "--port", "0", "--top", "20"]
     ran = subprocess.Popen(line, stdout=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
     assert ran.stdout
     with ran.stdout:

@@ -30,8 +30,12 @@ def answering(
         made = untrained(
             path, probabilities=probabilities, known_from=store, device=device, language=language, progress=progress
         )
-    note(f"pretrained, nothing was trained on {path}: kg train {path} MODEL does better")
+    say_untrained(path)
     return made
+
+
+def say_untrained(store: Path) -> None:
+    note(f"pretrained, nothing was trained on {store}: kg train {store} MODEL does better")
 
 
 def is_store(path: Path) -> bool:

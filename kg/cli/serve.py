@@ -2,26 +2,33 @@
 
 import getpass
 import socket
+from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
+from kg.cli.answering import say_untrained
 from kg.cli.command import DECISIONS, command
 from kg.cli.console import note, say
 from kg.cli.options import ANSWERS, HOW, Language, StorePath, option
 from kg.cli.progress_bar import ConsoleProgress
 from kg.errors import UserError, check_at_least_one, extra
+from kg.progress import Progress
 
 _HERE = ("127.0.0.1", "localhost", "::1")
 
 
 @command(
     DECISIONS,
+    "kg serve world.kg",
     "kg serve world.kg --model model",
     "kg serve world.kg --model model --host 0.0.0.0 --tokens people.txt",
 )
 def serve(
     store: StorePath,
-    model: Annotated[Path, option(ANSWERS, "MODEL", "The trained model that answers.")],
+    model: Annotated[
+        Path | None, option(ANSWERS, "MODEL", "The trained model that answers (a pretrained one, for this run).")
+    ] = None,
     top: Annotated[int, option(ANSWERS, "N", "Of the most probable so many candidates (1000).")] = 1000,
     host: Annotated[str, option(HOW, "ADDRESS", "Where to listen (127.0.0.1: this machine alone).")] = _HERE[0],
     port: Annotated[int, option(HOW, "N", "At which port (8000).")] = 8000,
@@ -53,19 +60,30 @@ def serve(
     if not 0 <= port < 1 << 16:
         raise UserError(f"port must be from 0 to 65535: got {port}", "port")
     people = {} if tokens is None else read_people(tokens.read_text(encoding="utf-8"))
-    with _listening(host, port) as listening:
+    with ExitStack() as stack:
+        listening = stack.enter_context(_listening(host, port))
         port = listening.getsockname()[1]
         known_as = (*_HERE, host, *(names or ()))
         bare = known_as if port == 80 else names or ()  # browsers leave out the port of http
         served = frozenset(f"{_bracketed(name)}:{port}" for name in known_as) | frozenset(map(_bracketed, bare))
         with ConsoleProgress() as progress:
-            service = Service(model, store, top, language, progress)
+            service = Service(model or _pretrained(store, stack, progress), store, top, language, progress)
         app = create_app(service, Safety(served, by or getpass.getuser(), people))
         say(f"http://{_bracketed(host)}:{port}/")
         if people:
             note(f"{len(people)} people may come in, each with a token")
         config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False, timeout_keep_alive=30)
         uvicorn.Server(config).run(sockets=[listening])
+
+
+def _pretrained(store: Path, stack: ExitStack, progress: Progress) -> Path:
+    """A model that is there as long as the pages are."""
+    from kg.api import pretrained
+
+    folder = Path(stack.enter_context(TemporaryDirectory()))
+    made = pretrained(store, folder / "pretrained", probabilities=True, progress=progress)
+    say_untrained(store)
+    return made.path
 
 
 def _listening(host: str, port: int) -> socket.socket:
