@@ -45,6 +45,7 @@ class ScoreBlock:
     is_asked: bool = True
 
 
+@final
 @dataclass(frozen=True, eq=False)
 class FactBlock:
     """Facts of one relation: those at `chosen` of the ones asked about. forward: (head, r, ?) of H heads for T tails,

@@ -142,13 +142,15 @@ def searched(
         for of_relation in _by_relation(blocks[begun:]):
             logits_of = None
             for block in of_relation:
+                found = None
                 if block.highest > best.bar(block.relation):
                     logits_of = logits_of or logits.of_relation(block.relation, block.tails)
                     found = logits_of(block.heads)
                     found[eligible.no_candidates(block.relation, block.heads, block.tails)] = -torch.inf
-                    with finishing():
+                with finishing():
+                    if found is not None:
                         best.take(found, block)
-                number, done = number + 1, done + block.size
+                    number, done = number + 1, done + block.size
                 if checkpoint is not None and checkpoint.is_due():
                     checkpoint.write(best, number)
                 progress.at("candidates", done, total)
