@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from kg.errors import UserError
 
 if TYPE_CHECKING:
-    from kg.api import evaluate, load, suggest, train
+    from kg.api import evaluate, load, remove, replace, suggest, train
     from kg.bundle import Bundle
     from kg.graph.dataset import Dataset
     from kg.graph.graph import Graph
@@ -31,6 +31,8 @@ _HOMES = {
     "Vocabulary": "kg.graph.vocabulary",
     "evaluate": "kg.api",
     "load": "kg.api",
+    "remove": "kg.api",
+    "replace": "kg.api",
     "suggest": "kg.api",
     "train": "kg.api",
 }
@@ -48,6 +50,8 @@ __all__ = [
     "Vocabulary",
     "evaluate",
     "load",
+    "remove",
+    "replace",
     "suggest",
     "train",
 ]

@@ -27,7 +27,8 @@ from kg.probability.fitting import Said, calibrate
 from kg.progress import SILENT, Progress
 from kg.query.candidates.candidate import Candidates
 from kg.query.predictor import Predictor
-from kg.store.store import Loaded, Store
+from kg.store.store import Store
+from kg.store.writes import Loaded, Removed, Replaced
 from kg.training import train as training
 from kg.training.cross_validation import of_other_splits
 from kg.training.ensembles.combination import COMBINING, check_settings, combination
@@ -60,6 +61,39 @@ def load(
     fold_at(store, progress)
     with Store(store, create=True) as opened:
         return opened.load(files, graph, base, syntax=syntax, header=header, quarantine=quarantine, progress=progress)
+
+
+def replace(
+    files: Path | str | Sequence[Path | str],
+    store: Path | str,
+    *,
+    graph: str | None = None,
+    base: str | None = None,
+    syntax: str | None = None,
+    header: bool | None = None,
+    progress: Progress = SILENT,
+) -> Replaced:
+    """Makes each graph that the files speak of hold what they state, and nothing else, in the store at this path, which
+    is made if there is none. See Store.replace_files. What people decided goes into its graphs first, as in `load`.
+    """
+    fold_at(store, progress)
+    with Store(store, create=True) as opened:
+        return opened.replace_files(files, graph, base, syntax=syntax, header=header, progress=progress)
+
+
+def remove(
+    files: Path | str | Sequence[Path | str],
+    store: Path | str,
+    *,
+    graph: str | None = None,
+    base: str | None = None,
+    syntax: str | None = None,
+    header: bool | None = None,
+    progress: Progress = SILENT,
+) -> Removed:
+    """Takes the facts of files out of the store at this path, all of them that are there. See Store.remove_files."""
+    with Store(store) as opened:
+        return opened.remove_files(files, graph, base, syntax=syntax, header=header, progress=progress)
 
 
 def train(

@@ -8,9 +8,10 @@
 
 A write fills a draft, fsyncs all of it, names it and replaces CURRENT. Killed at any moment, or at a power cut, the
 directory therefore holds the old generation or the new one, whole. (A first write may be killed between the two: where
-1 is the only generation, it is the published one without a CURRENT.) The two newest generations stay, and those that a
-`Reader` has open. What a draft takes over of the generation before it reads first, and compares with the sha256 in that
-one's manifest: damage never gets a new sha256. Generations share files, as hard links: a published file never changes.
+1 is the only generation, it is the published one without a CURRENT.) The two newest generations stay, more where the
+writer keeps a history, and those that a `Reader` has open. What a draft takes over of the generation before it reads
+first, and compares with the sha256 in that one's manifest: damage never gets a new sha256. Generations share files, as
+hard links: a published file never changes.
 """
 
 import fcntl
@@ -27,8 +28,11 @@ from typing import final
 
 from kg.errors import UserError
 from kg.files import changing, check_utf8, is_unfinished, to_disk, write_lines
-from kg.manifest import Draft, damages, read_manifest, size, strays
+from kg.manifest import Draft, damages, made, own_bytes, read_manifest, size, strays
 from kg.progress import SILENT, Progress
+
+LEAST = 2  # generations that stay in any case: the published one, and a way back
+ROOM = 64 << 20  # bytes that older ones may take together in any case
 
 
 @final
@@ -87,28 +91,54 @@ def number(generation: Path) -> int:
     return int(generation.name)
 
 
-@contextmanager
-def write(root: Path, *, noun: str = "store") -> Iterator[Draft]:
-    """A draft of the next generation of `root`, published when the block ends well, removed when it raises.
+class Unchanged(Exception):
+    """Raised within `write`: there is nothing to write, and no generation is."""
 
-    `root` is made if need be. One writer at a time: UserError "the store is in use by process N" otherwise, and if
-    `root` is something else than a directory of generations.
+
+@contextmanager
+def write(root: Path, *, noun: str = "store", keep: int = LEAST) -> Iterator[Draft]:
+    """A draft of the next generation of `root`, published when the block ends well, removed when it raises; where that
+    was Unchanged, the block is left in silence.
+
+    keep: how many of the newest generations stay; beyond LEAST only as long as all older ones together take no more
+    disk than the published one itself, or than ROOM. `root` is made if need be. One writer at a time: UserError "the
+    store is in use by process N" otherwise, and if `root` is something else than a directory of generations.
     """
     check_root(root, noun=noun)
     with changing(root, noun), _locked(root, noun):
-        previous = current(root, noun=noun) if is_begun(root) else None
-        if previous and not previous.is_dir():  # else the sweep would take all the others for outdated
-            raise UserError(f"{previous}: CURRENT names this generation and it is not there{_advice(root)}")
+        previous = _there(root, noun) if is_begun(root) else None
         try:
-            _sweep(root, previous)
+            _sweep(root, previous, keep)
             draft = _begin(root, number(previous) + 1 if previous else 1, previous)
             try:
                 yield draft
             finally:
                 draft.drop_checks()
             _publish(root, draft)
+        except Unchanged:
+            pass
         finally:
-            _sweep(root, previous)
+            _sweep(root, previous, keep)
+
+
+def drop(root: Path, keep: int, *, noun: str = "store") -> list[int]:
+    """Removes all but so many of the newest generations, and returns their numbers: those that a reader has open stay.
+    UserError if `root` is no directory of generations, or a write lasts."""
+    if keep < 1:
+        raise UserError(f"keep must be at least 1, the published generation: got {keep}", "keep")
+    current(root, noun=noun)
+    with changing(root, noun), _locked(root, noun):
+        before, published = numbered(root), _there(root, noun)
+        _sweep(root, published, keep)
+        return [number(each) for each in before if not each.exists()]
+
+
+def _there(root: Path, noun: str) -> Path:
+    """The published generation, which is there: else a sweep would take all the others for outdated."""
+    published = current(root, noun=noun)
+    if not published.is_dir():
+        raise UserError(f"{published}: CURRENT names this generation and it is not there{_advice(root)}")
+    return published
 
 
 def _begin(root: Path, number: int, previous: Path | None) -> Draft:
@@ -133,7 +163,7 @@ def check_root(root: Path, *, noun: str = "store") -> None:
         return
     if strangers:
         raise UserError(f"{root} is no {noun}: it holds other files, such as {min(strangers)}")
-    if _numbered(root):  # a first one here would take their place
+    if numbered(root):  # a first one here would take their place
         raise UserError(f"{root} has lost its file CURRENT{_advice(root)}")
 
 
@@ -166,10 +196,10 @@ def check(root: Path, *, noun: str = "store", progress: Progress = SILENT) -> Fi
             files: dict[str, str] = read_manifest(generation)["files"]
             damaged, others = damages(generation, files, progress), strays(generation, files)
     except UserError as error:
-        if not _numbered(root):
+        if not numbered(root):
             raise
         return Findings(_published(root), 0, 0, [str(error)], [])
-    later = [each for each in _numbered(root) if number(each) > number(generation)]
+    later = [each for each in numbered(root) if number(each) > number(generation)]
     said = "is newer than what CURRENT names: a write was killed at its end, or CURRENT is damaged"
     others += [f"{each} {said}" for each in later]
     return Findings(generation, len(files), sum(size(generation / name) for name in files), damaged, others)
@@ -187,7 +217,7 @@ def newest_whole(root: Path, *, progress: Progress = SILENT) -> Path | None:
     """The newest generation, all of whose files are as they were written, of those older than the published one; of all
     where CURRENT names none that is there."""
     published = _published(root)
-    older = (each for each in _numbered(root) if published is None or number(each) < number(published))
+    older = (each for each in numbered(root) if published is None or number(each) < number(published))
     return next((each for each in older if _damage(each, progress) is None), None)
 
 
@@ -198,7 +228,7 @@ def restore(root: Path, wanted: int | None = None, *, noun: str = "store", progr
     For it neither CURRENT nor the newest manifest need be readable. UserError: the one that is wanted is not there,
     is the published one or is damaged; or none was named, and the published one is whole or no other is.
     """
-    there = _numbered(root)
+    there = numbered(root)
     if not there:
         raise UserError(f"{current(root, noun=noun)} is not there, and no other generation is")
     with changing(root, noun), _locked(root, noun):
@@ -218,23 +248,23 @@ def restore(root: Path, wanted: int | None = None, *, noun: str = "store", progr
             draft.end_checks()
             for name in draft.before["files"]:
                 draft.carry(name)
-            draft.finish({**draft.before, "restored": number(source)})
+            how = made("restore", [source.name])
+            draft.finish({**draft.before, "restored": number(source), "made": how})
             _publish(root, draft)
         finally:
             shutil.rmtree(draft.path, ignore_errors=True)  # where it was not published
-        _sweep(root)
     return Restored(number(source), draft.number)
 
 
 def _published(root: Path) -> Path | None:
     with suppress(UserError):
-        return next((each for each in _numbered(root) if each == current(root)), None)
+        return next((each for each in numbered(root) if each == current(root)), None)
     return None
 
 
 def _following(root: Path) -> int:
     """A number that no generation had, nor CURRENT ever named."""
-    numbers = [number(each) for each in _numbered(root)]
+    numbers = [number(each) for each in numbered(root)]
     with suppress(UserError):
         numbers.append(number(current(root)))
     return max(numbers) + 1
@@ -256,15 +286,15 @@ def _list_of(generations: list[Path], published: int | None) -> str:
 
 def _advice(root: Path) -> str:
     """What can be done where CURRENT is lost or damaged."""
-    return f": kg restore {root} publishes the newest generation that is whole" if _numbered(root) else ""
+    return f": kg restore {root} publishes the newest generation that is whole" if numbered(root) else ""
 
 
 def is_begun(root: Path) -> bool:
     """Whether there is a published generation, or CURRENT says so."""
-    return (root / "CURRENT").exists() or [each.name for each in _numbered(root)] == ["1"]
+    return (root / "CURRENT").exists() or [each.name for each in numbered(root)] == ["1"]
 
 
-def _numbered(root: Path) -> list[Path]:
+def numbered(root: Path) -> list[Path]:
     """The generations that lie there, published or not, newest first."""
     if not root.is_dir():
         return []
@@ -337,20 +367,30 @@ def _publish(root: Path, draft: Draft) -> None:
     write_lines(root / "CURRENT", [str(draft.number)])  # the one moment at which old becomes new
 
 
-def _sweep(root: Path, published: Path | None = None) -> None:
-    """Removes drafts, unpublished generations and all but the last two, where no reader has them open. published: what
-    is, where CURRENT does not say it."""
+def _sweep(root: Path, published: Path | None, keep: int) -> None:
+    """Removes drafts, unpublished generations and those that do not stay, where no reader has them open. published:
+    what is, where CURRENT does not say it."""
     if (root / "CURRENT").exists():
         published = current(root)
-    newest = number(published) if published else 0
+    staying = _staying(root, number(published), keep) if published else []
     for entry in root.iterdir():
         if is_unfinished(entry, "CURRENT"):
             entry.unlink()
         elif entry.suffix == ".draft":
             # Renamed first: what a dying worker still creates there fails, instead of racing with the removal.
             shutil.rmtree(entry.rename(entry.with_suffix(".gone.draft")))
-        elif _is_number(entry.name) and number(entry) not in (newest - 1, newest):
+        elif _is_number(entry.name) and entry not in staying:
             _remove_unless_read(entry)
+
+
+def _staying(root: Path, newest: int, keep: int) -> list[Path]:
+    """Those that stay of the generations, where `newest` is the published one."""
+    there = [each for each in numbered(root) if number(each) <= newest][:keep]
+    if len(there) <= LEAST:
+        return there
+    own = own_bytes(there)
+    room = max(own[0], ROOM)
+    return [each for place, each in enumerate(there) if place < LEAST or sum(own[1 : place + 1]) <= room]
 
 
 def _remove_unless_read(generation: Path) -> None:

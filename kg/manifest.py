@@ -9,9 +9,12 @@ import hashlib
 import json
 import os
 import re
+import stat
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any, final
 
@@ -20,6 +23,7 @@ from kg.files import read_json
 from kg.progress import SILENT, Progress
 
 MANIFEST = "manifest.json"
+MOST_NAMED = 20
 THREADS = 2  # that read and hash files, both of which need no lock of the interpreter's
 _BLOCK = 1 << 22  # bytes hashed at once: after each the thread waits for its turn among those that run Python
 
@@ -109,6 +113,30 @@ def write_manifest(
     manifest = {**contents, "files": files, "crc32": crcs}
     (directory / MANIFEST).write_text(_manifest_text(manifest), encoding="utf-8")
     return manifest
+
+
+def made(by: str, of: Sequence[str] = (), **counts: int) -> dict[str, Any]:
+    """What the manifest of a store says of how the generation came about, as `made`: when, in UTC, by what, and of
+    which files, graphs or generations: the first MOST_NAMED, and how many others; with these counts."""
+    at = datetime.now(UTC).isoformat(timespec="seconds")
+    return {"at": at, "by": by, "of": list(of[:MOST_NAMED]), "others": len(of[MOST_NAMED:]), **counts}
+
+
+def own_bytes(generations: Sequence[Path]) -> list[int]:
+    """What each of the generations, newest first, takes on disk beside those before it in the list: they share files,
+    as hard links."""
+    seen: set[tuple[int, int]] = set()
+    found = []
+    for generation in generations:
+        fresh = {}
+        for path in generation.rglob("*"):
+            with suppress(FileNotFoundError):  # a write may just be removing this generation
+                state = path.lstat()
+                if stat.S_ISREG(state.st_mode):
+                    fresh[state.st_dev, state.st_ino] = state.st_size
+        found.append(sum(size for file, size in fresh.items() if file not in seen))
+        seen.update(fresh)
+    return found
 
 
 def read_manifest(directory: Path) -> dict[str, Any]:

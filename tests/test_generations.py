@@ -279,9 +279,11 @@ def test_the_newest_whole_generation_is_restored(tmp_path: Path, broken: Callabl
     now = generations.current(root)
     assert (now.name, text_of(now)) == (str(following), "old")
     restored = read_manifest(now)
-    assert {**restored, "sha256": 0} == {**first, "sha256": 0, "restored": 1} and restored["text"] == "old"
+    how = restored["made"]
+    assert how == {"at": how["at"], "by": "restore", "of": ["1"], "others": 0}
+    assert {**restored, "sha256": 0} == {**first, "sha256": 0, "restored": 1, "made": how} and restored["text"] == "old"
     verify(now)
-    assert {entry.name for entry in root.iterdir()} <= {"CURRENT", "LOCK", str(following), str(following - 1)}
+    assert {entry.name for entry in root.iterdir()} <= {"CURRENT", "LOCK", "1", str(following), str(following - 1)}
     assert text_of(publish(root, "newer")) == "newer" and generations.current(root).name == str(following + 1)
 
 

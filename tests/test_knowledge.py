@@ -8,7 +8,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from pyoxigraph import DefaultGraph, Literal, NamedNode, Quad
+from pyoxigraph import DefaultGraph, Literal, NamedNode, Quad, RdfFormat, serialize
 
 from kg import generations
 from kg.bundle import Bundle
@@ -241,6 +241,46 @@ def test_a_store_that_is_restored(seen: str, store: Store) -> None:
         check_same(after, Knowledge.of_store(bundle, now))
         now.add([Quad(ENTITIES[2], label, Literal("Cid"))])
         check_same(after.refresh()[0], Knowledge.of_store(bundle, now))
+
+
+def test_what_files_take_away_or_replace(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fact that is left in another graph is known still, and a label that went is no label any more."""
+    monkeypatch.setattr("kg.query.knowledge._MOST", 100.0)
+    bundle = bundle_of(store)
+    known = Knowledge.of_store(bundle, store)
+    label = NamedNode(RDFS + "label")
+    facts = [Quad(ENTITIES[head], RELATIONS[0], ENTITIES[7]) for head in range(3)]
+    said = [*facts, Quad(ENTITIES[7], label, Literal("Zed"))]
+    file = tmp_path / "said.nq"
+
+    def says(quads: list[Quad]) -> None:
+        file.write_bytes(serialize(quads, format=RdfFormat.N_QUADS) or b"")
+
+    def refreshed(facts_added: int, facts_removed: int) -> None:
+        nonlocal known
+        known, change = known.refresh()
+        assert (change.facts_added, change.facts_removed) == (facts_added, facts_removed)
+        check_same(known, Knowledge.of_store(bundle, store))
+
+    says(said)
+    store.load(file)
+    store.load(file, graph=EX + "one")
+    refreshed(3, 0)
+    assert known.label(ENTITIES[7].value) == "Zed"
+    store.remove_files(file)
+    refreshed(0, 0)
+    says([said[1], *(Quad(ENTITIES[head], RELATIONS[1], ENTITIES[7]) for head in range(2))])
+    store.replace_files(file, graph=EX + "one")
+    refreshed(2, 3)  # what else the graph held, too
+    assert known.label(ENTITIES[7].value) != "Zed"
+    store.remove_files(file, graph=EX + "one")
+    refreshed(0, 3)
+    says(said)
+    store.load(file, graph=EX + "one")
+    refreshed(3, 0)
+    store.remove_graph(EX + "one")
+    refreshed(0, 3)
+    assert known.label(ENTITIES[7].value) != "Zed"
 
 
 def known_bundle(known: Knowledge) -> Bundle:

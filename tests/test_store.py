@@ -98,7 +98,7 @@ def test_another_format_is_refused(store: Store, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(draft, "FORMAT", 99)
     store_later = draft.StoreDraft
     with generations.write(store.path) as new:
-        store_later(new).finish({})
+        store_later(new).finish({}, by="add")
     monkeypatch.undo()
     with pytest.raises(UserError, match="format 99: this version reads format 1"):
         Store(store.path)
@@ -327,9 +327,9 @@ def test_arrays_alone_behave_like_a_set(tmp_path: Path, steps: list[tuple[str, s
             writing.clear(EX + "g")
             model.clear()
         quads = (fact(f"s{n}", "p", f"o{n}", "g") for n in sorted(numbers))
-        assert len(list(writing.noted(quads))) == len(numbers)
+        assert len(list(writing.noted(quads, gone=what == "remove"))) == len(numbers)
         new = Draft(directory, step, before)
-        writing.write(new, remove=what == "remove")
+        writing.write(new)
         for number in sorted(numbers):
             if what != "remove":
                 model.setdefault(number)
@@ -377,7 +377,8 @@ def test_pairs_and_texts(store: Store, turtle: Path) -> None:
     assert list(store.texts("ex:age")) == [(f"{EX}ann", "7", None)]
 
 
-def test_a_reader_is_frozen(store: Store, turtle: Path) -> None:
+def test_a_reader_is_frozen(store: Store, turtle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(draft, "HISTORY", 2)
     store.load(turtle)
     with Store(store.path) as reader:
         for count in range(5):
@@ -430,7 +431,7 @@ def test_a_second_process_is_told_who_writes(store: Store) -> None:
         second = subprocess.run(
             [sys.executable, "-c", script, str(store.path)], capture_output=True, text=True, check=False
         )
-        draft.StoreDraft(new).finish({})
+        draft.StoreDraft(new).finish({}, by="add")
     assert second.stdout == "1\n"
     assert "the store is in use by process " in second.stderr
 

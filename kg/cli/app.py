@@ -23,6 +23,7 @@ from kg.cli import (  # noqa: F401  each registers its commands
     evaluate,
     explain,
     export,
+    history,
     publish,
     rules,
     serve,

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from kg.probability.triple_classification import Classification
     from kg.query.complex.cqd import ConjunctiveAnswer
     from kg.rules.rule import Rule
+    from kg.store.history import Generation
     from kg.store.sparql import Solutions
 
 # Cells that hold names are data, so that columns are as wide as what is shown.
@@ -56,6 +57,22 @@ def counts_table(counts: Mapping[str, int]) -> Table:
     table = Table(box=None, show_header=False)
     for name, count in counts.items():
         table.add_row(name, f"{count:,}")
+    return table
+
+
+def history_table(generations: Iterable["Generation"]) -> Table:
+    """Of the published generation the disk is that of the whole, of the others what they take beside it."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for heading in ("", "facts", "came", "went", "MB"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("when (UTC)", no_wrap=True)
+    table.add_column("made by", overflow="fold")
+    for each in generations:
+        counts = ("" if count is None else f"{count:,}" for count in (each.facts, each.added, each.removed))
+        others = [f"and {each.others:,} others"] if each.others > 0 else []
+        how = each.damaged or " ".join([each.by or "(not recorded)", *each.of, *others])
+        when = (each.at or "")[:16].replace("T", " ")
+        table.add_row(str(each.number), *counts, f"{each.bytes / 1e6:,.1f}", data(when), data(how))
     return table
 
 

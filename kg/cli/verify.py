@@ -80,7 +80,7 @@ def restore(
     """Publish an older state of a store or model once more.
 
     Under the next number, after every file was compared with its checksum. It works, too, where the file CURRENT or the
-    newest manifest is damaged or lost. The two newest states are kept until the next writes, the replaced one, too.
+    newest manifest is damaged or lost. Nothing is removed, the replaced state is kept, too: kg history lists them.
     """
     from kg import generations
 

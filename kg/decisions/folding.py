@@ -34,7 +34,7 @@ def fold(store: Store) -> int | None:
     accepted, restrictions = verdicts.of_standing("accepted"), verdicts.restrictions()
     facts = [each for fact in accepted for each in _stated(fact, fact in restrictions)]
     told = [each for number, line in lines for each in _told(number, line)]
-    store.replace({ACCEPTED: facts, DECISIONS: told}, _PREFIXES)
+    store.replace({ACCEPTED: facts, DECISIONS: told}, _PREFIXES, by="decisions")
     return len(accepted)
 
 

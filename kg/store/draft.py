@@ -7,7 +7,7 @@ manifest.json   counts, prefixes, the store's identity, and the sha256 of every 
 """
 
 import secrets
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from itertools import chain, islice
@@ -18,15 +18,16 @@ from pyoxigraph import DefaultGraph, NamedNode, Quad, QuerySolutions, Store
 
 from kg.errors import UserError
 from kg.generations import current
-from kg.manifest import Draft, manifest_sha256
+from kg.manifest import Draft, made, manifest_sha256
 from kg.manifest import read_manifest as read_any_manifest
 from kg.namespaces import APART
-from kg.progress import Progress
+from kg.progress import SILENT, Progress
 from kg.store.facts import Facts, FactsDraft, Mark, counts
 from kg.store.quarantine import Quarantine
 from kg.store.reading import read
 
 FORMAT = 1  # of a generation; a reader refuses another
+HISTORY = 10  # generations that a store keeps, where they take no more disk than the published one: see generations
 SMALL = 10_000  # quads: up to here each is looked up first (25 us), beyond a bulk load and one scan (0.3 s a million)
 PROGRESS_EVERY = 20_000  # facts
 EMPTY: dict[str, Any] = {  # the manifest of a store that was never written
@@ -59,7 +60,7 @@ class StoreDraft:
                 Store.read_only(str(draft.previous / "rdf")).backup(str(draft.path / "rdf"))
             self._database = Store(str(draft.path / "rdf"))
             self._facts = FactsDraft(Facts(draft.previous, self._before["files"]))
-        self._change = 0
+        self._added = self._removed = 0
 
     @contextmanager
     def _damage_first(self, errors: tuple[type[Exception], ...] = (OSError, RuntimeError)) -> Iterator[None]:
@@ -76,7 +77,7 @@ class StoreDraft:
         few = list(islice(stream, SMALL))
         with self._damage_first():
             change = self._insert_few(few) if len(few) < SMALL else self._insert_many(chain(few, stream))
-        self._change += change
+        self._added += change
         return change
 
     def _insert_few(self, quads: list[Quad]) -> int:
@@ -89,60 +90,78 @@ class StoreDraft:
 
     def _insert_many(self, quads: Iterator[Quad]) -> int:
         self._database.bulk_extend(self._facts.noted(quads))
-        return len(self._database) - (int(self._before["facts"]) + self._change)
+        return len(self._database) - self.count
 
-    def remove(self, quads: Iterable[Quad]) -> int:
-        """How many of the quads were there."""
+    @property
+    def count(self) -> int:
+        """How many facts there are now."""
+        return int(self._before["facts"]) + self._added - self._removed
+
+    def remove(self, quads: Iterable[Quad], missing: Callable[[Quad], None] | None = None) -> int:
+        """How many of the quads were there; `missing` is told of each that was not, or is not any more."""
         database, count = self._database, 0
         with self._damage_first():
-            for quad in self._facts.noted(quads):
-                if quad in database:
-                    database.remove(quad)
-                    count += 1
-        self._change -= count
+            for quad in self._facts.noted(self._there(quads, missing), gone=True):
+                database.remove(quad)
+                count += 1
+        self._removed += count
         return count
 
-    def clear(self, graphs: Collection[NamedNode]) -> int:
+    def _there(self, quads: Iterable[Quad], missing: Callable[[Quad], None] | None) -> Iterator[Quad]:
+        database = self._database
+        for quad in quads:
+            if quad in database:
+                yield quad
+            elif missing:
+                missing(quad)
+
+    def clear(self, graphs: Collection[NamedNode], progress: Progress = SILENT) -> int:
         """Takes graphs away, before anything else changes: how many facts they held."""
         with self._damage_first():
-            count = self._clear(graphs)
+            count = self._clear(graphs, progress)
         for graph in graphs:
             self._facts.clear(graph.value)
-        self._change -= count
+        self._removed += count
         return count
 
-    def _clear(self, graphs: Collection[NamedNode]) -> int:
+    def _clear(self, graphs: Collection[NamedNode], progress: Progress) -> int:
         database, previous = self._database, self._draft.previous
         count = sum(held(database, graph) for graph in graphs)
         if previous and 2 * count > int(self._before["facts"]):  # each that goes costs what one that stays does
             before = Store.read_only(str(previous / "rdf"))
             others = [DefaultGraph(), *(name for name in before.named_graphs() if name not in graphs)]
+            kept = (quad for name in others for quad in before.quads_for_pattern(None, None, None, name))
             database.clear()
-            database.bulk_extend(quad for name in others for quad in before.quads_for_pattern(None, None, None, name))
+            database.bulk_extend(Counted(kept, progress))
         else:
+            progress.at("facts", 0)
             for graph in graphs:
                 database.update(f"DELETE WHERE {{ GRAPH {graph} {{ ?s ?p ?o }} }}")
                 database.remove_graph(graph)
         return count
 
-    def finish(self, prefixes: Mapping[str, str], *, removing: bool = False) -> dict[str, Any]:
-        """Writes the arrays and the manifest, closes the database and returns the manifest."""
+    def finish(self, prefixes: Mapping[str, str], *, by: str, of: Sequence[str] = ()) -> dict[str, Any]:
+        """Writes the arrays and the manifest, closes the database and returns the manifest. by, of: see `made`."""
         with self._damage_first():
+            if self._removed > max(self.count, SMALL):  # else what went would take more disk than what stays
+                self._database.optimize()
             self._database.flush()
-        del self._database  # closes it
+            del self._database  # closes it
+            if self._removed > SMALL:
+                Store(str(self._draft.path / "rdf"))  # opened once more, it drops the log of what was removed
         for log in (self._draft.path / "rdf").glob("LOG*"):
             log.unlink()
-        rows = self._facts.write(self._draft, remove=removing)
+        rows = self._facts.write(self._draft)
         self._draft.end_checks()
-        facts = self._before["facts"] + self._change
         contents = {
             "format": FORMAT,
-            "facts": facts,
-            "literals": facts - len(rows),
+            "facts": self.count,
+            "literals": self.count - len(rows),
             **counts(self._facts.outside(rows, APART)),
             "triple_terms": self._before["triple_terms"] or self._facts.triple_terms,
             "prefixes": merged_prefixes(self._before["prefixes"], prefixes),
             "id": self._before.get("id") or secrets.token_hex(16),
+            "made": made(by, of, added=self._added, removed=self._removed),
         }
         return self._draft.finish(contents)
 
@@ -168,17 +187,28 @@ def load(
     quarantine: str | None,
 ) -> dict[str, int]:
     """What the worker process does for Store.load: parses the sources and writes the whole generation."""
-    draft = StoreDraft(Draft(Path(directory), number, Path(previous) if previous else None))
+    draft = StoreDraft(draft_at(directory, number, previous))
     prefixes: dict[str, str] = {}
     with Quarantine(quarantine) if quarantine else nullcontext() as bad:
         reader = partial(read, graph=graph, base=base, syntax=syntax, header=header, quarantine=bad, progress=progress)
-        counted = Counted(_parsed(sources, reader, prefixes), progress)
+        counted = Counted(parsed(sources, reader, prefixes), progress)
         added = draft.insert(counted)
-    draft.finish(prefixes)
+    draft.finish(prefixes, by="load", of=file_names(sources))
     return {"read": counted.count, "added": added, "quarantined": bad.count if bad else 0}
 
 
-def _parsed(sources: list[str], reader: Callable[..., Iterator[Quad]], prefixes: dict[str, str]) -> Iterator[Quad]:
+def file_names(sources: Iterable[str]) -> list[str]:
+    """What a manifest says of the paths of files: no folders, and what is no UTF-8 as question marks."""
+    return [Path(source).name.encode(errors="replace").decode() for source in sources]
+
+
+def draft_at(directory: str, number: int, previous: str | None) -> Draft:
+    """The draft that the parent of a worker process began."""
+    return Draft(Path(directory), number, Path(previous) if previous else None)
+
+
+def parsed(sources: list[str], reader: Callable[..., Iterator[Quad]], prefixes: dict[str, str]) -> Iterator[Quad]:
+    """The facts of all sources, and then their prefixes, together."""
     for source in sources:
         declared: dict[str, str] = {}
         yield from reader(source, prefixes=declared)

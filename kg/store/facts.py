@@ -185,13 +185,15 @@ class FactsDraft:
         if len(self._ids) < len(self._known):
             before.check()  # which says so: a new term would get an id that another has
         self._rows = array("q")
+        self._gone = array("q")
         self._cleared: list[int] = []
         self._labelled: dict[str, None] | None = {}  # None: too many to list
         self.triple_terms = False  # whether a fact about a fact went by (RDF 1.2)
 
-    def noted(self, quads: Iterable[Quad]) -> Iterator[Quad]:
-        """The same quads; those that are facts between entities leave their rows here on the way."""
-        ids, rows = self._ids, self._rows
+    def noted(self, quads: Iterable[Quad], *, gone: bool = False) -> Iterator[Quad]:
+        """The same quads; those that are facts between entities leave their rows here on the way, as what comes or as
+        what goes."""
+        ids, rows = self._ids, self._gone if gone else self._rows
         default = DefaultGraph()
         for quad in quads:
             subject, predicate, object_, graph = quad
@@ -228,11 +230,11 @@ class FactsDraft:
         kept: Rows = rows[~np.isin(rows[:, 3], [self._ids[graph] for graph in graphs if graph in self._ids])]
         return kept
 
-    def write(self, draft: Draft, *, remove: bool = False) -> Rows:
+    def write(self, draft: Draft) -> Rows:
         """Writes `facts/`, `terms/` and `labels/` and returns all rows of the new generation.
 
-        What was noted is added, or with `remove` taken away; a fact that is there (or not there) already changes
-        nothing.
+        What was cleared and what was noted as gone is taken away, then what was noted as coming is added; a fact that
+        is not there (or there) already changes nothing.
         """
         for part in PARTS:
             (draft.path / part).mkdir()
@@ -241,14 +243,11 @@ class FactsDraft:
         before = self._before.rows()
         cleared = np.isin(before[:, 3], self._cleared)
         left = before[~cleared]
-        noted = _distinct(np.frombuffer(self._rows, np.int64).reshape(-1, 4))
-        present = among(noted, left)
-        if remove:
-            taken, added = np.concatenate([before[cleared], noted[present]]), noted[:0]
-            after = _without(left, noted[present])
-        else:
-            taken, added = before[cleared], noted[~present]
-            after = np.concatenate([left, added])
+        came, gone = (_distinct(np.frombuffer(noted, np.int64).reshape(-1, 4)) for noted in (self._rows, self._gone))
+        gone = gone[among(gone, left)]
+        left = _without(left, gone) if len(gone) else left
+        taken, added = np.concatenate([before[cleared], gone]), came[~among(came, left)]
+        after = np.concatenate([left, added])
         changes = [(sign, rows) for sign, rows in (("-", taken), ("+", added)) if len(rows)]
         files = self._before.names("facts/")
         if len(files) + len(changes) > MERGE_ABOVE:

@@ -2,9 +2,8 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from types import NoneType
+from types import MappingProxyType, NoneType
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
@@ -15,20 +14,20 @@ from kg.errors import UserError
 from kg.manifest import first_damage, manifest_sha256, verify
 from kg.namespaces import APART, KG, PREDICTIONS, RDF
 from kg.progress import SILENT, Progress
-from kg.store import draft, guard, interop, sandbox, sparql
+from kg.store import draft, guard, interop, revision, sandbox, sparql
 from kg.store.draft import StoreDraft
 from kg.store.facts import Difference, Facts, Mark, Rows
 from kg.store.labels import labels
 from kg.store.sparql import Answer, Results
 from kg.store.syntaxes import syntax_of
 from kg.store.terms import term_of, term_text
+from kg.store.writes import Loaded, Removed, Replaced, Source, by_worker, from_rdflib, writing
 from kg.store.writing import write
 
 if TYPE_CHECKING:
     import networkx
     import rdflib
 
-Source = str | Path
 Pattern = str | ox.NamedNode | ox.BlankNode | ox.Literal | ox.Triple | None
 GraphName = str | ox.NamedNode | ox.BlankNode | ox.DefaultGraph | None
 
@@ -36,17 +35,6 @@ QUERY_SECONDS = 30.0
 _PREDICTIONS = ox.NamedNode(PREDICTIONS)
 _APART = tuple(map(ox.NamedNode, APART))
 _REIFIES = ox.NamedNode(RDF + "reifies")
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """What one Store.load did: facts read from the sources, facts that were new, lines put into quarantine."""
-
-    read: int
-    added: int
-    quarantined: int
-    seconds: float
-    generation: int
 
 
 @final
@@ -152,75 +140,131 @@ class Store:
         and which files hold no facts.
         """
         started = time.monotonic()
-        if graph is not None and graph.partition(":")[0] in self.manifest["prefixes"]:
-            graph = self.term(graph).value
-        if isinstance(sources, (str, Path)):
-            sources = [sources]
-        if isinstance(sources, Sequence):
-            if quarantine and any(Path(quarantine).resolve() == Path(source).resolve() for source in sources):
+        named = self._graph(graph)
+        if isinstance(sources, (str, Path, Sequence)):
+            files = _files(sources)
+            if quarantine and any(Path(quarantine).resolve() == Path(source).resolve() for source in files):
                 raise UserError(f"{quarantine}: the quarantine would overwrite a file that is to be loaded")
-            with generations.write(self.path) as new:
-                counts = sandbox.run(
-                    f"{draft.__name__}:load",
-                    {
-                        "directory": str(new.path),
-                        "number": new.number,
-                        "previous": str(new.previous) if new.previous else None,
-                        "sources": [str(source) for source in sources],
-                        "graph": graph,
-                        "base": base,
-                        "syntax": syntax,
-                        "header": header,
-                        "quarantine": str(quarantine) if quarantine else None,
-                    },
-                    timeout_seconds=None,
-                    memory_bytes=sandbox.load_memory(),
-                    progress=progress,
-                )
+            how = {"graph": named, "base": base, "syntax": syntax, "header": header}
+            aside = str(quarantine) if quarantine else None
+            counts = by_worker(f"{draft.__name__}:load", self.path, files, progress, quarantine=aside, **how)
         else:
-            counts = self._load_rdflib(sources, graph, progress)
+            counts = from_rdflib(self.path, sources, named, progress)
         self._open()
         return Loaded(**counts, seconds=time.monotonic() - started, generation=self.generation)
 
-    def _load_rdflib(self, source: "rdflib.Graph", graph: str | None, progress: Progress) -> dict[str, int]:
-        quads = interop.from_rdflib(source, graph=graph)
-        counted = draft.Counted(quads, progress)
-        with generations.write(self.path) as new:
-            writing = StoreDraft(new)
-            added = writing.insert(counted)
-            writing.finish({prefix: str(namespace) for prefix, namespace in source.namespaces()})
-        return {"read": counted.count, "added": added, "quarantined": 0}
+    def remove_files(
+        self,
+        sources: Source | Sequence[Source],
+        graph: str | None = None,
+        base: str | None = None,
+        *,
+        syntax: str | None = None,
+        header: bool | None = None,
+        progress: Progress = SILENT,
+    ) -> Removed:
+        """Takes the facts of files away, all that are there, in one generation; where none is, nothing is written.
+
+        `graph`: where what the files say outside any graph is taken from; None: the default graph. The others as for
+        load. A blank node of a file is the one that loading the very same file made; where the store has no fact of
+        those in a file, it is the one that the store calls so itself, as what dump wrote does. `progress` is told by
+        notes, too, of facts that are in another graph, or that speak of blank nodes and were not found.
+        """
+        how = {"graph": self._graph(graph), "base": base, "syntax": syntax, "header": header}
+        if not self._reader:
+            raise UserError(f"{self.path} is empty or closed: there is nothing to remove")
+        return Removed(**self._revised("remove", sources, how, progress))
+
+    def replace_files(
+        self,
+        sources: Source | Sequence[Source],
+        graph: str | None = None,
+        base: str | None = None,
+        *,
+        syntax: str | None = None,
+        header: bool | None = None,
+        progress: Progress = SILENT,
+    ) -> Replaced:
+        """Each graph of which the files state a fact becomes what they state of it, and nothing else: the difference is
+        computed, and written as one generation; where there is none, nothing is written.
+
+        `graph`: which graph is meant by what the files say outside any graph; None: the default graph. The others as
+        for load. A blank node of a file that has changed is another one than before. UserError where the files state no
+        fact: remove_graph takes a graph away.
+        """
+        how = {"graph": self._graph(graph), "base": base, "syntax": syntax, "header": header}
+        return Replaced(**self._revised("replace", sources, how, progress))
+
+    def _revised(
+        self, function: str, sources: Source | Sequence[Source], how: dict[str, Any], progress: Progress
+    ) -> dict[str, Any]:
+        started = time.monotonic()
+        counts = by_worker(f"{revision.__name__}:{function}", self.path, _files(sources), progress, **how)
+        self._open()
+        return {**counts, "seconds": time.monotonic() - started, "generation": self.generation}
+
+    def remove_graph(self, graph: str, progress: Progress = SILENT) -> Removed:
+        """A named graph, an IRI or by a prefix of the store, is gone, with all its facts. UserError if there is no such
+        graph, or it is made from decisions."""
+        started, name = time.monotonic(), ox.NamedNode(self.term(graph).value)
+        revision.check_changeable(name)
+        if not self.database.contains_named_graph(name):
+            raise UserError(f"{self.path} has no graph {name}")
+        with writing(self.path) as new:
+            filled = StoreDraft(new)
+            removed = filled.clear([name], progress)
+            filled.finish({}, by="remove", of=[name.value])
+        self._open()
+        return Removed(0, removed, 0, time.monotonic() - started, self.generation)
+
+    def _graph(self, graph: str | None) -> str | None:
+        """The IRI of a graph that may be named by a prefix of the store."""
+        if graph is not None and graph.partition(":")[0] in self.manifest["prefixes"]:
+            return self.term(graph).value
+        return graph
 
     def add(self, quads: Iterable[ox.Quad | ox.Triple]) -> int:
         """How many of the facts were new. A Triple goes to the default graph."""
-        return self._changed(lambda writing: writing.insert(map(_quad, quads)), removing=False)
+        return self._changed(lambda filled: filled.insert(map(_quad, quads)), by="add")
 
     def remove(self, quads: Iterable[ox.Quad | ox.Triple]) -> int:
         """How many of the facts were there. A Triple means the one in the default graph."""
-        return self._changed(lambda writing: writing.remove(map(_quad, quads)), removing=True)
+        return self._changed(lambda filled: filled.remove(map(_quad, quads)), by="remove")
 
     def replace(
-        self, graphs: Mapping[str, Iterable[ox.Quad | ox.Triple]], prefixes: Mapping[str, str] | None = None
+        self,
+        graphs: Mapping[str, Iterable[ox.Quad | ox.Triple]],
+        prefixes: Mapping[str, str] | None = None,
+        *,
+        by: str = "replace",
     ) -> int:
         """Each of the named graphs holds these facts and no others, in one new generation: how many they held before.
 
         No facts: it is gone. Whatever graph the facts came from, they go into this one. `prefixes` join the store's.
+        `by`: what the history says.
         """
-        with generations.write(self.path) as new:
-            writing = StoreDraft(new)
-            count = writing.clear([ox.NamedNode(graph) for graph in graphs])
+
+        def change(filled: StoreDraft) -> int:
+            count = filled.clear([ox.NamedNode(graph) for graph in graphs])
             for graph, quads in graphs.items():
                 name = ox.NamedNode(graph)
-                writing.insert(ox.Quad(fact.subject, fact.predicate, fact.object, name) for fact in quads)
-            writing.finish(prefixes or {})
-        self._open()
-        return count
+                filled.insert(ox.Quad(fact.subject, fact.predicate, fact.object, name) for fact in quads)
+            return count
 
-    def _changed(self, change: Callable[[StoreDraft], int], *, removing: bool) -> int:
-        with generations.write(self.path) as new:
-            writing = StoreDraft(new)
-            count = change(writing)
-            writing.finish({}, removing=removing)
+        return self._changed(change, prefixes or {}, by=by, of=list(graphs))
+
+    def _changed(
+        self,
+        change: Callable[[StoreDraft], int],
+        prefixes: Mapping[str, str] = MappingProxyType({}),
+        *,
+        by: str,
+        of: Sequence[str] = (),
+    ) -> int:
+        with writing(self.path) as new:
+            filled = StoreDraft(new)
+            count = change(filled)
+            filled.finish(prefixes, by=by, of=of)
         self._open()
         return count
 
@@ -421,6 +465,10 @@ class Store:
         is one edge.
         """
         return interop.to_networkx(self.terms(), self.facts(), labels(self.texts))
+
+
+def _files(sources: Source | Sequence[Source]) -> Sequence[Source]:
+    return [sources] if isinstance(sources, (str, Path)) else sources
 
 
 def _quad(fact: ox.Quad | ox.Triple) -> ox.Quad:

@@ -41,7 +41,7 @@ def publish(candidates: Candidates, origin: Origin, store: Store) -> Published:
     except ValueError as error:
         raise UserError(one_line(str(error))) from None
     replaced = store.counts()["predictions"]
-    store.replace({PREDICTIONS: triples}, PREFIXES)
+    store.replace({PREDICTIONS: triples}, PREFIXES, by="publish")
     return Published(str(store.path), PREDICTIONS, len(candidates), replaced, store.generation)
 
 
@@ -49,7 +49,7 @@ def retract(store: Store) -> Published:
     """The predictions graph is gone, in one new generation; where there was none nothing is written."""
     replaced = store.counts()["predictions"]
     if store.has_graph(PREDICTIONS):
-        store.replace({PREDICTIONS: ()})
+        store.replace({PREDICTIONS: ()}, by="retract")
     return Published(str(store.path), PREDICTIONS, 0, replaced, store.generation)
 
 
