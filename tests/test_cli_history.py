@@ -26,7 +26,7 @@ def test_history_diff_and_restore(two: Path) -> None:
     fact = f"<{EX}a> <{EX}p> <{EX}b> <{EX}g> ."
     assert done("diff", two, 2) == f"{two}: from generation 2 to 3 0 facts came, 1 went and 2 stayed\n- {fact}\n"
     differs = json.loads(done("diff", two, 3, 2, "--added", two.parent / "came.nq", "--json"))
-    counts = {"old": 3, "new": 2, "added": 1, "removed": 0, "unchanged": 2}
+    counts = {"path": str(two), "old": 3, "new": 2, "added": 1, "removed": 0, "unchanged": 2}
     assert differs == counts | {"first_added": [fact], "first_removed": []}
     assert (two.parent / "came.nq").read_text() == fact + "\n"
     done("restore", two, 1)

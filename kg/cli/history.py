@@ -29,7 +29,7 @@ def history(
     dropped = [] if keep is None else generations.drop(store, keep)
     found = kept(store)
     if json_:
-        print_json({"generations": [vars(each) for each in found], "dropped": dropped})
+        print_json({"path": str(store), "generations": [vars(each) for each in found], "dropped": dropped})
         return
     out.print(history_table(found))
     if keep is not None:
@@ -58,7 +58,7 @@ def diff(
     with ConsoleProgress() as progress:
         found = compare(store, old, new, added=added, removed=removed, progress=progress)
     if json_:
-        print_json(vars(found))
+        print_json({"path": str(store)} | vars(found))
         return
     say(
         f"{store}: from generation {found.old} to {found.new} {found.added:,} facts came, {found.removed:,} went and "

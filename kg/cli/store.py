@@ -134,7 +134,7 @@ def remove(
         else:
             removed = opened.remove_graph(graph or "", progress)
     if json_:
-        print_json(vars(removed))
+        print_json({"path": str(store)} | vars(removed))
         return
     missing = f", {removed.missing:,} were not there" if files else ""
     rest = f"{missing}; generation {removed.generation}"
