@@ -45,7 +45,8 @@ def test_a_number(ground: Ground, tmp_path: Path, name: str, param: str, flag: s
         if name == "publish" or param == "per_relation":
             arguments = arguments[:1]  # each says how many itself
         if not flag.startswith("-"):
-            arguments = arguments[:-1]  # an argument, the last one
+            places = [each.name for each in COMMANDS[name].params if each.param_type_name == "argument"]
+            arguments = arguments[: places.index(param)]
         if flag in arguments:
             arguments[arguments.index(flag) + 1] = value
         else:
