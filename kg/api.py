@@ -5,11 +5,11 @@ kg.train("world.kg", "model", dim=64)
 kg.evaluate("model").metrics.mrr
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
@@ -30,6 +30,7 @@ from kg.query.predictor import Predictor
 from kg.store.store import Store
 from kg.store.writes import Loaded, Removed, Replaced
 from kg.training import train as training
+from kg.training.anew import in_its_place, minutes_of, read_as
 from kg.training.cross_validation import of_other_splits
 from kg.training.ensembles.combination import COMBINING, check_settings, combination
 from kg.training.estimate import check_minutes, planned
@@ -188,10 +189,45 @@ def trained(
     return found if found.calibration else calibrated(found, said_of(found), progress)
 
 
+def trained_anew(
+    source: Path | str,
+    model: Path | str,
+    *,
+    vary: Callable[[Run], Run] = lambda run: run,
+    minutes: float | None = None,
+    device: torch.device | str = "cpu",
+    progress: Progress = SILENT,
+    **chosen: Any,
+) -> Bundle:
+    """The model of this folder trained anew: on what a store or a folder holds now, with its own settings, but for what
+    `vary` makes of its run, what is chosen of the store (see open_dataset), and how long; calibrated, it is the next
+    generation of the folder. Until then, and wherever the training ends before, the old one answers."""
+    old = Bundle.load(model)
+    run = vary(training.run_of(old))
+    minutes = minutes_of(old) if minutes is None else minutes
+    check_minutes(minutes, run)
+    with in_its_place(Path(model)) as folder:
+        fold_at(source, progress)
+        dataset = open_dataset(source, seed=run.seed, progress=progress, **read_as(old.dataset) | chosen)
+        progress.note(dataset.describe())
+        if minutes is not None:
+            run = planned(run, dataset, minutes, device)
+        trained(dataset, run, folder, minutes=minutes, device=device, progress=progress)
+    return Bundle.load(model, device)
+
+
 def calibrated(bundle: Bundle, said: Said, progress: Progress = SILENT) -> Bundle:
     """A trained model with its probabilities fitted anew: on its valid facts, on those of models of other splits where
     they are few, and on what people said."""
     return calibrate(bundle, said=said, others=of_other_splits(bundle, progress), progress=progress)
+
+
+def recalibrated(bundle: Bundle, said: Said, progress: Progress = SILENT) -> Bundle:
+    """`calibrated`, of a model that has facts to be calibrated on: UserError otherwise."""
+    found = calibrated(bundle, said, progress)
+    if found is bundle:
+        raise UserError(f"{bundle.path} was trained without valid facts: there is nothing to calibrate it on")
+    return found
 
 
 def pretrained(store: Path | str, folder: Path, *, probabilities: bool = False, progress: Progress = SILENT) -> Bundle:

@@ -84,6 +84,15 @@ def check_temperature(value: Any) -> None:
         )
 
 
+def checked_shares(value: Any) -> tuple[float, float] | None:
+    """How much of a store was to be held out for valid and for test; models of kg 0.3 and older say nothing of it."""
+    if value is None:
+        return None
+    if not isinstance(value, list) or len(value) != 2 or not all(_is_number(each) and 0 <= each < 1 for each in value):
+        raise ValueError(f"expected two shares in [0, 1): got {one_line(str(value))[:80]}")
+    return value[0], value[1]
+
+
 def check_metrics(metrics: Any) -> None:
     """ValueError where a command would miss a figure."""
     valid, history = metrics["valid"], metrics["history"]

@@ -22,6 +22,7 @@ from kg.belief import (
     check_metrics,
     check_run,
     check_temperature,
+    checked_shares,
     metadata_of,
     not_believed,
     tensors_of,
@@ -249,6 +250,7 @@ def _provenance(dataset: Dataset) -> dict[str, Any]:
         "graphs": dataset.graphs,
         "restrictions": dataset.restrictions,
         "named": dataset.named,
+        "shares": dataset.shares,
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
         **environment(),
     }
@@ -290,6 +292,7 @@ def _dataset(folder: Path, manifest: dict[str, Any]) -> Dataset:
             raise ValueError(f"expected a path and the number of a generation: got {source!r} and {generation!r}")
         of_graphs = None if graphs is None else tuple(texts(graphs))
         named = tuple(texts(manifest.get("named", [])))
+        shares = checked_shares(manifest.get("shares"))
         store = manifest.get("store")
         store_id = None if store is None else texts([store["id"], store["path"]])[0]
         state = None
@@ -308,7 +311,7 @@ def _dataset(folder: Path, manifest: dict[str, Any]) -> Dataset:
     train, valid, test = (parts[name] for name in PARTS)
     restrictions = manifest.get("restrictions") is True
     return Dataset(
-        *(train, valid, test, vocabulary, schema, source, generation, of_graphs, restrictions, store_id, named),
+        *(train, valid, test, vocabulary, schema, source, generation, of_graphs, restrictions, store_id, named, shares),
         store_state=state,
         index=index,
     )

@@ -16,6 +16,7 @@ import pytest
 from kg.decisions.journal import Journal
 from kg.errors import UserError
 from kg.serve.app import create_app
+from kg.serve.jobs import Jobs
 from kg.serve.pages import Asked
 from kg.serve.safety import MOST_BYTES, Safety, read_people
 from kg.serve.service import Service
@@ -193,7 +194,8 @@ def test_where_nothing_can_be_answered_the_page_says_why(client: Any, store: Pat
 
 
 def test_a_probability_is_a_word_too(store: Path, country_model: Path) -> None:
-    site = Site(Service(country_model, store, top=5), Safety(frozenset(), "Ann"))
+    service = Service(country_model, store, top=5)
+    site = Site(service, Safety(frozenset(), "Ann"), Jobs(service))
     words = [site._templates.from_string("{{ word(p) }}").render(p=p) for p in (1.0, 0.9, 0.7, 0.4, 0.15, 0.1)]
     assert words == ["very likely", "very likely", "likely", "open", "unlikely", "very unlikely"]
 

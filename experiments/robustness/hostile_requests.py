@@ -80,6 +80,16 @@ def slow_clients(client: httpx.Client, address: str) -> str:
     return f"{status} meanwhile"
 
 
+def ten_thousand_jobs(client: httpx.Client, address: str) -> str:
+    """One begins, and is stopped at the end: it may be done before, and then another one begins."""
+    found = [client.post("/api/v1/jobs", json={"kind": "retrain"}).status_code for _ in range(10_000)]
+    listed = client.get("/api/v1/jobs").json()
+    for each in listed:
+        client.post(f"/api/v1/jobs/{each['id']}/stop")
+    counts = ", ".join(f"{status}: {found.count(status)}" for status in sorted(set(found)))
+    return f"{counts}; {len(listed)} listed"
+
+
 def at_once(path: str, count: int) -> Case:
     def asked(client: httpx.Client, address: str) -> str:
         found: list[int] = []
@@ -157,6 +167,10 @@ CASES: dict[str, Case] = {
     "what is no HTTP": raw(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"),
     "a question for a million answers": get("/api/v1/ask?subject=Germany&predicate=borders&top=1000000"),
     "a question without a question": get("/api/v1/ask"),
+    "a job that is none": post("/api/v1/jobs", {"kind": "drop"}),
+    "a job begun by another site": post("/model/start", {"kind": "retrain"}, origin="http://evil.example"),
+    "a job that is not there": get("/api/v1/jobs/" + "9" * 400),
+    "ten thousand jobs": ten_thousand_jobs,
     "slow clients": slow_clients,
     "two hundred pages at once": at_once("/review", 200),
     "a thousand questions at once": at_once("/api/v1/ask?subject=Germany&predicate=borders", 1000),

@@ -6,7 +6,6 @@ from kg.cli.command import MODELS, command
 from kg.cli.console import note, print_json, say, some_predicates
 from kg.cli.options import Device, Json, ModelPath, device_named
 from kg.cli.progress_bar import ConsoleProgress
-from kg.errors import UserError
 
 if TYPE_CHECKING:
     from kg.bundle import Bundle
@@ -25,10 +24,9 @@ def calibrate(model: ModelPath, device: Device = "cpu", json_: Json = False) -> 
     bundle = Bundle.load(model, device_named(device))
     with ConsoleProgress() as progress:
         said = api.said_of(bundle)
-        calibrated = api.calibrated(bundle, said, progress)
+        calibrated = api.recalibrated(bundle, said, progress)
     found = calibration_of(calibrated)
-    if calibrated is bundle or found is None:
-        raise UserError(f"{model} was trained without valid facts: there is nothing to calibrate it on")
+    assert found is not None
     facts = len(bundle.dataset.valid)
     if json_:
         withheld = [bundle.dataset.vocabulary.relations[each] for each in found.withheld]

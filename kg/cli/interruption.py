@@ -20,3 +20,13 @@ def saving(goes_on: str, model: Path | None = None) -> Iterator[None]:
         begun = model is None or generations.is_begun(model)
         note(f"Stopped and saved: {goes_on}" if begun else "Stopped before there was a model: the same command goes on")
         raise
+
+
+@contextmanager
+def leaving(model: Path) -> Iterator[None]:
+    """Stopped, it says that the model has not changed."""
+    try:
+        yield
+    except Interrupted:
+        note(f"Stopped: {model} is as it was")
+        raise

@@ -61,6 +61,12 @@ class RunSettings:
             self.parts.split(","), model_out, self.model, train=train, seed=self.seed or 0, progress=progress
         )
 
+    def check_anew(self) -> None:
+        """UserError where another model is asked for than the one that is trained anew."""
+        for name in ("model", "preset", "parts"):
+            if getattr(self, name) is not None:
+                raise UserError(f"--{name}: a model is trained anew as what it is: leave it out, or train another one")
+
     def varied(self, run: "Run") -> "Run":
         """The run with what the user named in its place. UserError for what it has no use for."""
         given = {

@@ -1,12 +1,12 @@
 """`kg train`."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from kg.cli.calibrate import say_what_is_withheld
 from kg.cli.command import START, command
 from kg.cli.console import note, print_json, say
-from kg.cli.interruption import saving
+from kg.cli.interruption import leaving, saving
 from kg.cli.options import (
     FACTS,
     HOW,
@@ -25,6 +25,7 @@ from kg.cli.options import (
 )
 from kg.cli.progress_bar import ConsoleProgress
 from kg.cli.run_settings import RunSettings
+from kg.errors import UserError
 
 
 @command(
@@ -37,6 +38,7 @@ from kg.cli.run_settings import RunSettings
     "kg train folder model --preset experiments/presets/umls.py:complex --seed 1",
     "kg train world.kg model --model pretrained --fine-tune --minutes 5",
     "kg train world.kg model --resume",
+    "kg train world.kg model --anew",
 )
 def train(
     source: Source,
@@ -79,6 +81,10 @@ def train(
     resume: Annotated[
         bool, option(HOW, None, "Go on with the model in OUT, with its own settings.", "--resume")
     ] = False,
+    anew: Annotated[
+        bool,
+        option(HOW, None, "Train the model in OUT again, its settings kept: it is replaced at the end.", "--anew"),
+    ] = False,
     language: Language = None,
     json_: Json = False,
 ) -> None:
@@ -86,7 +92,8 @@ def train(
 
     Facts are held out to choose the best epoch by and to measure by; a folder with train.tsv, valid.tsv and test.tsv
     (or .txt, .gz) is taken as it is. Ctrl-C saves and exits 130; --resume continues as if nothing had happened, after
-    --minutes, too.
+    --minutes, too. --anew trains OUT again on what the store holds by now, decisions of people included; until that is
+    done OUT answers as before, and stopped it stays as it is.
     """
     from kg.decisions.folding import fold_at
     from kg.graph.sources import open_dataset
@@ -98,25 +105,28 @@ def train(
     )
     device = device_named(device)
     check_minutes(minutes)
-    with saving(f"kg train {source} {model_out} --resume goes on", model_out), ConsoleProgress() as progress:
-        if resume:
+    facts: dict[str, Any] = {"relations": relations, "graphs": graphs, "valid": valid, "test": test}
+    facts |= {"restrictions": restrictions, "language": language}
+    if anew and resume:
+        raise UserError("--resume goes on with a training, --anew begins it again: leave one out")
+    goes_on = f"kg train {source} {model_out} --resume goes on"
+    with leaving(model_out) if anew else saving(goes_on, model_out), ConsoleProgress() as progress:
+        if anew:
+            from kg.api import trained_anew
+
+            asked.check_anew()
+            chosen = {name: value for name, value in facts.items() if value is not None}
+            bundle = trained_anew(
+                source, model_out, vary=asked.varied, minutes=minutes, device=device, progress=progress, **chosen
+            )
+        elif resume:
             bundle = training.resume(model_out, epochs=epochs, minutes=minutes, device=device, progress=progress)
             asked.say_unused(bundle.run)
         else:
             training.check_vacant(model_out)  # this and the names before a store is read and split
             settings, split_seed = asked.from_dataset(model_out, device, progress)
             fold_at(source, progress)
-            dataset = open_dataset(
-                source,
-                relations=relations,
-                graphs=graphs,
-                valid=valid,
-                test=test,
-                seed=split_seed,
-                restrictions=restrictions,
-                language=language,
-                progress=progress,
-            )
+            dataset = open_dataset(source, seed=split_seed, progress=progress, **facts)
             made = settings(dataset)
             run = asked.varied(made)
             note(f"{source}: {dataset.describe()}")

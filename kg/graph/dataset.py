@@ -37,8 +37,9 @@ class Dataset:
 
     Every entity of every part is a candidate. `source` says where the facts came from (a path), `generation` which
     generation of a store (None for a folder), `store_id` which store that is, wherever it lies now, `graphs` and
-    `restrictions` what was read of it, `named` the predicates that were asked for by name, `store_state` what that
-    store then held. `index`: what answers need, where it was read from a file.
+    `restrictions` what was read of it, `named` the predicates that were asked for by name, `shares` how much of it was
+    to be held out for valid and test, `store_state` what that store then held. `index`: what answers need, where it was
+    read from a file.
     """
 
     train: Int[Tensor, "T 3"]
@@ -52,6 +53,7 @@ class Dataset:
     restrictions: bool = False
     store_id: str | None = None
     named: tuple[str, ...] = ()
+    shares: tuple[float, float] | None = None
     store_state: StoreState | None = None
     index: Index | None = None
     _known: dict[tuple[str, ...], KnownAnswers] = field(default_factory=dict, init=False, repr=False)

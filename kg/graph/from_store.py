@@ -103,6 +103,7 @@ def dataset_from_store(
         restrictions=restrictions is True or of_classes,
         store_id=store.id,
         named=() if relations is None else vocabulary.relations,
+        shares=(valid, test),
         store_state=StoreState(store.mark.sha256, preferred(language), int((~trains).sum())),
     )
 

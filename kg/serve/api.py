@@ -9,11 +9,12 @@ from kg.query.pattern import Pattern
 from kg.serve.site import Here, Person
 
 with extra("serve"):
-    from fastapi import APIRouter, Query
+    from fastapi import APIRouter, Path, Query
     from pydantic import BaseModel, Field
 
 router = APIRouter(prefix="/api/v1")
 _Term = Annotated[str, Query(min_length=1, max_length=4000)]
+_JobNumber = Annotated[int, Path(ge=1, lt=2**63)]
 
 
 @final
@@ -34,6 +35,14 @@ class NewUndo(BaseModel):
 
     batch: str = Field(min_length=1, max_length=200)
     id: str | None = Field(None, min_length=1, max_length=200)
+
+
+@final
+class NewJob(BaseModel):
+    """recalibrate: fit the probabilities to what people have decided by now. retrain: train the model again, with its
+    own settings, on what the store holds by now; it replaces the old one when it is done."""
+
+    kind: Literal["recalibrate", "retrain"]
 
 
 @router.get("/health")
@@ -94,6 +103,30 @@ def undo(site: Here, person: Person, undo: NewUndo) -> dict[str, Any]:
     id_ = undo.id or str(uuid.uuid4())
     back = site.service.undo(Undo(id_, undo.batch, person))
     return {"id": id_, "taken_back": [each.id for each in back]}
+
+
+@router.get("/jobs")
+def jobs(site: Here) -> list[dict[str, Any]]:
+    """The last 20, the newest first."""
+    return [each.to_json() for each in site.jobs.all()]
+
+
+@router.post("/jobs", status_code=202)
+def start(site: Here, person: Person, job: NewJob) -> dict[str, Any]:
+    """Begin to calibrate the model, or to train it anew; 409 where a job is running. Ask for it until it has ended."""
+    return site.jobs.start(job.kind, person).to_json()
+
+
+@router.get("/jobs/{id}")
+def job(site: Here, id: _JobNumber) -> dict[str, Any]:
+    """How far it is, or what came of it."""
+    return site.jobs.get(id).to_json()
+
+
+@router.post("/jobs/{id}/stop", status_code=202)
+def stop(site: Here, id: _JobNumber) -> dict[str, Any]:
+    """End it: the model stays as it is. 409 where it has ended."""
+    return site.jobs.stop(id).to_json()
 
 
 def _line(line: Any) -> dict[str, Any]:

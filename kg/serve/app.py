@@ -1,10 +1,13 @@
 """The service as an ASGI application: checks, pages, API, and what becomes of errors."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from kg.errors import UserError, extra, one_line
 from kg.serve import api, pages
+from kg.serve.jobs import Busy, Jobs
 from kg.serve.safety import Guard, Safety
 from kg.serve.service import Service
 from kg.serve.site import Site
@@ -20,8 +23,17 @@ with extra("serve"):
 def create_app(service: Service, safety: Safety) -> Any:
     """The application, guarded. An error of a person's is one line, on a page or as problem+json; of a defect of ours
     nobody learns more than that there is one."""
-    app = FastAPI(title="kg", version="1", docs_url=None, redoc_url=None, openapi_url="/openapi.json")
-    app.state.site = site = Site(service, safety)
+    jobs = Jobs(service)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        yield
+        jobs.close()
+
+    app = FastAPI(
+        title="kg", version="1", docs_url=None, redoc_url=None, openapi_url="/openapi.json", lifespan=lifespan
+    )
+    app.state.site = site = Site(service, safety, jobs)
     app.include_router(api.router)
     app.include_router(pages.router)
     app.mount("/static", StaticFiles(directory=Path(__file__).with_name("static")), name="static")
@@ -37,6 +49,10 @@ def create_app(service: Service, safety: Safety) -> Any:
     @app.exception_handler(UserError)
     def of_a_person(request: Request, error: UserError) -> Response:
         return told(request, 400, str(error))
+
+    @app.exception_handler(Busy)
+    def of_a_job(request: Request, error: Busy) -> Response:
+        return told(request, 409, str(error))
 
     @app.exception_handler(RequestValidationError)
     def of_a_form(request: Request, error: RequestValidationError) -> Response:

@@ -4,7 +4,7 @@ import json
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, final
+from typing import Annotated, Any, Literal, final
 from urllib.parse import parse_qsl, urlencode
 
 from kg.decisions.journal import Fact, Undo
@@ -167,6 +167,23 @@ def entity(request: Request, site: Here, term: str) -> HTMLResponse:
 @router.get("/relation")
 def relation(request: Request, site: Here, term: str) -> HTMLResponse:
     return site.page("relation.html", request, **vars(site.service.of_relation(term, _SHOWN)))
+
+
+@router.get("/model")
+def model(request: Request, site: Here) -> HTMLResponse:
+    return site.page("model.html", request, about=site.service.of_model(), jobs=site.jobs.all())
+
+
+@router.post("/model/start")
+def start(site: Here, person: Person, kind: Annotated[Literal["recalibrate", "retrain"], Form()]) -> RedirectResponse:
+    site.jobs.start(kind, person)
+    return RedirectResponse("/model", 303)
+
+
+@router.post("/model/stop")
+def stop(site: Here, id: Annotated[int, Form()]) -> RedirectResponse:
+    site.jobs.stop(id)
+    return RedirectResponse("/model", 303)
 
 
 @router.get("/search")

@@ -2,7 +2,8 @@
 
 import threading
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -67,6 +68,20 @@ class OfRelation:
 
 
 @final
+@dataclass(frozen=True)
+class OfModel:
+    """What there is of the model. written: when its folder last changed. mrr: on its valid facts, None without any.
+    uncalibrated: why it gives no probabilities, None where it does. counts: of what people decided, by standing."""
+
+    scorer: str
+    facts: str
+    written: str
+    mrr: float | None
+    uncalibrated: str | None
+    counts: Mapping[str, int]
+
+
+@final
 class Service:
     """One model over one store. Every method may be called from any thread; they take turns.
 
@@ -86,22 +101,51 @@ class Service:
         self._named: tuple[object, object, list[tuple[str, str]]] = (None, None, [])
         self._cached = lru_cache(_EVIDENCE)(self._explain)
         self._ahead = threading.Event()
+        self._kept = False
 
     # Freshness
 
     def _fresh(self) -> None:
         """Under the lock: up to what model and store hold now."""
         now = generations.current(self.model, noun="model")
-        if now != self._loaded:
-            predictor = Predictor.load(self.model, self.store, language=self._language)
-            self._review = Review(predictor, self._top)
-            self._predictor, self._loaded = predictor, now  # last: what failed is tried again
-            self._cached.cache_clear()
+        if now != self._loaded and not self._kept:
+            self._take(*self._loading(), now)
             return
         before = self._predictor.knowledge
         change = self._predictor.refresh()
         if self._predictor.knowledge.known is not before.known or change.schema:
             self._cached.cache_clear()
+
+    def _loading(self) -> tuple[Predictor, Review]:
+        predictor = Predictor.load(self.model, self.store, language=self._language)
+        return predictor, Review(predictor, self._top)
+
+    def _take(self, predictor: Predictor, review: Review, generation: Path) -> None:
+        """Under the lock."""
+        self._predictor, self._review, self._loaded = predictor, review, generation
+        self._cached.cache_clear()
+
+    @contextmanager
+    def keeping(self) -> Iterator[None]:
+        """Meanwhile the model that is loaded goes on answering, whatever its folder comes to hold. At the end the next
+        one is loaded beside it, while it still answers, and takes its place."""
+        self._kept = True
+        try:
+            yield
+            now = generations.current(self.model, noun="model")
+            if now != self._loaded:
+                loaded = self._loading()
+                with self._lock:
+                    self._take(*loaded, now)
+        finally:
+            self._kept = False
+
+    @property
+    def generation(self) -> Path | None:
+        """What the model's folder holds now; None where that is no model."""
+        with suppress(UserError):
+            return generations.current(self.model, noun="model")
+        return None
 
     def fresh(self) -> Predictor:
         """The predictor, up to now."""
@@ -257,6 +301,17 @@ class Service:
             term, said = known.vocabulary.relations[relation], (known.schema.domain, known.schema.range)
             ends = [", ".join(known.label(each) for each in declared.get(term, ())) for declared in said]
             return OfRelation(term, len(rows), facts, ends, self._review.precision(term))
+
+    def of_model(self) -> OfModel:
+        """What answers, as it is loaded."""
+        with self._lock:
+            self._fresh()
+            bundle, plausible = self._predictor.bundle, self._predictor.plausibility
+            figures, why = bundle.metrics["valid"], None if plausible.is_calibrated else plausible.uncalibrated
+            written = str(bundle.manifest.get("written", ""))[:16].replace("T", " ")
+            mrr = figures["mrr"] if figures else None
+            counts = {str(name): count for name, count in self._review.verdicts.counts().items()}
+            return OfModel(bundle.run["scorer"]["name"], bundle.dataset.describe(), written, mrr, why, counts)
 
     def search(self, beginning: str) -> list[tuple[str, str]]:
         """Entities whose label begins so, whatever the case: term and label."""

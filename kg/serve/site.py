@@ -8,6 +8,7 @@ from typing import Annotated, Any, final
 from kg.errors import UserError, extra
 from kg.query.candidates.candidate import Candidate
 from kg.query.review import ORDERS, fact_of
+from kg.serve.jobs import Jobs
 from kg.serve.safety import Safety
 from kg.serve.service import Service
 
@@ -27,6 +28,7 @@ _KEYS = (
     ("search", "/", "find"),
     ("help", "?", "keys"),
 )
+_JOBS = {"recalibrate": "Calibrate", "retrain": "Train anew"}
 _WORDS = ((0.9, "very likely"), (0.7, "likely"), (0.4, "open"), (0.15, "unlikely"), (0.0, "very unlikely"))
 
 
@@ -37,6 +39,7 @@ class Site:
 
     service: Service
     safety: Safety
+    jobs: Jobs
 
     def page(self, name: str, request: Request, *, status: int = 200, **values: Any) -> HTMLResponse:
         """Of what the service knew when it was last asked: a handler asks it first."""
@@ -67,7 +70,7 @@ class Site:
         made = Environment(
             loader=PackageLoader("kg.serve"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
         )
-        made.globals |= {"word": _word, "as_json": _as_json, "keys": _KEYS, "orders": _ORDERS}
+        made.globals |= {"word": _word, "as_json": _as_json, "keys": _KEYS, "orders": _ORDERS, "job_names": _JOBS}
         return made
 
 

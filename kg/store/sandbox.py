@@ -58,6 +58,7 @@ class Worker:
         self._memory = _effective_limit(memory_bytes)
         self._process: _Process | None = None
         self._lock = threading.Lock()
+        self._killed = False
 
     def call(
         self,
@@ -98,6 +99,13 @@ class Worker:
             self._process.end()
             self._process = None
 
+    def kill(self) -> None:
+        """From another thread: the call under way, and any later one, is a UserError."""
+        self._killed = True
+        process = self._process
+        if process is not None:
+            process.kill()
+
     def __enter__(self) -> "Worker":
         return self
 
@@ -111,6 +119,8 @@ class Worker:
             self.close()
         if self._process is None:
             self._process = _Process(self._memory)
+            if self._killed:  # looked at after there is a process: whoever kills looks for that after saying so
+                self._process.kill()
             try:
                 self._next(self._process, START_SECONDS, START_SECONDS)
             except BaseException:
@@ -214,6 +224,9 @@ class _Process:
 
     def is_alive(self) -> bool:
         return self._popen.poll() is None
+
+    def kill(self) -> None:
+        self._popen.kill()
 
     def send(self, line: str, timeout: int | float) -> bool:
         """Whether it can have read the line: False where it has died. TimeoutError: it read none of it for so long."""

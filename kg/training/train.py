@@ -80,11 +80,6 @@ def resume(
     the end of a learning rate that was planned.
     """
     saved = Bundle.load(out, state=True)
-    if saved.manifest["format"] != bundle.FORMAT:
-        raise UserError(
-            f"{out} was trained by kg {saved.manifest.get('kg')}, in a format whose training this version cannot go on "
-            "with: use that version, or train anew (all else works)"
-        )
     run = _with_epochs(run_of(saved), epochs)
     check_minutes(minutes, run)
     if minutes is not None and epochs is None:
@@ -108,7 +103,12 @@ def resume(
 
 
 def run_of(saved: Bundle) -> Run:
-    """What trained it. UserError that names the file where this version cannot read it."""
+    """What trained it. UserError where that is of an older format, or this version cannot read it."""
+    if saved.manifest["format"] != bundle.FORMAT:
+        raise UserError(
+            f"{saved.path} was trained by kg {saved.manifest.get('kg')}, in a format with which no training of this "
+            "version goes on: use that one, or train another model (all else works)"
+        )
     with _naming(saved, "config.json"):
         return Run.from_json(saved.run)
 
