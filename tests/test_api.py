@@ -31,6 +31,7 @@ def test_load_train_evaluate(store: Path, tmp_path: Path) -> None:
     assert found.metrics.mrr == pytest.approx(bundle.metrics["valid"]["mrr"]) and found.probability is not None
 
 
+@pytest.mark.tried
 def test_as_the_command_does(country_model: Path, country_store: Path, tmp_path: Path) -> None:
     bundle = kg.train(country_store, tmp_path / "m", dim=16, epochs=10, seed=3)
     command = kg.Bundle.load(country_model)

@@ -117,6 +117,19 @@ def test_without_scripts(browser: Any, served: tuple[str, Path]) -> None:
     assert claim(page) == first and Journal(store).number == 2
 
 
+@pytest.mark.parametrize("scripts", [True, False])
+def test_a_job(browser: Any, served: tuple[str, Path], scripts: bool) -> None:
+    """Begun, seen running and done, and what came of it: by itself with scripts, by looking again without."""
+    address, _ = served
+    page = visited(browser, address, java_script_enabled=scripts)
+    page.get_by_role("link", name="Model").click()
+    page.get_by_role("button", name="Calibrate").click()
+    page.get_by_role("heading", name="Calibrate, for Ann").wait_for()
+    while not scripts and page.get_by_role("link", name="Look again").count():
+        page.get_by_role("link", name="Look again").click()
+    page.get_by_text("Ann: Calibrate: done: calibrated on").wait_for()
+
+
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 1280), ("light", 360), ("dark", 360)])
 def test_light_dark_and_on_a_phone(browser: Any, served: tuple[str, Path], scheme: str, width: int) -> None:
     """Nothing is wider than the window, nothing fails, little is sent, and axe-core finds nothing serious."""
@@ -131,7 +144,8 @@ def test_light_dark_and_on_a_phone(browser: Any, served: tuple[str, Path], schem
     entity = page.locator("#claim a").first.get_attribute("href")
     ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (ground == "rgb(255, 255, 255)") == (scheme == "light")
-    for path in ("/review", entity, "/decisions", "/search?q=c", "/review?order=surest"):
+    relation = page.locator("#claim a.relation").get_attribute("href")
+    for path in ("/review", entity, relation, "/decisions", "/model", "/search?q=c", "/review?order=surest"):
         page.goto(f"{address}{path}")
         assert page.evaluate("document.documentElement.scrollWidth") <= width, path
         if AXE.exists():

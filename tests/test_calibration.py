@@ -321,6 +321,22 @@ def test_what_holds_no_better_than_the_base_rate_is_withheld(monkeypatch: pytest
 
 
 @pytest.mark.tried
+def test_what_was_said_in_the_trial_is_kept() -> None:
+    """Of each relation: all its facts are in the bins, and these stand for those of test, too."""
+    given = dataset(60, 60)
+    found = made(fit_calibration(informed(given), given, 1.0))
+    assert found.tried is not None and len(found.tried) == given.num_relations
+    counts = torch.bincount(given.valid[:, 1], minlength=given.num_relations).tolist()
+    share = len(given.valid) / (len(given.valid) + len(given.test))
+    for cut, facts in zip(found.tried, counts, strict=True):
+        assert bool(cut) == (facts >= 20)
+        assert not cut or sum(each.facts for each in cut) == pytest.approx(facts)
+        assert all(each.observed == pytest.approx(min(1, each.facts / each.candidates / share)) for each in cut)
+        assert [each.predicted for each in cut] == sorted(each.predicted for each in cut)
+    assert any(found.tried)
+
+
+@pytest.mark.tried
 def test_what_two_samples_do_not_agree_on_is_withheld(monkeypatch: pytest.MonkeyPatch) -> None:
     given = dataset(60, 60)
     monkeypatch.setattr(Eligibility, "num_candidates", 10**9)

@@ -4,6 +4,7 @@ import asyncio
 import html
 import json
 import re
+import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from urllib.parse import urlencode
 import pyoxigraph as ox
 import pytest
 
+from kg.bundle import Bundle, save_calibration
 from kg.decisions.journal import Journal
 from kg.errors import UserError
 from kg.serve.app import create_app
@@ -157,6 +159,24 @@ def test_pages_of_entities_and_relations(client: Any) -> None:
     assert "None." in page(client, "/search?q=zzz")
     decide(client, "accept")
     assert "1 accepted" in page(client, "/decisions")
+
+
+def test_what_a_model_said_and_what_came_true(store: Path, country_model: Path, tmp_path: Path) -> None:
+    """As a picture and in words; of a model that does not say, and of too few facts, a line."""
+    term, model = "/relation?term=http://example.org/borders", tmp_path / "model"
+    shutil.copytree(country_model, model)
+    assert "Too few facts of it were held out" in page(served(store, model), term)
+    bundle = Bundle.load(model)
+    cut = [[0.16, 0.09, 50, 5], [0.81, 0.64, 20, 15]]
+    tried = [cut if "borders" in each else [] for each in bundle.dataset.vocabulary.relations]
+    client = served(store, model)
+    save_calibration(bundle, {**bundle.calibration, "tried": tried})
+    text = page(client, term)
+    assert 'cx="150.0" cy="192.0"' in text and 'cx="280.0" cy="62.0"' in text
+    assert "Stated 0.16: 0.09 were facts. Stated 0.81: 0.64 were facts." in text
+    bundle = Bundle.load(model)
+    save_calibration(bundle, {name: each for name, each in bundle.calibration.items() if name != "tried"})
+    assert 'The model does not say: <a href="/model">calibrate it anew</a>' in page(client, term)
 
 
 def test_a_fact_that_is_not_in_the_queue_can_be_decided_on(client: Any, store: Path) -> None:

@@ -255,8 +255,7 @@ def test_the_old_model_answers_until_the_new_one_is_loaded(
         stop.set(), go.set()
         for thread in threads:
             thread.join()
-    assert service.fresh() is not old and set(answers) == {5}
-    assert service.fresh().bundle.manifest["written"].startswith("2031")
+    assert service.fresh().bundle.manifest["written"].startswith("2031") and set(answers) == {5}
 
 
 def test_who_writes_the_model_meanwhile_is_told(ground: Path, jobs: Jobs) -> None:

@@ -28,6 +28,7 @@ from torch import Tensor
 
 from kg.bundle import CALIBRATION, Bundle
 from kg.errors import UserError, one_line
+from kg.probability.bins import Bin, bins_from_json, bins_to_json
 from kg.probability.candidate_sample import CandidateSample
 from kg.probability.features import names_of
 from kg.probability.query_scores import ScoreBlock
@@ -57,6 +58,8 @@ class Calibration:
     shape: of f, one of SHAPES. knots: of pieces the logits, then what they become, between which a line is drawn, and
     beyond which the last ones go on; of an isotonic one the logits, then the probabilities; else the slope and the
     shift of the line. reason: why no probability holds, None where they do. withheld: the relations of which none does.
+    tried: of each relation what fits that had not seen the entities said of candidates, and how many were facts (see
+    bins_of_relations); None of models that kg 0.3 or older calibrated.
     """
 
     weights: Float[Tensor, "R W"]
@@ -65,6 +68,7 @@ class Calibration:
     reason: str | None = None
     withheld: tuple[int, ...] = ()
     asked: tuple[int, ...] = ()
+    tried: tuple[tuple[Bin, ...], ...] | None = None
 
     @classmethod
     def shared(cls, num_relations: int, weights: Mapping[str, float], asked: tuple[int, ...] = ()) -> "Calibration":
@@ -144,6 +148,7 @@ class Calibration:
             "knots": knots,
             "reason": self.reason,
             "withheld": list(self.withheld),
+            "tried": None if self.tried is None else bins_to_json(self.tried),
         }
 
     @classmethod
@@ -175,8 +180,9 @@ class Calibration:
             raise ValueError(f"its reason must be a text: got {one_line(str(reason))[:80]}")
         if any(type(each) is not int or not 0 <= each < len(rows) for each in withheld):
             raise ValueError(f"withheld must be numbers of its {len(rows)} relations")
+        tried = None if stored.get("tried") is None else bins_from_json(stored["tried"], len(rows))
         weights = torch.tensor(rows).view(-1, len(wanted))
-        return cls(weights, shape, knots, reason, tuple(withheld), tuple(map(int, asked)))
+        return cls(weights, shape, knots, reason, tuple(withheld), tuple(map(int, asked)), tried)
 
 
 def _listed(value: Any) -> list[Any]:

@@ -29,6 +29,7 @@ from kg.graph.dataset import Dataset
 from kg.graph.known import KnownAnswers
 from kg.interruption import finishing
 from kg.models.scorer import Scorer
+from kg.probability.bins import bins_of_relations
 from kg.probability.calibration import Calibration
 from kg.probability.candidate_sample import (
     CandidateSample,
@@ -225,7 +226,7 @@ class _Fit:
         return Calibration(weights, "pieces", line, asked=self.asked)
 
     def _without_their_ends(self, sample: CandidateSample) -> Float[Tensor, " P"]:
-        """The probability of each candidate to be in valid, by fits that saw no candidate of its head, or of its tail
+        """The probability of each candidate, by fits that saw no candidate of its head, or of its tail
         where the facts of its relation have more tails than heads."""
         generator = torch.Generator().manual_seed(self._seed)
         fold_of = torch.randperm(self._num_entities, generator=generator) % _FOLDS
@@ -235,7 +236,7 @@ class _Fit:
             self._progress.at("trying the probabilities", each, _FOLDS)
             fitted = self._fitted(sample.of(fold != each))
             found[fold == each] = fitted.of_sample(sample.of(fold == each))
-        return found * (1 - self._hidden)
+        return found
 
     def _have_more_tails(self) -> Bool[Tensor, " R"]:
         """Than heads: which relations have, in their valid facts."""
@@ -248,8 +249,10 @@ class _Fit:
 
     def _tried(self, calibration: Calibration, shown: CandidateSample | None) -> Calibration:
         """shown: what a search by it found."""
-        sample = self.pooled
-        trial = _Trial.of(sample, self._without_their_ends(sample), self._num_relations)
+        sample, stated = self.pooled, self._without_their_ends(self.pooled)
+        of_all = sample.is_true, sample.weight.double(), sample.relation, self._hidden, self._num_relations
+        calibration = replace(calibration, tried=bins_of_relations(stated, *of_all))
+        trial = _Trial.of(sample, stated * (1 - self._hidden), self._num_relations)
         if not trial.skill > 0:
             reason = (
                 f"of entities that it was not fitted on it says no more than the base rate (skill {trial.skill:.2f})"

@@ -1,11 +1,4 @@
-"""How good are the probabilities: among all candidates given p, are a share of p held-out facts?
-
-Nearly all candidates are given almost 0, and that is nearly always right: such a probability weighs nothing beside how
-many there are of them. So the candidates are put in order of probability and cut where the sum of the probabilities,
-the number of facts to be expected, grows by a bin's part of it: each bin should hold as many facts as any other, the
-last one among a few candidates and the first among millions. Bins of equal width, or of as many candidates each, would
-put all that is ever asked for into a corner of the last.
-"""
+"""How good are the probabilities: among all candidates given p, are a share of p held-out facts? See also bins.py."""
 
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -20,24 +13,14 @@ from kg.evaluation.average_precision import average_precision
 from kg.files import write_figure
 from kg.graph.dataset import Dataset
 from kg.models.scorer import Scorer
+from kg.probability.bins import Bin, bins
 from kg.probability.calibration import Calibration
 from kg.probability.candidate_sample import sample_candidates
 from kg.probability.query_scores import QueryScores
 from kg.progress import SILENT, Progress
 from kg.search.eligibility import Eligibility
 
-_BINS = 15
 _NEVER = 1e-12  # a probability of 0 counts as this one in the log-loss
-
-
-@dataclass(frozen=True)
-class Bin:
-    """predicted: the mean probability of these candidates. observed: the share of them that are facts."""
-
-    predicted: float
-    observed: float
-    candidates: float
-    facts: float
 
 
 @dataclass(frozen=True)
@@ -172,20 +155,6 @@ def reliability(
         above=AboveThreshold(threshold, hits / chosen if chosen else None, hits / facts if facts else 0.0),
         bins=found,
     )
-
-
-def bins(probability: Float[Tensor, " P"], is_true: Bool[Tensor, " P"], weight: Float[Tensor, " P"]) -> tuple[Bin, ...]:
-    """From the lowest probability up, as many facts to be expected in each; equal probabilities stay together."""
-    values, place_of = torch.unique(probability, return_inverse=True)
-    expected = torch.zeros_like(values).index_add_(0, place_of, weight * probability)
-    middle = (expected.cumsum(0) - expected / 2) / expected.sum().clamp(min=_NEVER)
-    place = (middle * _BINS).long().clamp(max=_BINS - 1)[place_of]
-    candidates, predicted, facts = (
-        torch.bincount(place, weight * each, minlength=_BINS).tolist()
-        for each in (torch.ones_like(weight), probability, is_true)
-    )
-    rows = zip(candidates, predicted, facts, strict=True)
-    return tuple(Bin(mean / count, true / count, count, true) for count, mean, true in rows if count)
 
 
 def check_plot(file: Path) -> None:

@@ -17,6 +17,7 @@ from kg.probability.calibration import Calibration, by_log_softmax, calibration_
 from kg.probability.fact_logits import FactLogits
 from kg.probability.query_scores import BATCH, QueryScores, ScoreBlock, asked_one_way
 from kg.query.best_answers import BestAnswers
+from kg.query.held_out import HeldOut, Stated
 from kg.query.knowledge import Knowledge
 from kg.search.eligibility import Eligibility
 from kg.search.policy import Policy
@@ -120,6 +121,13 @@ class Plausibility:
     def withheld(self) -> tuple[int, ...]:
         """Relations of which no probability is given, as those of their facts did not hold (kg.probability.fitting)."""
         return self.calibration.withheld if self.is_calibrated else ()
+
+    def held_out(self, relation: int) -> HeldOut:
+        """How often what is said of a relation came true."""
+        tried = None if self._calibration is None else self._calibration.tried
+        stated = None if tried is None else [Stated.of(each) for each in tried[relation]]
+        facts = int((self.bundle.dataset.valid[:, 1] == relation).sum())
+        return HeldOut(stated, facts, not self.is_calibrated or relation in self.withheld)
 
     @cached_property
     def logits(self) -> FactLogits:

@@ -18,6 +18,7 @@ from kg.graph.graph import Graph
 from kg.progress import SILENT, Progress
 from kg.query.candidates.candidate import Candidate, Candidates
 from kg.query.explain.evidence import Evidence
+from kg.query.held_out import HeldOut
 from kg.query.pattern import Pattern
 from kg.query.predictor import Predictor
 from kg.query.review import Precision, Review, Wanted, fact_of
@@ -58,13 +59,15 @@ class OfEntity:
 @final
 @dataclass(frozen=True)
 class OfRelation:
-    """What there is of a predicate. ends: labels of its declared subjects and objects."""
+    """What there is of a predicate. ends: labels of its declared subjects and objects. held_out: how often what the
+    model says of it came true."""
 
     term: str
     count: int
     facts: list[Fact]
     ends: list[str]
     precision: Precision
+    held_out: HeldOut
 
 
 @final
@@ -300,7 +303,8 @@ class Service:
             facts = [known.terms(*each) for each in rows[:most].tolist()]
             term, said = known.vocabulary.relations[relation], (known.schema.domain, known.schema.range)
             ends = [", ".join(known.label(each) for each in declared.get(term, ())) for declared in said]
-            return OfRelation(term, len(rows), facts, ends, self._review.precision(term))
+            held_out = self._predictor.plausibility.held_out(relation)
+            return OfRelation(term, len(rows), facts, ends, self._review.precision(term), held_out)
 
     def of_model(self) -> OfModel:
         """What answers, as it is loaded."""

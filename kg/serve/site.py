@@ -1,6 +1,7 @@
 """What every page and route has at hand: the service, who may come in, and the templates."""
 
 import json
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any, final
@@ -71,6 +72,7 @@ class Site:
             loader=PackageLoader("kg.serve"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
         )
         made.globals |= {"word": _word, "as_json": _as_json, "keys": _KEYS, "orders": _ORDERS, "job_names": _JOBS}
+        made.globals |= {"across": _across, "up": _up}
         return made
 
 
@@ -86,6 +88,15 @@ def _person(request: Request) -> str:
 
 Here = Annotated[Site, Depends(_site)]
 Person = Annotated[str, Depends(_person)]
+
+
+def _across(share: float) -> str:
+    """Where it stands in a plot 260 wide, by its square root: what is near 0 is apart, and the diagonal stays one."""
+    return f"{46 + 260 * math.sqrt(share):.1f}"
+
+
+def _up(share: float, lower: float = 0.0) -> str:
+    return f"{270 + lower - 260 * math.sqrt(share):.1f}"
 
 
 def _word(probability: float) -> str:
