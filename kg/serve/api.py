@@ -12,7 +12,34 @@ with extra("serve"):
     from fastapi import APIRouter, Path, Query
     from pydantic import BaseModel, Field
 
-router = APIRouter(prefix="/api/v1")
+
+@final
+class Problem(BaseModel):
+    """What went wrong, in one line (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+
+
+def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """How the errors of a route are described."""
+    content = {"application/problem+json": {"schema": Problem.model_json_schema()}}
+    return {each: {"description": _MEANT[each], "content": content} for each in statuses}
+
+
+_MEANT = {
+    400: "A name that nothing has, or what cannot be done",
+    401: "No token, or nobody's",
+    403: "It comes from another site",
+    404: "There is none such",
+    409: "A job is running, or has ended",
+    413: "More than 1 MiB",
+    421: "No name that is served",
+    422: "It is not as described here",
+    503: "Too many at once, or the store or the model cannot be read",
+}
+router = APIRouter(prefix="/api/v1", responses=_problems(400, 401, 403, 413, 421, 422, 503))
 _Term = Annotated[str, Query(min_length=1, max_length=4000)]
 _JobNumber = Annotated[int, Path(ge=1, lt=2**63)]
 
@@ -111,19 +138,19 @@ def jobs(site: Here) -> list[dict[str, Any]]:
     return [each.to_json() for each in site.jobs.all()]
 
 
-@router.post("/jobs", status_code=202)
+@router.post("/jobs", status_code=202, responses=_problems(409))
 def start(site: Here, person: Person, job: NewJob) -> dict[str, Any]:
     """Begin to calibrate the model, or to train it anew; 409 where a job is running. Ask for it until it has ended."""
     return site.jobs.start(job.kind, person).to_json()
 
 
-@router.get("/jobs/{id}")
+@router.get("/jobs/{id}", responses=_problems(404))
 def job(site: Here, id: _JobNumber) -> dict[str, Any]:
     """How far it is, or what came of it."""
     return site.jobs.get(id).to_json()
 
 
-@router.post("/jobs/{id}/stop", status_code=202)
+@router.post("/jobs/{id}/stop", status_code=202, responses=_problems(404, 409))
 def stop(site: Here, id: _JobNumber) -> dict[str, Any]:
     """End it: the model stays as it is. 409 where it has ended."""
     return site.jobs.stop(id).to_json()

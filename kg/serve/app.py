@@ -7,7 +7,7 @@ from typing import Any
 
 from kg.errors import UserError, extra, one_line
 from kg.serve import api, pages
-from kg.serve.jobs import Busy, Jobs
+from kg.serve.jobs import Busy, Jobs, NoSuchJob
 from kg.serve.safety import Guard, Safety
 from kg.serve.service import Service
 from kg.serve.site import Site
@@ -53,6 +53,10 @@ def create_app(service: Service, safety: Safety) -> Any:
     @app.exception_handler(Busy)
     def of_a_job(request: Request, error: Busy) -> Response:
         return told(request, 409, str(error))
+
+    @app.exception_handler(NoSuchJob)
+    def of_no_job(request: Request, error: NoSuchJob) -> Response:
+        return told(request, 404, str(error))
 
     @app.exception_handler(RequestValidationError)
     def of_a_form(request: Request, error: RequestValidationError) -> Response:

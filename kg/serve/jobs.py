@@ -25,6 +25,10 @@ class Busy(UserError):
     """What is asked for cannot be done beside what runs, or because nothing does."""
 
 
+class NoSuchJob(UserError):
+    """There is none of this number, or not any more."""
+
+
 @final
 @dataclass(frozen=True)
 class Job:
@@ -76,7 +80,7 @@ class Jobs:
         return made
 
     def stop(self, id: int) -> Job:
-        """End it, whatever it does. UserError: there is none such; Busy: it has ended."""
+        """End it, whatever it does. NoSuchJob; Busy: it has ended."""
         with self._lock:
             found = self._found(id)
             if found.state != "running" or self._worker is None:
@@ -101,14 +105,14 @@ class Jobs:
             return list(self._jobs)[::-1]
 
     def get(self, id: int) -> Job:
-        """UserError: there is none such, or not any more."""
+        """NoSuchJob."""
         with self._lock:
             return self._found(id)
 
     def _found(self, id: int) -> Job:
         found = next((each for each in self._jobs if each.id == id), None)
         if found is None:
-            raise UserError(f"there is no job {id}, or not any more: the last {_KEPT} are kept", "id")
+            raise NoSuchJob(f"there is no job {id}, or not any more: the last {_KEPT} are kept", "id")
         return found
 
     def _told(self, **now: Any) -> None:
