@@ -32,6 +32,7 @@ from kg.models.path_network import PathNetwork
 from kg.models.rules import RuleScorer
 from kg.models.scorer import Queries, Scorer
 from kg.probability.calibration import Calibration
+from kg.query.explain.evidence import explain
 from kg.query.knowledge import Knowledge
 from kg.query.predictor import Predictor
 from kg.rules.evidence import evidence, joining_rules
@@ -584,4 +585,8 @@ def test_the_paths_that_carried_a_score_are_known_facts_and_its_fall_without_the
         share = float((before[20] - after) / (before[20] - before.mean()))
         assert path.share is None or path.share == pytest.approx(share, rel=1e-3, abs=1e-3)
     assert "the score was read off\n    (e0, p, e10)" in str(found)
+    brief = explain(predictor.plausibility, "e0", "gives", "e20", in_brief=True)
+    assert brief.paths == found.paths and brief.because == found.because and not brief.carried
+    alone = replace(found, paths=(), features=(), nearest=())
+    assert alone.because.startswith("the score was read off (e0, p, e10)")
     assert predictor_of(CHAINS, PLAIN).explain("e4", "gives", "e21").carried == ()

@@ -117,7 +117,8 @@ class Evidence:
 
     @property
     def because(self) -> str:
-        """The first of it in words: of the surest rule the facts, else the known fact that is most like this one."""
+        """The first of it in words: of the surest rule the facts, else the known fact that is most like this one, else
+        what the model looked at, or read its score off."""
         for reason in (*self.paths, *self.features):
             return f"{reason.text} ({reason.confidence:.2f})"
         if self.nearest:
@@ -125,6 +126,8 @@ class Evidence:
             return f"like {', '.join(self.label(term) for term in near.fact)} ({near.similarity:.2f})"
         for look in self.attended:
             return f"the model looked at {', '.join(self.label(term) for term in look.fact)} ({look.share:.2f})"
+        for path in self.carried:
+            return f"the score was read off {' '.join(self._text(fact) for fact in path.facts)}"
         return "none found"
 
     def label(self, term: str) -> str:
@@ -181,18 +184,21 @@ def _reason(reason: Reason) -> list[str]:
     return [f"{reason.rule}  {figures}", f"    {reason.text}"]
 
 
-def explain(plausibility: Plausibility, subject: str, predicate: str, object: str, top: int = 5) -> Evidence:
+def explain(
+    plausibility: Plausibility, subject: str, predicate: str, object: str, top: int = 5, in_brief: bool = False
+) -> Evidence:
     """Evidence for a fact, known or not; names are IRIs, prefix:name or labels. At most `top` paths, and features.
 
     Nothing that restates the fact is looked at: an edge between its two ends, in either direction, whose predicate is
     that of the fact or declared its inverse (owl:inverseOf). So a known fact has the evidence that it would have if it
     were not; only what the model attended to, and its vectors, are those it answers with. Paths are those of the rules
-    that kg.rules.evidence.joining_rules gives, with the confidences of the model where it holds them.
+    that kg.rules.evidence.joining_rules gives, with the confidences of the model where it holds them. in_brief: for the
+    first of it: without the probability, and without what carried a score where something else speaks for the fact.
     """
     check_at_least_one(top=top)
     known = plausibility.knowledge
     head, tail = (known.entity(name) for name in (subject, object))
-    return _Case(plausibility, head, known.relation(predicate), tail).evidence(top)
+    return _Case(plausibility, head, known.relation(predicate), tail).evidence(top, in_brief)
 
 
 def with_evidence(
@@ -201,7 +207,7 @@ def with_evidence(
     """The candidates, the first `most` of them with what speaks for them. Up to a second for each."""
     found = []
     for done, each in enumerate(candidates[:most], 1):
-        why = explain(plausibility, each.subject, each.predicate, each.object)
+        why = explain(plausibility, each.subject, each.predicate, each.object, in_brief=True)
         found.append(replace(each, evidence=why.count, because=why.because))
         progress.at("evidence", done, min(most, len(candidates)))
     return replace(candidates, items=(*found, *candidates.items[most:]))
@@ -225,21 +231,22 @@ class _Case:
     def _tensor(self, rows: Sequence[Sequence[int]]) -> Int[Tensor, "M K"]:
         return torch.tensor(rows, device=self.knowledge.device)
 
-    def evidence(self, top: int) -> Evidence:
+    def evidence(self, top: int, in_brief: bool) -> Evidence:
         rules, complete = joining_rules(self.graph, self.head, self.relation, self.tail, self._held)
         found = Evidence(
             self.knowledge.terms(self.head, self.relation, self.tail),
             self.known,
-            self._probability(),
+            None if in_brief else self._probability(),
             self._paths(rules, top),
             self._features(top),
             tuple(near for end in ENDS for near in self._nearest(end)),
             tuple(look for end in ENDS for look in self._attended(end)),
-            self._carried(top),
-            tuple(self._against()),
-            () if self.known else self.plausibility.premises(self.head, self.relation, self.tail),
-            complete,
+            against=tuple(self._against()),
+            follows_from=() if self.known else self.plausibility.premises(self.head, self.relation, self.tail),
+            complete=complete,
         )
+        if not in_brief or not found.count:
+            found = replace(found, carried=self._carried(top))
         facts = [found.fact, *found.follows_from, *(each.fact for each in found.nearest + found.attended)]
         facts += [fact for each in found.paths + found.features + found.carried for fact in each.facts]
         return replace(found, labels={term: self._label(term) for fact in facts for term in fact})
