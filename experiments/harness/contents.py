@@ -125,6 +125,10 @@ CLAIMS: dict[str, Callable[[dict[str, Any]], str]] = {
     ),
     "behaviour": lambda r: f"what the commands answer, as {len(r['sha256'])} digests, {r['when']}",
     "bench": _bench,
+    "change_speed": lambda r: (
+        f"of {r['lines']:,} facts {r['changed']:,} are removed in {r['remove_some']['seconds']:.1f} s; a new version "
+        f"of the file takes {r['replace_of_load']} times the load"
+    ),
     "classification": _classification,
     "complex_queries": _complex_queries,
     "decision_kills": lambda r: (
