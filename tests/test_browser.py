@@ -34,12 +34,13 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture
 def served(country_store: Path, country_model: Path, tmp_path: Path) -> Iterator[tuple[str, Path]]:
-    """Its address, and the store, with tokens for two people."""
-    store = tmp_path / "graph.kg"
+    """Its address, and the store, with tokens for two people; of copies, which a job may change."""
+    store, model = tmp_path / "graph.kg", tmp_path / "model"
+    shutil.copytree(country_model, model)
     with Store(country_store) as opened, Store(store, create=True) as made:
         made.add(opened.match())
     (tmp_path / "people.txt").write_text(f"Ann={'a' * 16}\nBen={'b' * 16}\n")
-    line = [sys.executable, "-m", "kg", "serve", store, "--model", country_model, "--port", "0", "--top", "40"]
+    line = [sys.executable, "-m", "kg", "serve", store, "--model", model, "--port", "0", "--top", "40"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     tokens = ["--tokens", tmp_path / "people.txt"]
     with subprocess.Popen([*line, *tokens], stdout=subprocess.PIPE, text=True, env=environment) as ran:
