@@ -6,8 +6,10 @@ import pytest
 import torch
 
 from kg.probability.calibration import Calibration, by_log_softmax
-from kg.probability.features import FEATURES, ONE_WAY, WEIGHTS, features
+from kg.probability.features import FEATURES, ONE_WAY, features
 from kg.probability.query_scores import ScoreBlock
+
+WEIGHTS = ("constant", *FEATURES)
 
 # Two heads and one tail of a relation, each number another.
 FORWARD = ScoreBlock(torch.tensor([[5.0], [7.0]]), torch.tensor([1.0, 2.0]), torch.tensor([0, 3]), torch.zeros(2))
@@ -25,7 +27,7 @@ VALUES = {
 
 
 def test_a_column_each() -> None:
-    assert WEIGHTS == ("constant", *FEATURES) == tuple(VALUES)
+    assert tuple(VALUES) == WEIGHTS
     found = features(FORWARD, BACKWARD, torch.tensor([0, 1]), torch.tensor([0, 0]))
     torch.testing.assert_close(found, torch.stack([VALUES[name] for name in FEATURES], 1))
 

@@ -18,7 +18,7 @@ from kg.graph.vocabulary import Vocabulary
 from kg.models import SCORERS, scorer_class
 from kg.models.complex import ComplEx
 from kg.probability.calibration import Calibration
-from kg.probability.features import WEIGHTS
+from kg.probability.features import FEATURES
 from kg.query.knowledge import Knowledge
 from kg.query.pattern import parse
 from kg.query.predictor import Predictor
@@ -209,7 +209,7 @@ def test_probabilities_by_hand(store: Path) -> None:
 
 def test_answers_have_the_probabilities_of_their_facts(store: Path) -> None:
     """Of every question in both directions, where each feature has a weight of its own, asked one way and the other."""
-    weights = {name: 0.1 + place / 7 for place, name in enumerate(WEIGHTS)}
+    weights = {name: 0.1 + place / 7 for place, name in enumerate(("constant", *FEATURES))}
     asked = changed_model(drawn(predictor(store)), calibration=Calibration.shared(2, weights).to_json())
     for relation in (0, 2, 1, 3):
         rows = asked.plausibility.of_answers(torch.arange(3), torch.full((3,), relation))

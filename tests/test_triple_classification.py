@@ -1,11 +1,13 @@
 """Telling facts from negatives: thresholds by hand, and a model whose scores are known."""
 
 import gzip
+from dataclasses import replace
 from pathlib import Path
 from typing import final
 
 import pytest
 import torch
+from tabled import Tabled
 from torch import Tensor, nn
 
 from kg.errors import UserError
@@ -14,6 +16,8 @@ from kg.graph.from_folder import facts_named
 from kg.graph.vocabulary import Vocabulary
 from kg.models.scorer import Queries, Scorer, State, Tails
 from kg.probability import triple_classification
+from kg.probability.calibration import Calibration
+from kg.probability.fact_logits import FactLogits
 from kg.probability.query_scores import QueryScores
 from kg.probability.triple_classification import Separation, classify, labelled, margins, thresholds
 
@@ -164,6 +168,20 @@ def test_the_inputs(given: tuple[Table, Dataset, Path]) -> None:
     part = rows.rows(rows.sample.relation == 1)
     assert len(part.sample.weight) == len(part.inputs["score"]) == 28
     assert len(margins("score", part, rows, 2)) == 56
+
+
+def test_the_logit_of_a_model_that_is_asked_one_way(given: tuple[Table, Dataset, Path]) -> None:
+    """Is that of its own features, which are as many as the others."""
+    table, data, _ = given
+    scores = QueryScores.of_training(Tabled(torch.cat([table.scores, table.scores.mT])), data, 2.0)
+    weights = {"asked_log_softmax": 1.0, "asked_log_known": 0.5, "other_any_known": -2.0}
+    calibration = Calibration.shared(2, weights, asked=(2, 1))
+    rows = labelled(scores, data.valid, data.test, calibration)
+    expected = FactLogits(replace(scores, asked=(2, 1)), calibration).of_facts(torch.cat([data.valid, data.test]))
+    assert rows.inputs["logit"].tolist() == pytest.approx(expected.tolist())
+    assert len(set(rows.inputs["logit"].tolist())) > 2
+    with pytest.raises(AssertionError):
+        calibration.of_sample(rows.sample)
 
 
 def test_the_users_errors(given: tuple[Table, Dataset, Path]) -> None:

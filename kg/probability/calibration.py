@@ -135,7 +135,8 @@ class Calibration:
         return found
 
     def of_sample(self, sample: CandidateSample) -> Float[Tensor, " P"]:
-        """The probabilities of its candidates, in fp64."""
+        """The probabilities of its candidates, in fp64. It must be of the same features."""
+        assert sample.names == self.names[1:]
         return self.probabilities(sample.logits(self.weights))
 
     def to_json(self) -> dict[str, Any]:

@@ -32,7 +32,6 @@ ONE_WAY = (
     "asked_log_fit",  # how well its entity fits there, where it has no known answer, else 0: see ScoreBlock
     "other_log_fit",
 )
-WEIGHTS = ("constant", *FEATURES)
 
 
 def names_of(one_way: bool) -> tuple[str, ...]:

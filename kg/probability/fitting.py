@@ -152,7 +152,7 @@ class _Fit:
         views = models if self._takes_all or not self._is_alone else [own] * _SAMPLES
         self._samples = [
             sample_candidates(
-                each.scores,
+                replace(each.scores, asked=self.asked),
                 each.valid,
                 each.eligible,
                 seed * _SAMPLES + number,

@@ -5,7 +5,7 @@ them is fitted on valid and applied to test. Thresholds are a relation's own (So
 relations nearly all statements are true and in others nearly none.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from kg.graph.from_folder import facts_named
 from kg.models.scorer import Scorer
 from kg.probability.calibration import Calibration
 from kg.probability.candidate_sample import CandidateSample
+from kg.probability.fact_logits import FactLogits
 from kg.probability.features import FEATURES, of_block
 from kg.probability.query_scores import QueryScores
 from kg.probability.regression import relation_weights
@@ -116,7 +117,11 @@ def labelled(
     softmax = (named["forward_log_softmax"] + named["backward_log_softmax"]) / 2
     inputs = {"score": forward_score, "mean_score": named["mean_score"], "softmax": softmax}
     if calibration is not None:
-        inputs[_SEEN] = sample.logits(calibration.weights).float()
+        if calibration.asked:  # of other features
+            one_way = FactLogits(replace(scores, asked=calibration.asked), calibration)
+            inputs[_SEEN] = one_way.of_facts(hrt.to(scores.scorer.device)).cpu()
+        else:
+            inputs[_SEEN] = sample.logits(calibration.weights).float()
     return LabelledFacts(sample, inputs)
 
 
